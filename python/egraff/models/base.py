@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What every architecture shares: the contract towards training, export and LAMMPS.
+
+Contract, version 1. A model maps
+
+    species     int64 [n_nodes]      index into ``elements``
+    edge_index  int64 [2, n_edges]   row 0 the receiving centre i < n_local (ascending), row 1 the
+                                     neighbour j < n_nodes (rows n_local.. are ghosts)
+    edge_vec    dtype [n_edges, 3]   r_j - r_i in Angstrom, |r| < r_max
+    n_local     int
+
+to a dictionary with ``atomic_energy``, float64 ``[n_local]`` in eV, and possibly further named
+outputs per local atom. Atoms meet only along edges: no operation may mix all atoms of a frame.
+Before an interaction reads features that neighbours computed, the model calls
+``egraff::ghost_exchange``, the same number of times in the same order whatever its input, so that
+several MPI ranks can evaluate one system together; it must run on zero edges and zero atoms.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from ase.data import atomic_numbers
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from torch import Tensor, nn
+
+CONTRACT_VERSION = 1
+
+
+class ModelConfig(BaseModel):
+    """Options that every architecture has. Unknown options are refused.
+
+    Attributes:
+        elements: chemical symbols, in the order of the species indices.
+        r_max: cutoff in Angstrom.
+        pair_cutoffs: shorter cutoffs for some pairs, ``{"H": 2.0, "O": {"H": 3.0}}``: first the
+            receiving centre, then the neighbour; pairs that are not named use ``r_max``.
+        dtype: floating-point type of the network.
+        avg_num_neighbours: mean number of edges per atom in the training set; normalises sums.
+        energy_scale: ``[n_species]`` in eV, or one number for all.
+        energy_shift: ``[n_species]`` in eV, or one number for all: the isolated atoms' energies.
+        energy_scale_trainable: learn the scales.
+        energy_shift_trainable: learn the shifts.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    elements: list[str] = Field(min_length=1)
+    r_max: float = Field(gt=0)
+    pair_cutoffs: dict[str, float | dict[str, float]] | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+    avg_num_neighbours: float = Field(default=1.0, gt=0)
+    energy_scale: list[float] = [1.0]
+    energy_shift: list[float] = [0.0]
+    energy_scale_trainable: bool = False
+    energy_shift_trainable: bool = False
+
+    @field_validator("elements")
+    @classmethod
+    def _known_and_unique(cls, elements: list[str]) -> list[str]:
+        unknown = [symbol for symbol in elements if symbol not in atomic_numbers]
+        if unknown:
+            raise ValueError(f"not chemical symbols: {', '.join(unknown)}")
+        if len(set(elements)) != len(elements):
+            raise ValueError(f"each element once, got {elements}")
+        return elements
+
+    @field_validator("energy_scale", "energy_shift", mode="before")
+    @classmethod
+    def _number_or_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, int | float) else value
+
+    @model_validator(mode="after")
+    def _one_value_per_element(self) -> ModelConfig:
+        for name in ("energy_scale", "energy_shift"):
+            values = getattr(self, name)
+            if len(values) == 1 and len(self.elements) > 1:
+                object.__setattr__(self, name, values * len(self.elements))
+            elif len(values) != len(self.elements):
+                raise ValueError(
+                    f"{name}: expected 1 or {len(self.elements)} values, got {len(values)}"
+                )
+        self.cutoff_table()
+        return self
+
+    def cutoff_table(self) -> list[list[float]] | None:
+        """Return the cutoff of every pair, ``[n_species][n_species]``, or None if all are r_max."""
+        if self.pair_cutoffs is None:
+            return None
+        named = set(self.pair_cutoffs) | {
+            other
+            for entry in self.pair_cutoffs.values()
+            if isinstance(entry, dict)
+            for other in entry
+        }
+        if unknown := named - set(self.elements):
+            raise ValueError(f"pair_cutoffs: unknown elements {', '.join(sorted(unknown))}")
+        table = []
+        for centre in self.elements:
+            entry = self.pair_cutoffs.get(centre, self.r_max)
+            table.append(
+                [
+                    entry.get(other, self.r_max) if isinstance(entry, dict) else entry
+                    for other in self.elements
+                ]
+            )
+        if not all(0 < value <= self.r_max for row in table for value in row):
+            raise ValueError(f"pair_cutoffs: expected values in (0, r_max = {self.r_max}]")
+        return table
+
+
+class ForceField(nn.Module):
+    """Base of the architectures; subclasses implement :meth:`forward` as the contract says.
+
+    Attributes:
+        architecture: name under which :func:`egraff.models.build` knows the class.
+        citations: the papers to cite, one line each.
+        Config: the pydantic class of its options.
+        config: the options of this instance.
+        elements: chemical symbols in the order of the species indices.
+        r_max: cutoff in Angstrom.
+        pair_cutoffs: ``[n_species][n_species]`` in Angstrom, row = receiving centre, or None.
+        dtype: ``"float32"`` or ``"float64"``.
+        exchange_widths: columns of each ghost exchange, in the order in which they happen.
+        outputs: names of the outputs.
+    """
+
+    architecture: ClassVar[str]
+    citations: ClassVar[list[str]]
+    Config: ClassVar[type[ModelConfig]]
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.elements: list[str] = list(config.elements)
+        self.r_max: float = config.r_max
+        self.pair_cutoffs = config.cutoff_table()
+        self.dtype: str = config.dtype
+        self.exchange_widths: list[int] = []
+        self.outputs: list[str] = ["atomic_energy"]
+
+    def forward(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        """Evaluate the model; see the contract at the top of this module."""
+        raise NotImplementedError(f"{type(self).__name__} must implement forward")

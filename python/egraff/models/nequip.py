@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""NequIP: E(3)-equivariant message passing.
+
+S. Batzner, A. Musaelian, L. Sun, M. Geiger, J. P. Mailoa, M. Kornbluth, N. Molinari, T. E. Smidt,
+B. Kozinsky, Nat. Commun. 13, 2453 (2022), arXiv:2101.03164. The details follow nequip 0.19: no
+self-connection in the first layer and no biases, so that an isolated atom has exactly its
+reference energy.
+
+    h_i^0     = embedding of the element of i
+    L_i^t     = 1/sqrt(N) sum_j R^t(r_ij) . (W_1 h_j^(t-1) (x) Y(r_ij))     interaction
+    h_i^t     = gate( W_2 L_i^t + W_sc[Z_i] h_i^(t-1) )                     update
+    E_i       = shift[Z_i] + scale[Z_i] MLP(h_i^T)                          readout
+
+====================  ==========================================================
+paper                 here
+====================  ==========================================================
+r_c                   ``r_max``
+R (radial network)    ``Interaction.radial``: Bessel basis x envelope -> MLP
+Y                     ``NequIP.harmonics``
+(x), C                ``Interaction.convolution`` (uvu product with Clebsch-Gordan)
+W_1, W_2              ``Interaction.linear_in``, ``Interaction.linear_out``
+self-interaction W_sc ``Interaction.self_connection`` (one map per element)
+gate                  ``Interaction.gate`` (SiLU and tanh, e3nn's Gate)
+sigma, mu             ``energy_scale``, ``energy_shift``
+====================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from e3nn import o3
+from e3nn.nn import Gate
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from egraff import ops
+from egraff.models.base import ForceField, ModelConfig
+from egraff.nn.convolution import EdgeConvolution
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
+from egraff.nn.species import EnergyScaleShift, SpeciesLinear
+
+
+class NequIPConfig(ModelConfig):
+    """Options of NequIP beyond those of every model.
+
+    Attributes:
+        n_layers: interaction layers.
+        l_max: highest order of harmonics and features.
+        parity: carry features of both parities; otherwise only those of a polar tensor.
+        n_features: channels for each irrep: one number, or one for each l.
+        n_type_features: channels of the element embedding; default: those of l = 0.
+        resnet: add a layer's input to its output where the irreps agree (not in the first layer).
+        n_bessel: radial basis functions.
+        bessel_trainable: learn the roots of the basis.
+        cutoff_p: exponent of the polynomial envelope.
+        radial_depth: hidden layers of the radial network.
+        radial_width: their width.
+        readout_depth: hidden layers of the readout.
+        readout_width: their width; default: the number of features of l = 0.
+    """
+
+    n_layers: int = Field(default=4, ge=1)
+    l_max: int = Field(default=1, ge=0)
+    parity: bool = True
+    n_features: int | list[int] = 32
+    n_type_features: int | None = Field(default=None, ge=1)
+    resnet: bool = False
+    n_bessel: int = Field(default=8, ge=1)
+    bessel_trainable: bool = False
+    cutoff_p: float = Field(default=6.0, ge=2.0)
+    radial_depth: int = Field(default=1, ge=0)
+    radial_width: int = Field(default=128, ge=1)
+    readout_depth: int = Field(default=0, ge=0)
+    readout_width: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _features_for_each_l(self) -> NequIPConfig:
+        if isinstance(self.n_features, list) and len(self.n_features) != self.l_max + 1:
+            raise ValueError(
+                f"n_features: expected one number or l_max + 1 = {self.l_max + 1} numbers, "
+                f"got {len(self.n_features)}"
+            )
+        return self
+
+    def multiplicities(self) -> list[int]:
+        """Return the channels for each l, ``[l_max + 1]``."""
+        if isinstance(self.n_features, list):
+            return self.n_features
+        return [self.n_features] * (self.l_max + 1)
+
+    def hidden_irreps(self) -> o3.Irreps:
+        """Return the irreps of the hidden features."""
+        return o3.Irreps(
+            [
+                (mul, (order, parity))
+                for order, mul in enumerate(self.multiplicities())
+                for parity in ((1, -1) if self.parity else ((-1) ** order,))
+            ]
+        )
+
+
+class NequIP(ForceField):
+    """The NequIP force field; see the module's text for the equations."""
+
+    architecture = "nequip"
+    citations = [
+        "NequIP: S. Batzner et al., Nat. Commun. 13, 2453 (2022), doi:10.1038/s41467-022-29939-5",
+    ]
+    Config = NequIPConfig
+
+    def __init__(self, config: NequIPConfig) -> None:
+        super().__init__(config)
+        n_species = len(config.elements)
+        scalars = config.multiplicities()[0]
+        irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
+
+        inverse = 1.0 / torch.tensor(self.pair_cutoffs or [[config.r_max] * n_species] * n_species)
+        self.register_buffer("inverse_cutoff", inverse.flatten())
+        self.n_species = n_species
+        self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
+        self.basis = BesselBasis(config.n_bessel, config.r_max, trainable=config.bessel_trainable)
+        self.envelope = PolynomialCutoff(config.cutoff_p)
+        self.embedding = nn.Embedding(n_species, config.n_type_features or scalars)
+
+        irreps = o3.Irreps([(self.embedding.embedding_dim, (0, 1))])
+        layers = []
+        for number in range(config.n_layers):
+            last = number == config.n_layers - 1
+            wanted = o3.Irreps([(scalars, (0, 1))]) if last else config.hidden_irreps()
+            layer = Interaction(irreps, irreps_sh, wanted, config, first=number == 0)
+            if number > 0:
+                self.exchange_widths.append(irreps.dim)
+            layers.append(layer)
+            irreps = layer.irreps_out
+        self.layers = nn.ModuleList(layers)
+
+        hidden = [config.readout_width or scalars] * config.readout_depth
+        self.readout = RadialNetwork([scalars, *hidden, 1])
+        self.scale_shift = EnergyScaleShift(
+            config.energy_scale,
+            config.energy_shift,
+            scale_trainable=config.energy_scale_trainable,
+            shift_trainable=config.energy_shift_trainable,
+        )
+
+    def forward(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
+        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
+        x = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        radial = self.basis(x) * self.envelope(x)[:, None]
+        harmonics = self.harmonics(edge_vec)
+
+        features = self.embedding(species)
+        for layer in self.layers:
+            features = layer(features, species, harmonics, radial, edge_index, n_local)
+        energy = self.readout(features)[:, 0]
+        return {"atomic_energy": self.scale_shift(energy, species[:n_local])}
+
+
+class Interaction(nn.Module):
+    """One interaction layer: linear map, edge convolution, self-connection, gate.
+
+    Args:
+        irreps_in: irreps of the features that come in.
+        irreps_sh: irreps of the harmonics.
+        irreps_wanted: irreps of the features that go out, as far as a path leads to them.
+        config: the model's options.
+        first: whether this is the first layer, whose input is known for ghosts too and which has
+            no self-connection.
+    """
+
+    def __init__(
+        self,
+        irreps_in: o3.Irreps,
+        irreps_sh: o3.Irreps,
+        irreps_wanted: o3.Irreps,
+        config: NequIPConfig,
+        *,
+        first: bool,
+    ) -> None:
+        super().__init__()
+        reachable = {out for _, a in irreps_in for _, b in irreps_sh for out in a * b}
+        scalars = o3.Irreps([block for block in irreps_wanted if block.ir.l == 0])
+        scalars = o3.Irreps([block for block in scalars if block.ir in reachable])
+        tensors = o3.Irreps(
+            [block for block in irreps_wanted if block.ir.l > 0 and block.ir in reachable]
+        )
+        # a product of polar tensors always reaches 0e; a pseudoscalar gate is the last resort
+        gate_ir = o3.Irrep("0e") if o3.Irrep("0e") in reachable else o3.Irrep("0o")
+        gates = o3.Irreps([(block.mul, gate_ir) for block in tensors])
+        self.gate = Gate(
+            scalars,
+            [_activation(block.ir.p) for block in scalars],
+            gates,
+            [_activation(block.ir.p) for block in gates],
+            tensors,
+        )
+        self.irreps_out = self.gate.irreps_out.simplify()
+
+        self.first = first
+        self.resnet = config.resnet and not first and irreps_in == self.irreps_out
+        self.normalisation = 1.0 / math.sqrt(config.avg_num_neighbours)
+        before_gate = self.gate.irreps_in.simplify()
+        self.linear_in = o3.Linear(irreps_in, irreps_in)
+        self.convolution = EdgeConvolution(irreps_in, irreps_sh, before_gate)
+        hidden = [config.radial_width] * config.radial_depth
+        self.radial = RadialNetwork([config.n_bessel, *hidden, self.convolution.n_weights])
+        self.linear_out = o3.Linear(self.convolution.irreps_out.simplify(), before_gate)
+        self.self_connection = (
+            None if first else SpeciesLinear(irreps_in, before_gate, len(config.elements))
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        species: Tensor,
+        harmonics: Tensor,
+        radial: Tensor,
+        edge_index: Tensor,
+        n_local: int,
+    ) -> Tensor:
+        """Update the features.
+
+        Args:
+            x: ``[n_nodes, irreps_in.dim]`` in the first layer, ``[n_local, irreps_in.dim]`` later.
+            species: ``[n_nodes]``.
+            harmonics: ``[n_edges, irreps_sh.dim]``.
+            radial: ``[n_edges, n_bessel]``, envelope included.
+            edge_index: ``[2, n_edges]``.
+            n_local: number of local atoms.
+
+        Returns:
+            ``[n_local, irreps_out.dim]``.
+        """
+        sent = self.linear_in(x) * self.normalisation
+        if not self.first:
+            sent = torch.ops.egraff.ghost_exchange(sent, species.shape[0])
+        weights = self.radial(radial)
+        update = self.linear_out(self.convolution(sent, harmonics, weights, edge_index, n_local))
+        if self.self_connection is not None:
+            update = update + self.self_connection(x, species[:n_local])
+        update = self.gate(update)
+        if self.resnet:
+            update = update + x
+        return update
+
+
+def _activation(parity: int):  # noqa: ANN202 - a torch function
+    """Return SiLU for even scalars, tanh for odd ones, which must change sign with their input."""
+    return nn.functional.silu if parity == 1 else torch.tanh
+
+
+ops.load()

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Named hyper-parameters: ``small`` to start with, the papers', and those of EGraFFBench.
+
+``egraffbench`` holds what the benchmark's configuration files say (Bihani et al., Digital
+Discovery 3, 759 (2024); repository MDBENCHGNN), not what the original papers recommend.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "nequip": {
+        "small": {
+            "n_layers": 3,
+            "l_max": 1,
+            "parity": False,
+            "n_features": [16, 16],
+            "radial_depth": 1,
+            "radial_width": 32,
+        },
+        # defaults of the nequip package's tutorial
+        "medium": {"n_layers": 4, "l_max": 2, "parity": True, "n_features": 32},
+        "egraffbench": {
+            "n_layers": 6,
+            "l_max": 2,
+            "parity": True,
+            "n_features": 32,
+            "n_bessel": 8,
+            "bessel_trainable": True,
+            "cutoff_p": 6.0,
+            "radial_depth": 3,
+            "radial_width": 64,
+        },
+    },
+}

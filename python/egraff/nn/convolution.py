@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The edge convolution that NequIP, MACE and BOTNet share.
+
+    A_i = sum over edges (i, j) of  R(r_ij) . ( h_j (x) Y(r_ij) )
+
+h_j are the neighbour's features, Y real spherical harmonics, (x) the Clebsch-Gordan product channel
+by channel ("uvu"), and R one weight per edge, path and channel (Thomas et al., arXiv:1802.08219;
+Batzner et al., arXiv:2101.03164, eq. 5). This is the plain form, used to train and to check; an
+exported model may carry a fused form that never stores an edge's message.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+
+class EdgeConvolution(nn.Module):
+    """Clebsch-Gordan product of neighbour features with spherical harmonics, summed over edges.
+
+    Args:
+        irreps_in: irreps of the node features.
+        irreps_sh: irreps of the spherical harmonics, multiplicity one each.
+        irreps_keep: only paths into irreps that occur here are made.
+
+    Attributes:
+        irreps_out: irreps of the sum, one block for each path, sorted by irrep.
+        n_weights: weights per edge: paths in the order (block of ``irreps_in``, harmonic, output
+            irrep), channels innermost.
+    """
+
+    def __init__(self, irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_keep: o3.Irreps) -> None:
+        super().__init__()
+        products = []
+        paths: list[tuple[int, o3.Irrep]] = []
+        n_weights = 0
+        for block, slice_in in zip(irreps_in, irreps_in.slices(), strict=True):
+            product = _BlockProduct(block, slice_in.start, irreps_sh, irreps_keep, n_weights)
+            if product.irreps_out:
+                products.append(product)
+                paths.extend((block.mul, ir) for ir in product.irreps_out)
+                n_weights += product.n_weights
+        self.products = nn.ModuleList(products)
+        self.n_weights = n_weights
+        sorted_irreps = o3.Irreps(paths).sort()
+        self.irreps_out = sorted_irreps.irreps
+        self.order: list[int] = [int(i) for i in sorted_irreps.inv]
+
+    def forward(
+        self, x: Tensor, sh: Tensor, weights: Tensor, edge_index: Tensor, n_local: int
+    ) -> Tensor:
+        """Sum the messages of all edges.
+
+        Args:
+            x: ``[n_nodes, irreps_in.dim]``.
+            sh: ``[n_edges, irreps_sh.dim]``.
+            weights: ``[n_edges, n_weights]``.
+            edge_index: ``[2, n_edges]``, row 0 the receiving centre.
+            n_local: number of receiving nodes.
+
+        Returns:
+            ``[n_local, irreps_out.dim]``.
+        """
+        sums: list[Tensor] = []
+        for product in self.products:
+            sums.extend(product(x, sh, weights, edge_index, n_local))
+        return torch.cat([sums[i] for i in self.order], dim=1)
+
+
+class _BlockProduct(nn.Module):
+    """All paths that start from one block ``mul x ir`` of the features.
+
+    The harmonics are contracted with the Clebsch-Gordan coefficients of all paths at once, which
+    leaves one small matrix per edge; a batched product with it does every path of the block.
+    """
+
+    def __init__(
+        self,
+        block: o3._irreps._MulIr,
+        start: int,
+        irreps_sh: o3.Irreps,
+        irreps_keep: o3.Irreps,
+        first_weight: int,
+    ) -> None:
+        super().__init__()
+        coupling = []
+        irreps_out = []
+        for (_, ir_sh), slice_sh in zip(irreps_sh, irreps_sh.slices(), strict=True):
+            for ir_out in block.ir * ir_sh:
+                if ir_out in irreps_keep:
+                    # sqrt(2l+1): unit-variance components in give unit-variance components out
+                    cg = o3.wigner_3j(block.ir.l, ir_sh.l, ir_out.l) * math.sqrt(ir_out.dim)
+                    rows = torch.zeros(irreps_sh.dim, block.ir.dim, ir_out.dim)
+                    rows[slice_sh] = cg.transpose(0, 1).to(rows.dtype)
+                    coupling.append(rows)
+                    irreps_out.append(ir_out)
+        self.irreps_out = irreps_out
+        self.mul: int = block.mul
+        self.dim_in: int = block.ir.dim
+        self.dims_out: list[int] = [ir.dim for ir in irreps_out]
+        self.dim_out: int = sum(self.dims_out)
+        self.start = start
+        self.first_weight = first_weight
+        self.n_weights: int = self.mul * len(irreps_out)
+        self.n_paths: int = len(irreps_out)
+        if irreps_out:
+            # derived from l alone: not part of a checkpoint, so never rounded by one
+            self.register_buffer("coupling", torch.cat(coupling, dim=2).flatten(1), False)
+            component_path = torch.repeat_interleave(
+                torch.arange(self.n_paths), torch.tensor(self.dims_out)
+            )
+            self.register_buffer("component_path", component_path, False)
+
+    def forward(
+        self, x: Tensor, sh: Tensor, weights: Tensor, edge_index: Tensor, n_local: int
+    ) -> list[Tensor]:
+        n_edges = edge_index.shape[1]
+        # sizes are spelled out: an inferred -1 fails on an MPI rank without edges
+        features = x[:, self.start : self.start + self.mul * self.dim_in]
+        features = features.index_select(0, edge_index[1]).view(n_edges, self.mul, self.dim_in)
+        matrix = torch.mm(sh, self.coupling).view(n_edges, self.dim_in, self.dim_out)
+        messages = torch.bmm(features, matrix)
+        path_weights = weights[:, self.first_weight : self.first_weight + self.n_weights]
+        path_weights = path_weights.view(n_edges, self.n_paths, self.mul).transpose(1, 2)
+        messages = messages * path_weights.index_select(2, self.component_path)
+        total = torch.zeros(
+            n_local, self.mul, self.dim_out, dtype=messages.dtype, device=messages.device
+        ).index_add(0, edge_index[0], messages)
+        return [
+            part.reshape(n_local, self.mul * part.shape[2])
+            for part in total.split_with_sizes(self.dims_out, dim=2)
+        ]

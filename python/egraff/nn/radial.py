@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Functions of the edge length: radial bases, cutoff envelopes, and the networks on top of them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class PolynomialCutoff(nn.Module):
+    """Smooth envelope that is 1 at x = 0 and 0, with two vanishing derivatives, at x = 1.
+
+    u(x) = 1 - (p+1)(p+2)/2 x^p + p(p+2) x^(p+1) - p(p+1)/2 x^(p+2), and 0 beyond x = 1
+    (Gasteiger et al., arXiv:2003.03123, eq. 8).
+
+    Args:
+        p: exponent, at least 2; smaller decays earlier.
+    """
+
+    def __init__(self, p: float = 6.0) -> None:
+        super().__init__()
+        self.p = float(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map scaled distances x = r / r_max of any shape to the envelope, same shape."""
+        p = self.p
+        power = x**p
+        u = 1.0 - power * (
+            (p + 1.0) * (p + 2.0) / 2.0 - p * (p + 2.0) * x + p * (p + 1.0) / 2.0 * x * x
+        )
+        return u * (x < 1.0).to(x.dtype)
+
+
+class BesselBasis(nn.Module):
+    """Radial Bessel functions b_n(r) = (2 / r_max) sin(n pi x) / (x r_max), x = r / r_max.
+
+    Gasteiger et al., arXiv:2003.03123, eq. 7 without the square root, as NequIP uses it
+    (Batzner et al., arXiv:2101.03164, eq. 8).
+
+    Args:
+        n_basis: number of functions.
+        r_max: cutoff in Angstrom.
+        trainable: learn the roots n, which start at 1, 2, ...
+    """
+
+    def __init__(self, n_basis: int, r_max: float, *, trainable: bool = False) -> None:
+        super().__init__()
+        self.n_basis = n_basis
+        self.prefactor = 2.0 * math.pi / r_max**2
+        roots = torch.arange(1, n_basis + 1, dtype=torch.get_default_dtype())
+        if trainable:
+            self.roots = nn.Parameter(roots)
+        else:
+            self.register_buffer("roots", roots)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map scaled distances ``[n_edges]`` to ``[n_edges, n_basis]`` in 1/Angstrom^2."""
+        # sinc is finite, with finite derivatives, at x = 0
+        return self.prefactor * self.roots * torch.sinc(x[:, None] * self.roots)
+
+
+class RadialNetwork(nn.Module):
+    """Perceptron without biases from radial basis values to weights, SiLU between its layers.
+
+    Each layer divides by the square root of its input width, and layers after a SiLU multiply by
+    sqrt(2), which keeps unit variance through the network. No biases: where the envelope is zero,
+    so is the output.
+
+    Args:
+        widths: input width, hidden widths, output width.
+    """
+
+    def __init__(self, widths: list[int]) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList()
+        scales: list[float] = []
+        for layer, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            weight = torch.empty(n_in, n_out)
+            nn.init.uniform_(weight, -math.sqrt(3.0), math.sqrt(3.0))
+            self.weights.append(nn.Parameter(weight))
+            scales.append((1.0 if layer == 0 else math.sqrt(2.0)) / math.sqrt(n_in))
+        self.scales = scales
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[n, widths[0]]`` to ``[n, widths[-1]]``."""
+        for layer, weight in enumerate(self.weights):
+            if layer > 0:
+                x = nn.functional.silu(x)
+            x = torch.mm(x, weight * self.scales[layer])
+        return x
