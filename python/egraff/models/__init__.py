@@ -81,7 +81,7 @@ def _architecture(name: str) -> type[ForceField]:
 
 
 @contextmanager
-def _default_dtype(dtype: torch.dtype):  # noqa: ANN202 - a context manager
+def _default_dtype(dtype: torch.dtype):
     previous = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

@@ -28,6 +28,7 @@ sigma, mu             ``energy_scale``, ``energy_shift``
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from e3nn import o3
@@ -105,7 +106,7 @@ class NequIP(ForceField):
     """The NequIP force field; see the module's text for the equations."""
 
     architecture = "nequip"
-    citations = [
+    citations: ClassVar[list[str]] = [
         "NequIP: S. Batzner et al., Nat. Commun. 13, 2453 (2022), doi:10.1038/s41467-022-29939-5",
     ]
     Config = NequIPConfig
@@ -249,7 +250,7 @@ class Interaction(nn.Module):
         return update
 
 
-def _activation(parity: int):  # noqa: ANN202 - a torch function
+def _activation(parity: int):
     """Return SiLU for even scalars, tanh for odd ones, which must change sign with their input."""
     return nn.functional.silu if parity == 1 else torch.tanh
 

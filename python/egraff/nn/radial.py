@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +77,7 @@ class RadialNetwork(nn.Module):
         super().__init__()
         self.weights = nn.ParameterList()
         scales: list[float] = []
-        for layer, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for layer, (n_in, n_out) in enumerate(pairwise(widths)):
             weight = torch.empty(n_in, n_out)
             nn.init.uniform_(weight, -math.sqrt(3.0), math.sqrt(3.0))
             self.weights.append(nn.Parameter(weight))

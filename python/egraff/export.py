@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Write a model as one self-describing TorchScript file, after proving that it is the same model.
+
+The file is a TorchScript archive with one extra file, ``egraff.json``: contract version,
+architecture and options, elements, cutoffs, dtype, ghost exchanges, units, versions, the identity
+of the training data, licence, citations, a checksum of the weights, and a small frame with its
+energy, forces and virial, which every program that loads the file may verify.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
+from e3nn.util import jit
+
+from egraff import __version__, provenance
+from egraff.errors import DisagreementError
+from egraff.files import atomic_path
+from egraff.forces import Prediction, predict
+from egraff.graph import Graph, build_graph
+from egraff.models.base import CONTRACT_VERSION, ForceField
+
+METADATA_FILE = "egraff.json"
+MODEL_LICENCE = "not stated by the author of the model"
+
+# Largest difference between two evaluations of one model, relative to the size of the numbers
+# involved. float32 leaves room for another order of summation.
+RELATIVE_TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
+# A stored frame with more edges than this would make the file large and its loading slow.
+MAX_CHECK_EDGES = 2000
+
+
+def export_torchscript(
+    model: ForceField,
+    target: str | PathLike[str],
+    *,
+    structure: Atoms | None = None,
+    training_data: Mapping[str, Any] | None = None,
+    licence: str = MODEL_LICENCE,
+) -> dict[str, Any]:
+    """Write ``model`` to ``target``.
+
+    Args:
+        model: an eager model; its dtype is the file's.
+        target: the file to write, by custom ``NAME.egraff.pt``.
+        structure: a frame like those the model will see, stored for verification; a made-up one
+            is used when it is missing or has more than ``MAX_CHECK_EDGES`` edges.
+        training_data: what the model was trained on (names, hashes, numbers of frames).
+        licence: terms under which the model's weights may be used.
+
+    Returns:
+        The metadata in the file.
+
+    Raises:
+        DisagreementError: the exported model differs from the eager one; nothing is written.
+    """
+    model = model.eval()
+    scripted = jit.script(model)
+    frames = verification_frames(model, structure)
+    checked = predict(model, frames[0][1])
+    metadata = describe(model, training_data=training_data, licence=licence)
+    metadata["check_frame"] = _stored_frame(model, *frames[0], checked)
+
+    archive = io.BytesIO()
+    torch.jit.save(scripted, archive, _extra_files={METADATA_FILE: json.dumps(metadata)})
+    # what is compared is what was written, not the object that it was written from
+    archive.seek(0)
+    reloaded = torch.jit.load(archive)
+    for name, (_, graph) in zip(("check frame", "isolated atoms", "no atoms"), frames, strict=True):
+        compare(model, reloaded, graph, what=f"exported and eager model, {name}")
+    with atomic_path(target) as partial:
+        partial.write_bytes(archive.getvalue())
+    return metadata
+
+
+def describe(
+    model: ForceField,
+    *,
+    training_data: Mapping[str, Any] | None = None,
+    licence: str = MODEL_LICENCE,
+) -> dict[str, Any]:
+    """Return the metadata of a model, without the check frame."""
+    return {
+        "contract": CONTRACT_VERSION,
+        "egraff_version": __version__,
+        "architecture": model.architecture,
+        "config": model.config.model_dump(),
+        "elements": model.elements,
+        "r_max": model.r_max,
+        "pair_cutoffs": model.pair_cutoffs,
+        "dtype": model.dtype,
+        "exchange_widths": model.exchange_widths,
+        "outputs": model.outputs,
+        "units": {"energy": "eV", "length": "Angstrom"},
+        "torch_version": torch.__version__.split("+")[0],
+        "created": provenance.now(),
+        "training_data": dict(training_data or {}),
+        "licence": licence,
+        "citations": list(model.citations),
+        "weights_sha256": weights_sha256(model),
+    }
+
+
+def weights_sha256(model: torch.nn.Module) -> str:
+    """Return the SHA-256 over names and bytes of all weights, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def verification_frames(
+    model: ForceField, structure: Atoms | None
+) -> list[tuple[Atoms, Graph]]:
+    """Return the frames on which an exported model must agree with the eager one.
+
+    The first is ``structure`` or a made-up crystal, then one isolated atom of each element far
+    from all others, then no atoms at all (an MPI rank can be empty).
+    """
+    chosen = structure
+    if chosen is None or _graph(model, chosen).edge_index.shape[1] > MAX_CHECK_EDGES:
+        chosen = made_up_structure(model.elements)
+    apart = Atoms(
+        model.elements,
+        positions=[[2.5 * model.r_max * k, 0.0, 0.0] for k in range(len(model.elements))],
+    )
+    return [(atoms, _graph(model, atoms)) for atoms in (chosen, apart, Atoms())]
+
+
+def made_up_structure(elements: list[str]) -> Atoms:
+    """Return a distorted simple cubic cell of at least eight atoms with every element in it.
+
+    The spacing follows covalent radii, so that distances are those of a dense material.
+    """
+    side = 2
+    while side**3 < 2 * len(elements):
+        side += 1
+    radii = [covalent_radii[atomic_numbers[element]] for element in elements]
+    spacing = 2.4 * float(np.mean(radii))
+    sites = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    shake = np.random.default_rng(20101).uniform(-0.12, 0.12, size=sites.shape)
+    symbols = [elements[k % len(elements)] for k in range(len(sites))]
+    return Atoms(symbols, positions=(sites + shake) * spacing, cell=[side * spacing] * 3, pbc=True)
+
+
+def compare(
+    model: torch.nn.Module, other: torch.nn.Module, graph: Graph, *, what: str
+) -> dict[str, float]:
+    """Check that two forms of one model agree on a graph.
+
+    Returns:
+        Largest differences: ``energy`` in eV, ``forces`` in eV/A, ``virial`` in eV.
+
+    Raises:
+        DisagreementError: with both values and the tolerance.
+    """
+    first, second = predict(model, graph), predict(other, graph)
+    tolerance = RELATIVE_TOLERANCE[model.dtype]
+    largest = {}
+    for name, unit in (("atomic_energy", "eV"), ("forces", "eV/A"), ("virial", "eV")):
+        a, b = getattr(first, name), getattr(second, name)
+        difference = float((a - b).abs().max()) if a.numel() else 0.0
+        scale = max(1.0, float(a.abs().max())) if a.numel() else 1.0
+        # a difference that is not a number is a disagreement too
+        if not difference <= tolerance * scale:
+            raise DisagreementError(
+                f"{what}: {name} differ by {difference:.3e} {unit}, expected at most "
+                f"{tolerance * scale:.1e}; this is a defect of the export, please report it"
+            )
+        largest[name] = difference
+    return largest
+
+
+def _graph(model: ForceField, atoms: Atoms) -> Graph:
+    return build_graph(
+        atoms.get_chemical_symbols(),
+        atoms.positions,
+        atoms.cell.array,
+        atoms.pbc,
+        elements=model.elements,
+        r_max=model.r_max,
+        pair_cutoffs=model.pair_cutoffs,
+    )
+
+
+def _stored_frame(
+    model: ForceField, atoms: Atoms, graph: Graph, expected: Prediction
+) -> dict[str, Any]:
+    """Return the check frame as plain lists; floats keep all their digits in JSON."""
+    tolerance = 10 * RELATIVE_TOLERANCE[model.dtype]  # other machines, threads and devices
+    energy = float(expected.energy)
+    binding = energy - sum(model.config.energy_shift[k] for k in graph.species.tolist())
+    return {
+        "species": graph.species.tolist(),
+        "positions": atoms.positions.tolist(),
+        "cell": atoms.cell.array.tolist() if atoms.pbc.any() else None,
+        "pbc": atoms.pbc.tolist(),
+        "edge_index": graph.edge_index.tolist(),
+        "edge_vec": graph.edge_vec.tolist(),
+        "n_local": graph.n_atoms,
+        "energy": energy,
+        "forces": expected.forces.tolist(),
+        "virial": expected.virial[0].tolist(),
+        "energy_tolerance": tolerance * max(1.0, abs(binding)),
+        "force_tolerance": tolerance * max(1.0, float(expected.forces.abs().max())),
+    }
