@@ -24,6 +24,10 @@ class EgraffCalculator(Calculator):
     ``stresses`` are per-atom virials divided by the volume of the cell, half of each edge's share
     given to either end; they sum to ``stress``. Stress needs periodicity in all directions.
 
+    Attributes:
+        metadata: what the file says of itself (:mod:`egraff.export`).
+        virial: ``[3, 3]`` in eV of the last structure, LAMMPS's sign, periodic or not.
+
     Args:
         path: an exported model, ``NAME.egraff.pt``.
         device: ``"cpu"`` or ``"cuda"``.
@@ -80,6 +84,7 @@ class EgraffCalculator(Calculator):
             "energies": out["atomic_energy"].numpy(),
             "forces": out["forces"].numpy(),
         }
+        self.virial = out["virial"].numpy()
         if atoms.pbc.all():
             volume = atoms.get_volume()
             self.results["stress"] = full_3x3_to_voigt_6_stress(-out["virial"].numpy() / volume)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Look at an installation: what a run needs, whether it is there, and whether the parts fit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal
+
+from egraff import __version__
+from egraff.errors import EgraffError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: its name.
+        verdict: ``ok``; ``note``: works, but read it; ``bad``: a run will fail.
+        found: what there is.
+        fix: what to do, where there is something to do.
+    """
+
+    what: str
+    verdict: Literal["ok", "note", "bad"]
+    found: str
+    fix: str | None = None
+
+
+def examine() -> list[Finding]:
+    """Look at everything, in the order in which a run needs it. Nothing raises."""
+    checks: list[tuple[str, Callable[[str], Finding]]] = [
+        ("egraff", _egraff),
+        ("compiled libraries", _libraries),
+        ("torch", _torch),
+        ("LAMMPS", _lammps),
+        ("pair_style egraff", _pair_style),
+        ("MPI", _mpi),
+        ("threads", _threads),
+        ("GPU", _gpu),
+    ]
+    findings = []
+    for what, check in checks:
+        try:
+            findings.append(check(what))
+        except EgraffError as error:
+            problem, _, fix = str(error).partition("\n  fix: ")
+            findings.append(Finding(what, "bad", problem, fix or None))
+        except (ImportError, OSError, subprocess.SubprocessError) as error:
+            findings.append(Finding(what, "bad", f"{type(error).__name__}: {error}"))
+    return findings
+
+
+def _egraff(what: str) -> Finding:
+    return Finding(what, "ok", f"{__version__}, Python {platform.python_version()}")
+
+
+def _libraries(what: str) -> Finding:
+    from egraff import ops
+
+    ops.check_torch()
+    facts = ops.build_facts()
+    return Finding(what, "ok", ", ".join(f"built for {k} {v}" for k, v in facts.items()))
+
+
+def _torch(what: str) -> Finding:
+    import torch
+
+    return Finding(what, "ok", torch.__version__)
+
+
+def _lammps(what: str) -> Finding:
+    from egraff import ops
+
+    installed = metadata.version("lammps")
+    built = ops.build_facts().get("lammps", "")
+    if built and not installed.startswith(built):
+        return Finding(
+            what, "bad", f"{installed}, but the plugin was built for {built}", ops.REBUILD
+        )
+    return Finding(what, "ok", installed)
+
+
+def _pair_style(what: str) -> Finding:
+    """Ask the real ``lmp``, in the way a user's input would: nothing loaded by hand."""
+    from egraff.lammps.launch import lammps_command
+
+    script = "units metal\npair_style egraff\n"
+    done = subprocess.run(
+        [*lammps_command(ranks=1), "-log", "none", "-in", "/dev/stdin"],
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if done.returncode == 0:
+        return Finding(what, "ok", "known to lmp, no plugin command needed")
+    last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-1:]
+    return Finding(what, "bad", f"lmp says: {last[0] if last else 'nothing'}")
+
+
+def _mpi(what: str) -> Finding:
+    from egraff.lammps.launch import lammps_command
+
+    command = lammps_command(ranks=2)
+    return Finding(what, "ok", f"mpich {metadata.version('mpich')}, {command[0]}")
+
+
+def _threads(what: str) -> Finding:
+    cores = len(os.sched_getaffinity(0))
+    asked = os.environ.get("OMP_NUM_THREADS")
+    found = f"{cores} cores, OMP_NUM_THREADS {asked or 'not set'}"
+    if asked is None:
+        return Finding(
+            what,
+            "note",
+            found,
+            "LAMMPS then runs one thread per rank; use ranks, or set OMP_NUM_THREADS",
+        )
+    return Finding(what, "ok", found)
+
+
+def _gpu(what: str) -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding(what, "note", torch.cuda.get_device_name(0), "egraff on CUDA is untested")
+    return Finding(what, "ok", "none; runs on the CPU")
