@@ -71,12 +71,12 @@ message(STATUS "LAMMPS ${EGRAFF_LAMMPS_VERSION}: ${lammps_include}")
 
 # nlohmann's JSON parser comes with LAMMPS, in a namespace of LAMMPS's own, so there is nothing to
 # install and nothing to clash with.
-find_path(EGRAFF_JSON_INCLUDE nlohmann/json.hpp HINTS "${lammps_include}" NO_DEFAULT_PATH)
-if(NOT EGRAFF_JSON_INCLUDE)
+if(NOT EXISTS "${lammps_include}/nlohmann/json.hpp")
   message(FATAL_ERROR
     "expected nlohmann/json.hpp beside LAMMPS's headers in '${lammps_include}', found none.\n"
-    "  fix: use LAMMPS of 22Jul2025 or later, or -DEGRAFF_JSON_INCLUDE=/directory/above/nlohmann")
+    "  fix: use LAMMPS of 22Jul2025 or later")
 endif()
+set(egraff_json_include ${lammps_include})
 
 if(EGRAFF_LAMMPS)
   set(mpi_include "${EGRAFF_MPI_INCLUDE}")

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/model.h"
+
+#include "core/edges.h"
+#include "core/error.h"
+
+#include <ATen/ATen.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/AutogradState.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/script.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+namespace egraff {
+
+namespace {
+
+std::string number(double value) {
+    std::ostringstream text;
+    text.precision(6);
+    text << value;
+    return text.str();
+}
+
+// "2.13.0+cpu" -> {2, 13}; {0, 0} if it is not a version
+std::pair<int, int> release(const std::string &version) {
+    int major = 0, minor = 0;
+    char dot = 0;
+    std::istringstream(version) >> major >> dot >> minor;
+    return dot == '.' ? std::pair(major, minor) : std::pair(0, 0);
+}
+
+at::Device choose_device(const std::string &name, const std::string &path) {
+    if (name == "auto") {
+        return at::hasCUDA() ? at::Device("cuda") : at::Device("cpu");
+    }
+    const bool known = name == "cpu" || name.rfind("cuda", 0) == 0;
+    if (known) {
+        try {
+            const at::Device device(name);
+            if (device.is_cpu() ||
+                (at::hasCUDA() && device.index() < at::detail::getCUDAHooks().deviceCount())) {
+                return device;
+            }
+        } catch (const c10::Error &) { // for example "cuda:x"
+        }
+    }
+    throw Error("expected device cpu, cuda, cuda:N or auto" +
+                    std::string(at::hasCUDA() ? "" : " (this torch sees no GPU)") + ", got " + name,
+                {path}, "use device cpu, or a torch built for your GPU");
+}
+
+// Backward on this thread only. A backward that runs on a thread of autograd's own would make MPI
+// calls from there, which MPI does not allow by default.
+class SingleThreadedBackward {
+  public:
+    SingleThreadedBackward() { state().set_multithreading_enabled(false); }
+    ~SingleThreadedBackward() { state().set_multithreading_enabled(before_); }
+
+  private:
+    static c10::AutogradState &state() { return c10::AutogradState::get_tls_state(); }
+    const bool before_ = state().get_multithreading_enabled();
+};
+
+} // namespace
+
+struct Model::Program {
+    mutable torch::jit::Module module;
+    at::Device device;
+    at::ScalarType dtype;
+};
+
+Model::Model(const std::string &path, const std::string &device, bool verify)
+    : path_(path), metadata_(read_metadata(path)) {
+    const auto ours = std::pair(TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR);
+    if (release(metadata_.torch_version) > ours) {
+        throw Error("expected a file written by torch " TORCH_VERSION
+                    " or older, got one of torch " +
+                        metadata_.torch_version,
+                    {path_, "torch_version"},
+                    "install that torch and build egraff again, or export the model with torch " +
+                        std::to_string(ours.first) + "." + std::to_string(ours.second));
+    }
+    program_ = std::make_unique<Program>(
+        Program{{}, choose_device(device, path_), metadata_.float64 ? at::kDouble : at::kFloat});
+    try {
+        program_->module = torch::jit::load(path_, program_->device);
+    } catch (const c10::Error &error) {
+        throw Error("expected a TorchScript program that torch " TORCH_VERSION " can load, got: " +
+                        std::string(error.what_without_backtrace()),
+                    {path_}, "copy the file again, or export it again with this torch");
+    }
+    program_->module.eval();
+    for (const auto &parameter : program_->module.named_parameters()) {
+        if (parameter.value.is_floating_point() &&
+            parameter.value.scalar_type() < program_->dtype) {
+            throw Error(std::string("expected weights of type ") + metadata_.dtype() + ", got " +
+                            c10::toString(parameter.value.scalar_type()) + " in " + parameter.name,
+                        {path_, "dtype"}, "export it again: egraff export best.ckpt -o " + path_);
+        }
+        // gradients are taken with respect to edges only; tracking weights would cost time
+        parameter.value.requires_grad_(false);
+    }
+    if (verify) {
+        verify_check_frame();
+    }
+}
+
+Model::~Model() = default;
+
+std::string Model::device() const { return program_->device.str(); }
+
+void Model::check_graph(const Graph &graph) const {
+    const auto refuse = [this](const std::string &problem) {
+        throw Error(problem, {path_}, "this is a mistake in the calling program");
+    };
+    const auto is = [](const at::Tensor &x, at::ScalarType type, at::IntArrayRef shape) {
+        return x.defined() && x.scalar_type() == type && x.sizes() == shape && x.is_contiguous() &&
+               x.device().is_cpu();
+    };
+    if (!graph.species.defined() || graph.species.dim() != 1 ||
+        !is(graph.species, at::kLong, {graph.species.size(0)})) {
+        refuse("species: expected a contiguous int64 [n_nodes] tensor on the CPU");
+    }
+    if (!graph.edge_vec.defined() || graph.edge_vec.dim() != 2 ||
+        !is(graph.edge_vec, at::kDouble, {graph.edge_vec.size(0), 3})) {
+        refuse("edge_vec: expected a contiguous float64 [n_edges, 3] tensor on the CPU");
+    }
+    if (!is(graph.edge_index, at::kLong, {2, graph.edge_vec.size(0)})) {
+        refuse(
+            "edge_index: expected a contiguous int64 [2, n_edges] tensor on the CPU, n_edges = " +
+            std::to_string(graph.edge_vec.size(0)) + " as in edge_vec");
+    }
+    if (graph.n_owned < 0 || graph.n_owned > graph.n_local ||
+        graph.n_local > graph.species.size(0)) {
+        refuse("n_local: expected 0 <= n_local <= " + std::to_string(graph.species.size(0)) +
+               " (n_nodes), got " + std::to_string(graph.n_local));
+    }
+}
+
+Evaluation Model::evaluate(const Graph &graph, const std::vector<std::string> &extras) const {
+    check_graph(graph);
+    const auto &device = program_->device;
+    // The profiling executor would specialise the program to what the first calls look like, and
+    // differently on different ranks.
+    torch::jit::GraphOptimizerEnabledGuard plain_execution(false);
+    at::AutoGradMode with_gradient(true);
+    SingleThreadedBackward on_this_thread;
+
+    at::Tensor edge_vec = graph.edge_vec.to(device, program_->dtype).detach().requires_grad_(true);
+    const auto outputs = program_->module
+                             .forward({graph.species.to(device), graph.edge_index.to(device),
+                                       edge_vec, graph.n_local})
+                             .toGenericDict();
+    const auto output = [&](const std::string &name) {
+        if (!outputs.contains(name)) {
+            throw Error("expected the model to return " + name + ", which it does not",
+                        {path_, "outputs"}, "ask only for the outputs that the file lists");
+        }
+        at::Tensor value = outputs.at(name).toTensor();
+        if (value.dim() < 1 || value.dim() > 2 || value.size(0) != graph.n_local) {
+            std::ostringstream got;
+            got << value.sizes();
+            throw Error("expected " + std::to_string(graph.n_local) +
+                            " rows, one per local atom, got " + got.str(),
+                        {path_, name}, "export it again from a model that keeps the contract");
+        }
+        return value;
+    };
+    const at::Tensor atomic_energy = output("atomic_energy");
+    if (atomic_energy.dim() != 1 || atomic_energy.scalar_type() != at::kDouble) {
+        throw Error("expected float64 [n_local], got another type or shape",
+                    {path_, "atomic_energy"},
+                    "export it again from a model that keeps the contract");
+    }
+    const at::Tensor energy = atomic_energy.narrow(0, 0, graph.n_owned).sum();
+    at::Tensor gradient;
+    if (energy.requires_grad()) {
+        gradient = torch::autograd::grad({energy}, {edge_vec}, {}, std::nullopt, false,
+                                         /*allow_unused=*/true)[0];
+    }
+    if (!gradient.defined()) { // energies that do not depend on positions at all
+        gradient = at::zeros_like(edge_vec);
+    }
+
+    Evaluation result;
+    result.atomic_energy = atomic_energy.detach().to(at::kCPU).contiguous();
+    result.edge_gradient = gradient.detach().to(at::kCPU, at::kDouble).contiguous();
+    result.energy = energy.item<double>();
+    for (const std::string &name : extras) {
+        result.extras[name] = output(name).detach().to(at::kCPU, at::kDouble).contiguous();
+    }
+    return result;
+}
+
+void Model::verify_check_frame() const {
+    if (!metadata_.check_frame) {
+        return;
+    }
+    const CheckFrame &frame = *metadata_.check_frame;
+    const auto n_atoms = static_cast<int64_t>(frame.species.size());
+    const auto n_edges = static_cast<int64_t>(frame.centres.size());
+    const auto tensor = [](const auto &values, at::IntArrayRef shape, at::ScalarType type) {
+        using Value = typename std::decay_t<decltype(values)>::value_type;
+        return at::from_blob(const_cast<Value *>(values.data()), shape, type).clone();
+    };
+    const at::Tensor edge_index = at::stack({tensor(frame.centres, {n_edges}, at::kLong),
+                                             tensor(frame.neighbours, {n_edges}, at::kLong)});
+    const Graph graph{tensor(frame.species, {n_atoms}, at::kLong), edge_index,
+                      tensor(frame.edge_vec, {n_edges, 3}, at::kDouble), n_atoms, n_atoms};
+    const Evaluation result = evaluate(graph);
+
+    std::vector<double> forces(3 * n_atoms, 0.0);
+    add_forces({n_edges, edge_index.const_data_ptr<int64_t>(),
+                edge_index.const_data_ptr<int64_t>() + n_edges,
+                graph.edge_vec.const_data_ptr<double>(),
+                result.edge_gradient.const_data_ptr<double>()},
+               n_atoms, 1.0, forces.data());
+    const double energy_error = std::abs(result.energy - frame.energy);
+    double force_error = 0.0;
+    for (size_t k = 0; k < forces.size(); ++k) {
+        // written so that a NaN is an error
+        const double error = std::abs(forces[k] - frame.forces[k]);
+        force_error = error <= force_error ? force_error : error;
+    }
+    if (!(energy_error <= frame.energy_tolerance) || !(force_error <= frame.force_tolerance)) {
+        throw Error(
+            "expected the energy and forces stored with the check frame, got an energy that "
+            "differs by " +
+                number(energy_error) + " eV (allowed " + number(frame.energy_tolerance) +
+                ") and forces that differ by up to " + number(force_error) +
+                " eV/Angstrom (allowed " + number(frame.force_tolerance) + ") on " + device() +
+                " with torch " TORCH_VERSION,
+            {path_, "check_frame"},
+            "do not use this file here; export it again with this torch, and report it if "
+            "that does not help");
+    }
+}
+
+} // namespace egraff
