@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A LAMMPS text dump as a sequence of frames, with what is wrong with it.
+
+The file is scanned once: where each frame begins, its step, its number of atoms, whether it is
+whole. A simulation that died or was restarted leaves frames cut short, repeated or overwritten;
+these are left out and said so in `DumpFile.problems`, never passed on silently.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import zstandard
+
+from egraff.analysis.dump_format import DumpError, DumpFrame, FrameHeader, parse_frame, parse_header
+from egraff.files import atomic_path
+
+_CHUNK = 1 << 22
+_MARK = b"ITEM: TIMESTEP"
+_INDEX_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a file, which reading survived.
+
+    Attributes:
+        kind: ``truncated``, ``repeated``, ``atoms-changed``, ``unreadable`` or ``compression``.
+        message: one sentence for people.
+    """
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class FrameEntry:
+    """Where one frame lies in the (decompressed) file."""
+
+    offset: int
+    length: int
+    step: int
+    n_atoms: int
+    time: float
+
+
+def open_dump(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a dump for reading bytes; gzip, bzip2 and zstd are told apart by their first bytes."""
+    with open(path, "rb") as stream:
+        magic = stream.read(4)
+    if magic[:2] == b"\x1f\x8b":
+        return gzip.open(path, "rb")
+    if magic[:3] == b"BZh":
+        return bz2.open(path, "rb")
+    if magic == b"\x28\xb5\x2f\xfd":
+        return zstandard.ZstdDecompressor().stream_reader(
+            open(path, "rb"), read_across_frames=True, closefd=True
+        )
+    return open(path, "rb")
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    # read1 hands over what is there, so that a compressed file cut short loses little
+    read = getattr(stream, "read1", stream.read)
+    while block := read(_CHUNK):
+        yield block
+
+
+def _frame_start(buffer: bytes, mark: int) -> int:
+    """Start of the frame whose TIMESTEP section is at ``mark``: before its UNITS and TIME."""
+    start = mark
+    for title in (b"ITEM: TIME\n", b"ITEM: UNITS\n"):
+        before = buffer.rfind(title, max(0, start - 80), start)
+        if before >= 0 and buffer.count(b"\n", before, start) == 2:
+            start = before
+    return start
+
+
+def _split(stream: BinaryIO, problems: list[Problem], where: str) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, bytes) of each frame, whole or not."""
+    buffer, base, mark = b"", 0, -1
+    blocks = _chunks(stream)
+    searched = 0
+    while True:
+        try:
+            block = next(blocks, b"")
+        except (EOFError, OSError, zstandard.ZstdError) as error:
+            problems.append(
+                Problem("compression", f"{where}: the compressed file is damaged or cut: {error}")
+            )
+            block = b""
+        buffer += block
+        while True:
+            following = buffer.find(_MARK, max(searched, mark + 1))
+            if following < 0:
+                searched = max(mark + 1, len(buffer) - len(_MARK))
+                break
+            start = _frame_start(buffer, following)
+            if mark < 0 and buffer[:start].strip():
+                raise DumpError(
+                    f"expected a line that begins with 'ITEM: ', got {buffer[:40]!r}",
+                    where=where,
+                    fix="give a text dump written by LAMMPS (dump styles atom or custom)",
+                )
+            if mark >= 0:
+                yield base, buffer[:start]
+            buffer, base = buffer[start:], base + start
+            mark = following - start
+            searched = mark + 1
+        if not block:
+            break
+    if mark >= 0:
+        yield base, buffer
+    elif buffer.strip():
+        raise DumpError(
+            f"expected a line that begins with 'ITEM: ', got {buffer[:40]!r}",
+            where=where,
+            fix="give a text dump written by LAMMPS (dump styles atom or custom)",
+        )
+
+
+def _scan(
+    path: Path, problems: list[Problem]
+) -> tuple[list[FrameEntry], str | None, FrameHeader | None]:
+    """Every whole frame of the file in file order, the unit style, and the first header."""
+    entries: list[FrameEntry] = []
+    units, first = None, None
+    where = str(path)
+    with open_dump(path) as stream:
+        for offset, text in _split(stream, problems, where):
+            try:
+                header = parse_header(text[:65536], where=where)
+            except DumpError as error:
+                problems.append(Problem("truncated", f"frame left out: {error.problem} ({where})"))
+                continue
+            lines = text.count(b"\n", header.length)
+            if lines < header.n_atoms:
+                problems.append(
+                    Problem(
+                        "truncated",
+                        f"frame of step {header.step} left out: {lines} of {header.n_atoms} atom "
+                        f"lines are whole ({where})",
+                    )
+                )
+                continue
+            first = first or header
+            units = units or header.units
+            time = np.nan if header.time is None else header.time
+            entries.append(FrameEntry(offset, len(text), header.step, header.n_atoms, time))
+    return entries, units, first
+
+
+def _without_repeats(entries: list[FrameEntry], problems: list[Problem], where: str):
+    """Drop what a restart wrote again: where steps go back, the later frames are the ones kept."""
+    kept: list[FrameEntry] = []
+    dropped: list[int] = []
+    for entry in entries:
+        while kept and kept[-1].step >= entry.step:
+            dropped.append(kept.pop().step)
+        kept.append(entry)
+    if dropped:
+        problems.append(
+            Problem(
+                "repeated",
+                f"{len(dropped)} frames (steps {min(dropped)} to {max(dropped)}) were written "
+                f"again after a restart; the later ones are kept ({where})",
+            )
+        )
+    return kept
+
+
+class DumpFile:
+    """Random access to the frames of a LAMMPS text dump.
+
+    Args:
+        path: text dump, plain or compressed by gzip, bzip2 or zstd.
+        save_index: keep the index beside the dump (``NAME.index.npz``) for the next time; it is
+            used when the dump has the size and modification time it was made for.
+
+    Attributes:
+        entries: the frames that are whole, in order of step, repeats removed.
+        problems: what was left out and why.
+        units: LAMMPS unit style if the dump states it.
+
+    Raises:
+        DumpError: not a LAMMPS text dump, or no whole frame in it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, save_index: bool = False) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise DumpError("no such file", where=path)
+        self.problems: list[Problem] = []
+        self._stream: BinaryIO | None = None
+        if not self._load_index():
+            entries, self.units, _ = _scan(self.path, self.problems)
+            self.entries = _without_repeats(entries, self.problems, str(self.path))
+            if save_index:
+                self._save_index()
+        if not self.entries:
+            reasons = "; ".join(problem.message for problem in self.problems) or "the file is empty"
+            raise DumpError(f"no whole frame in the dump: {reasons}", where=path)
+        self.first = self.read(0).header
+
+    @property
+    def index_path(self) -> Path:
+        """Where the saved index is looked for."""
+        return self.path.with_name(self.path.name + ".index.npz")
+
+    def _fingerprint(self) -> list[int]:
+        status = self.path.stat()
+        return [_INDEX_VERSION, status.st_size, status.st_mtime_ns]
+
+    def _load_index(self) -> bool:
+        if not self.index_path.is_file():
+            return False
+        try:
+            with np.load(self.index_path, allow_pickle=False) as saved:
+                if saved["fingerprint"].tolist() != self._fingerprint():
+                    return False
+                rows = zip(*(saved[name].tolist() for name in FrameEntry.__annotations__))
+                self.entries = [FrameEntry(*row) for row in rows]
+                self.problems += [Problem(*row) for row in saved["problems"].tolist()]
+                self.units = str(saved["units"]) or None
+        except (OSError, ValueError, KeyError):
+            # an index is only a copy of what the dump says: a damaged one is made again
+            return False
+        return True
+
+    def _save_index(self) -> None:
+        columns = {
+            name: np.array([getattr(entry, name) for entry in self.entries])
+            for name in FrameEntry.__annotations__
+        }
+        rows = [(problem.kind, problem.message) for problem in self.problems]
+        with atomic_path(self.index_path) as partial:
+            np.savez(
+                partial,
+                fingerprint=np.array(self._fingerprint()),
+                problems=np.array(rows, dtype=str).reshape(-1, 2),
+                units=np.array(self.units or ""),
+                **columns,
+            )
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def steps(self) -> np.ndarray:
+        """MD step of each frame, `[n_frames]`."""
+        return np.array([entry.step for entry in self.entries], dtype=np.int64)
+
+    @property
+    def times(self) -> np.ndarray:
+        """Time of each frame in the file's unit, `[n_frames]`; NaN where it is not stated."""
+        return np.array([entry.time for entry in self.entries])
+
+    def _bytes(self, offset: int, length: int) -> bytes:
+        if self._stream is None:
+            self._stream = open_dump(self.path)
+        try:
+            self._stream.seek(offset)
+        except (OSError, ValueError):  # zstd streams do not go back
+            self.close()
+            self._stream = open_dump(self.path)
+            self._stream.seek(offset)
+        read = getattr(self._stream, "read1", self._stream.read)
+        parts: list[bytes] = []
+        while length > 0 and (part := read(min(length, _CHUNK))):
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    def read(self, index: int, *, columns: frozenset[str] | None = None) -> DumpFrame:
+        """Frame ``index`` (from 0); see `parse_frame` for ``columns`` and errors."""
+        entry = self.entries[index]
+        text = self._bytes(entry.offset, entry.length)
+        return parse_frame(text, where=str(self.path), columns=columns)
+
+    def __iter__(self) -> Iterator[DumpFrame]:
+        return (self.read(index) for index in range(len(self)))
+
+    def close(self) -> None:
+        """Close the file; reading opens it again."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_stream": None}

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``egraff analyse``: every run below a directory, each to ``result.json`` and ``curves.npz``.
+
+A part that cannot be computed (no dump, too few frames, a reference of another system) becomes an
+entry under ``problems`` of the result; the other parts are computed all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from egraff import __version__
+from egraff.analysis import sections
+from egraff.analysis.metric import Metric
+from egraff.analysis.runs import Run
+from egraff.data.frames import read_frames
+from egraff.errors import InputError
+from egraff.files import atomic_path, sha256, write_json
+
+RESULT = Path("analysis") / "result.json"
+CURVES = Path("analysis") / "curves.npz"
+
+#: Raised whenever what the same input gives changes.
+REVISION = 1
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What can be chosen about an analysis.
+
+    Attributes:
+        r_max: range of the structure comparison in Angstrom; None for `default_r_max`.
+        bin_width: of the radial distributions, Angstrom (EGraFFBench's 0.05).
+        max_frames: at most this many frames, evenly spaced, enter the structure comparison.
+        max_replay_frames: at most this many reference frames, evenly spaced, are replayed.
+    """
+
+    r_max: float | None = None
+    bin_width: float = 0.05
+    max_frames: int = 400
+    max_replay_frames: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("bin_width", "max_frames", "max_replay_frames"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"expected a value above 0, got {getattr(self, name)}", where=name)
+
+
+@dataclass
+class Reference:
+    """A labelled trajectory to compare with.
+
+    Attributes:
+        path: where it was read from.
+        frames: its frames, in order of time.
+        digest: SHA-256 of the file.
+    """
+
+    path: str
+    frames: list[Atoms]
+    digest: str
+    _cache: dict[Any, Any] = field(default_factory=dict)
+
+    def once(self, key: Any, compute: Callable[[], Any]) -> Any:
+        """Result of ``compute``, computed the first time only: runs share their reference."""
+        if key not in self._cache:
+            self._cache[key] = compute()
+        return self._cache[key]
+
+
+def read_reference(path: Path) -> Reference:
+    """Read a reference trajectory with ASE.
+
+    Raises:
+        InputError: no such file, or ASE cannot read it.
+    """
+    frames = [frame.to_atoms() for frame in read_frames(path)]
+    return Reference(str(path), frames, sha256(path))
+
+
+@dataclass
+class Result:
+    """Outcome of the analysis of one run.
+
+    Attributes:
+        metrics: every number, in the order of the report.
+        curves: arrays by name, for figures.
+        problems: what could not be computed or was left out of the input.
+    """
+
+    metrics: list[Metric] = field(default_factory=list)
+    curves: dict[str, np.ndarray] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def _key(run: Run, reference: Reference | None, parameters: Parameters) -> str:
+    """Hash of everything the result depends on."""
+    parts: dict[str, Any] = {
+        "revision": REVISION,
+        "egraff": __version__,
+        "parameters": asdict(parameters),
+        "reference": reference.digest if reference else None,
+    }
+    for path in (run.directory / "run.json", run.log, run.dump):
+        parts[path.name] = sha256(path) if path.is_file() else None
+    if reference and run.model and run.model.is_file():
+        parts["model"] = sha256(run.model)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def analyse_run(
+    run: Run,
+    *,
+    reference: Reference | None = None,
+    parameters: Parameters = Parameters(),
+    load_calculator: Callable[[Path], Calculator] | None = None,
+    force: bool = False,
+) -> bool:
+    """Analyse one run and write its ``analysis/result.json`` and ``analysis/curves.npz``.
+
+    Args:
+        run: the run.
+        reference: compare with it; None to compute only what needs no reference.
+        parameters: see `Parameters`.
+        load_calculator: from a model file to an ASE calculator, for the replay; None for none.
+        force: analyse again although a result for the same input is there.
+
+    Returns:
+        Whether anything was computed (False: the result was up to date).
+    """
+    key = _key(run, reference, parameters)
+    target = run.directory / RESULT
+    if not force and _stored_key(target) == key:
+        return False
+    result = Result()
+    todo: list[tuple[str, Callable[[], sections.Section]]] = [
+        ("thermo", lambda: sections.thermo(run)),
+        ("speed", lambda: sections.speed(run)),
+    ]
+    if reference is not None:
+        todo.append(("structure", lambda: sections.structure(run, reference, parameters)))
+        if load_calculator is not None and run.model is not None:
+            todo.append(
+                (
+                    "replay",
+                    lambda: sections.replay(run, reference, parameters, load_calculator),
+                )
+            )
+    else:
+        todo.append(("structure", lambda: sections.structure_alone(run, parameters)))
+    for name, compute in todo:
+        try:
+            section = compute()
+        except InputError as error:
+            result.problems.append(f"{name}: {error}")
+            continue
+        result.metrics += section.metrics
+        result.curves |= section.curves
+        result.problems += [f"{name}: {problem}" for problem in section.problems]
+    _write(run, key, result, reference, parameters)
+    return True
+
+
+def _stored_key(target: Path) -> str | None:
+    if not target.is_file() or not (target.parent / CURVES.name).is_file():
+        return None
+    try:
+        return json.loads(target.read_text(encoding="utf-8")).get("key")
+    except ValueError:
+        return None
+
+
+def _write(
+    run: Run, key: str, result: Result, reference: Reference | None, parameters: Parameters
+) -> None:
+    with atomic_path(run.directory / CURVES) as partial:
+        np.savez_compressed(partial, **result.curves)
+    write_json(
+        run.directory / RESULT,
+        {
+            "egraff": __version__,
+            "key": key,
+            "status": run.record["status"],
+            "reference": reference.path if reference else None,
+            "reference_sha256": reference.digest if reference else None,
+            "parameters": asdict(parameters),
+            "metrics": [metric.as_dict() for metric in result.metrics],
+            "problems": result.problems,
+        },
+    )
+
+
+def evenly_spaced(n: int, most: int) -> Sequence[int]:
+    """Indices of at most ``most`` of ``n`` items, evenly spaced, first and last included."""
+    if n <= most:
+        return range(n)
+    return np.unique(np.linspace(0, n - 1, most).round().astype(int)).tolist()

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Radial distribution functions of all species pairs in one pass over a trajectory.
+
+Distances come from a neighbour list with all periodic images, so curves are right at any r, also
+beyond half of a small box, where minimum-image codes count too few pairs.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+from MDAnalysis.analysis.base import AnalysisBase
+from MDAnalysis.analysis.results import ResultsGroup
+from MDAnalysis.core.groups import AtomGroup
+from MDAnalysis.lib.mdamath import triclinic_vectors
+from vesin import NeighborList
+
+from egraff.errors import InputError
+
+TOTAL = "total"
+
+
+def frame_geometry(atoms: AtomGroup) -> tuple[np.ndarray, np.ndarray, tuple[bool, bool, bool]]:
+    """Positions, cell and periodicity of the current frame, in float64 where the reader has it.
+
+    Returns:
+        positions `[n_atoms, 3]` and cell `[3, 3]` in Angstrom (zeros without one), pbc.
+    """
+    ts = atoms.universe.trajectory.ts
+    positions = ts.data.get("positions")
+    positions = atoms.positions.astype(np.float64) if positions is None else positions[atoms.ix]
+    cell = ts.data.get("cell")
+    if cell is None:
+        box = ts.dimensions
+        cell = np.zeros((3, 3)) if box is None else triclinic_vectors(box).astype(np.float64)
+    pbc = ts.data.get("pbc", (bool(np.any(cell)),) * 3)
+    return positions, cell, tuple(pbc)
+
+
+def species_labels(atoms: AtomGroup) -> np.ndarray:
+    """Element of each atom, or its type where elements are not known, `[n_atoms]`."""
+    return atoms.elements if hasattr(atoms, "elements") else atoms.types
+
+
+def pair_name(a: str, b: str) -> str:
+    """Name of a species pair, in alphabetical order: ``H-O``."""
+    return "-".join(sorted((a, b)))
+
+
+class RadialDistribution(AnalysisBase):
+    """g(r) of every species pair, and the total one, with the counts behind them.
+
+    Periodic frames: g_ab(r) = n_ab(r) V / (N_ab v(r)), where n_ab(r) is the number of pairs in a
+    shell of volume v(r) and N_ab = N_a N_b, or N_a (N_a - 1) / 2 for like atoms; 1 for an ideal
+    gas at every r.
+
+    Frames that are not periodic in all three directions (molecules): there is no volume, so the
+    curve is the *pair-distance distribution* over that of points uniform in a sphere of radius
+    ``r_max``: V in the formula becomes 4/3 pi r_max^3. V cancels in the Wright factor.
+
+    Args:
+        atoms: the atoms; an updating group is not supported.
+        r_max: largest distance, Angstrom; it can exceed half of the box.
+        bin_width: width of a bin, Angstrom.
+        self_images: also count an atom's own periodic images (normalised by N_a^2 / 2 pairs), as
+            one wants for a crystal in a cell of few atoms.
+        n_threads: threads of the neighbour list.
+
+    After `run`, in ``results``: ``r`` `[n_bins]` bin centres in Angstrom; ``edges``; ``pairs``,
+    names such as ``H-O`` with ``total`` last; ``g`` `[n_pairs, n_bins]`; ``counts``
+    `[n_frames, n_pairs, n_bins]` pairs per frame; ``volume`` `[n_frames]` in Angstrom^3;
+    ``beyond`` `[n_frames, n_pairs]`, for molecules the number of pairs farther apart than r_max
+    (0 in periodic frames, which have no last pair); ``periodic``; ``times_ps`` `[n_frames]`.
+
+    Raises:
+        InputError: ``r_max`` or ``bin_width`` is not positive.
+    """
+
+    _analysis_algorithm_is_parallelizable = True
+
+    @classmethod
+    def get_supported_backends(cls):
+        """Backends of `run`."""
+        return ("serial", "multiprocessing", "dask")
+
+    def __init__(
+        self,
+        atoms: AtomGroup,
+        *,
+        r_max: float,
+        bin_width: float = 0.05,
+        self_images: bool = False,
+        n_threads: int = 1,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(atoms.universe.trajectory, verbose=verbose)
+        for name, value in (("r_max", r_max), ("bin_width", bin_width)):
+            if not value > 0.0:
+                raise InputError(f"expected a length above 0 A, got {value}", where=name)
+        self.atoms = atoms
+        self.n_bins = max(1, round(r_max / bin_width))
+        self.r_max = self.n_bins * bin_width
+        self.bin_width = bin_width
+        self.self_images = self_images
+        self.n_threads = n_threads
+        labels = species_labels(atoms)
+        self.species = sorted(set(labels))
+        self._index = np.searchsorted(self.species, labels)
+        self._pair_of = np.zeros((len(self.species), len(self.species)), dtype=np.int64)
+        self.pairs = []
+        for a, b in combinations_with_replacement(range(len(self.species)), 2):
+            self._pair_of[a, b] = self._pair_of[b, a] = len(self.pairs)
+            self.pairs.append(pair_name(self.species[a], self.species[b]))
+        self.n_pairs = np.array(self._pair_numbers())
+
+    def _pair_numbers(self) -> list[float]:
+        numbers = np.bincount(self._index, minlength=len(self.species)).astype(float)
+        own = 0.0 if self.self_images else 1.0
+        result = [
+            numbers[a] * (numbers[a] - own) / 2 if a == b else numbers[a] * numbers[b]
+            for a, b in combinations_with_replacement(range(len(self.species)), 2)
+        ]
+        total = float(len(self._index))
+        return [*result, total * (total - own) / 2]
+
+    def _prepare(self) -> None:
+        self.results.counts = []
+        self.results.volume = []
+        self.results.beyond = []
+        self.results.times_ps = []
+        # made here and not in __init__: it holds C memory and does not travel between processes
+        self._neighbours = None
+
+    def _single_frame(self) -> None:
+        if self._neighbours is None:
+            self._neighbours = NeighborList(
+                cutoff=self.r_max, full_list=False, n_threads=self.n_threads
+            )
+        positions, cell, pbc = frame_geometry(self.atoms)
+        first, second, distance = self._neighbours.compute(positions, cell, pbc, "ijd")
+        if not self.self_images:
+            other = first != second
+            first, second, distance = first[other], second[other], distance[other]
+        bins = np.minimum((distance / self.bin_width).astype(np.int64), self.n_bins - 1)
+        pair = self._pair_of[self._index[first], self._index[second]]
+        counts = np.bincount(
+            pair * self.n_bins + bins, minlength=len(self.pairs) * self.n_bins
+        ).reshape(len(self.pairs), self.n_bins)
+        counts = np.vstack([counts, counts.sum(axis=0)])
+        periodic = all(pbc)
+        self.results.counts.append(counts)
+        self.results.volume.append(abs(np.linalg.det(cell)) if periodic else 0.0)
+        self.results.beyond.append(
+            np.zeros(len(counts)) if periodic else self.n_pairs - counts.sum(axis=1)
+        )
+        self.results.times_ps.append(self._ts.time)
+
+    def _get_aggregator(self) -> ResultsGroup:
+        names = ("counts", "volume", "beyond", "times_ps")
+        return ResultsGroup(lookup={name: ResultsGroup.flatten_sequence for name in names})
+
+    def _conclude(self) -> None:
+        results = self.results
+        for name in ("counts", "volume", "beyond", "times_ps"):
+            results[name] = np.array(results[name], dtype=np.float64)
+        results.edges = np.arange(self.n_bins + 1) * self.bin_width
+        results.r = (np.arange(self.n_bins) + 0.5) * self.bin_width
+        results.pairs = [*self.pairs, TOTAL]
+        results.periodic = bool(np.all(results.volume > 0.0))
+        self._shells = 4.0 / 3.0 * np.pi * np.diff(results.edges**3)
+        sphere = 4.0 / 3.0 * np.pi * self.r_max**3
+        results.norm = np.where(results.volume > 0.0, results.volume, sphere)
+        results.g = self.curves().mean(axis=0)
+
+    def curves(self) -> np.ndarray:
+        """g(r) of each frame, `[n_frames, n_pairs, n_bins]`; NaN for pairs that cannot exist."""
+        pairs = np.where(self.n_pairs > 0.0, self.n_pairs, np.nan)
+        scale = self.results.norm[:, None, None] / (pairs[None, :, None] * self._shells)
+        return self.results.counts * scale

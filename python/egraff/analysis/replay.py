@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Replay: a model evaluated along a labelled reference trajectory.
+
+What energy and force violation mean along a model's own trajectory is undefined (there are no
+labels there), so they are computed on the frames of a labelled one, at the same positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from egraff.analysis.compare import (
+    energy_violation,
+    energy_violation_offset_free,
+    force_violation,
+)
+from egraff.analysis.frames import frame_times_ps
+from egraff.analysis.metric import Metric
+from egraff.analysis.statistics import mean_with_error
+from egraff.errors import InputError
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Predictions and labels along a trajectory.
+
+    Attributes:
+        time_ps: time of each frame, or its number when times are not known, `[n_frames]`.
+        time_known: whether ``time_ps`` is a time.
+        energy: predicted energies, `[n_frames]`, eV.
+        energy_ref: labels, `[n_frames]`, eV.
+        forces: predicted forces, `[n_frames, n_atoms, 3]`, eV/Angstrom.
+        forces_ref: labels, `[n_frames, n_atoms, 3]`, eV/Angstrom.
+    """
+
+    time_ps: np.ndarray
+    time_known: bool
+    energy: np.ndarray
+    energy_ref: np.ndarray
+    forces: np.ndarray
+    forces_ref: np.ndarray
+
+    @property
+    def ev(self) -> np.ndarray:
+        """Energy violation at each frame, `[n_frames]`."""
+        return energy_violation(self.energy, self.energy_ref)
+
+    @property
+    def fv(self) -> np.ndarray:
+        """Force violation at each frame, `[n_frames]`."""
+        return force_violation(self.forces, self.forces_ref)
+
+
+def replay(frames: Sequence[Atoms], calculator: Calculator, *, where: str = "reference") -> Replay:
+    """Evaluate ``calculator`` at the positions of labelled frames.
+
+    Args:
+        frames: frames of one composition with energy and forces as labels.
+        calculator: any ASE calculator, in eV and Angstrom.
+        where: name of the reference, for messages.
+
+    Raises:
+        InputError: no frames, or a frame has no energy or forces.
+    """
+    if not frames:
+        raise InputError("expected at least one frame, got none", where=where)
+    rows = []
+    for number, frame in enumerate(frames):
+        labels = frame.calc.results if frame.calc is not None else {}
+        for name in ("energy", "forces"):
+            if name not in labels:
+                raise InputError(
+                    f"expected {name} as a label, got {', '.join(labels) or 'none'}",
+                    where=where,
+                    field=f"frame {number}",
+                    fix="give a reference labelled with energies and forces",
+                )
+        probe = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
+        probe.calc = calculator
+        forces = probe.get_forces()
+        rows.append((probe.get_potential_energy(), labels["energy"], forces, labels["forces"]))
+    times = frame_times_ps(frames)
+    energy, energy_ref, forces, forces_ref = (np.array(column) for column in zip(*rows))
+    return Replay(
+        np.arange(len(frames), dtype=float) if times is None else times,
+        times is not None,
+        energy,
+        energy_ref,
+        forces,
+        forces_ref,
+    )
+
+
+def _geometric(name: str, values: np.ndarray, definition: str, provenance: str) -> Metric:
+    """Geometric mean over time: exp of the mean logarithm, with the error of that mean."""
+    if np.any(values <= 0.0):
+        return Metric(
+            name=name,
+            value=0.0,
+            unit="1",
+            definition=definition,
+            provenance=provenance,
+            note="exactly zero at some frame",
+        )
+    if len(values) < 2:
+        return Metric(
+            name=name,
+            value=float(values[0]),
+            unit="1",
+            n_eff=1.0,
+            definition=definition,
+            provenance=provenance,
+            note="one frame: no error",
+        )
+    mean = mean_with_error(np.log(values))
+    value = float(np.exp(mean.value))
+    return Metric(
+        name=name,
+        value=value,
+        error=None if mean.error is None else value * mean.error,
+        unit="1",
+        n_eff=mean.n_eff,
+        definition=definition,
+        provenance=provenance,
+        note=None if mean.error is not None else "too few independent frames for an error",
+    )
+
+
+def _mean(name: str, values: np.ndarray, unit: str, definition: str, provenance: str) -> Metric:
+    if len(values) < 2:
+        return Metric(
+            name=name,
+            value=float(values[0]),
+            unit=unit,
+            n_eff=1.0,
+            definition=definition,
+            provenance=provenance,
+            note="one frame: no error",
+        )
+    mean = mean_with_error(values)
+    return Metric(
+        name=name,
+        value=mean.value,
+        error=mean.error,
+        unit=unit,
+        n_eff=mean.n_eff,
+        definition=definition,
+        provenance=provenance,
+        note=None if mean.error is not None else "too few independent frames for an error",
+    )
+
+
+def replay_metrics(result: Replay, *, provenance: str) -> list[Metric]:
+    """Violations and errors of a replay, as metrics.
+
+    Returns:
+        ``replay_ev``, ``replay_fv`` (geometric means over time), ``replay_ev_offset_free`` (mean
+        over time), ``replay_energy_mae`` in meV/atom and ``replay_force_mae`` in meV/Angstrom.
+    """
+    n_atoms = result.forces.shape[1]
+    force_error = np.abs(result.forces - result.forces_ref).mean(axis=(1, 2)) * 1e3
+    energy_error = np.abs(result.energy - result.energy_ref) * 1e3 / n_atoms
+    metrics = [
+        _geometric(
+            "replay_ev",
+            result.ev,
+            "energy violation (E - E_ref)^2 / (E^2 + E_ref^2), geometric mean over time; depends "
+            "on the zero of energy",
+            provenance,
+        ),
+        _geometric(
+            "replay_fv",
+            result.fv,
+            "force violation |F - F_ref| / (|F| + |F_ref|), geometric mean over time",
+            provenance,
+        ),
+    ]
+    if len(result.energy) > 1 and np.ptp(result.energy_ref) > 0.0:
+        metrics.append(
+            _mean(
+                "replay_ev_offset_free",
+                energy_violation_offset_free(result.energy, result.energy_ref),
+                "1",
+                "(dE - dE_ref)^2 / (<dE^2> + <dE_ref^2>) with d the deviation from the mean over "
+                "time, mean over time; 0 perfect, 1 uncorrelated",
+                provenance,
+            )
+        )
+    return [
+        *metrics,
+        _mean(
+            "replay_energy_mae", energy_error, "meV/atom", "mean |E - E_ref| per atom", provenance
+        ),
+        _mean(
+            "replay_force_mae",
+            force_error,
+            "meV/A",
+            "mean |F - F_ref| over components",
+            provenance,
+        ),
+    ]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Simulation directories as ``egraff run`` leaves them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from egraff.errors import InputError
+
+RECORD = "run.json"
+_REQUIRED = {
+    "status": str,
+    "ensemble": str,
+    "timestep_fs": (int, float),
+    "steps": int,
+    "n_atoms": int,
+    "elements": list,
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One simulation.
+
+    Attributes:
+        directory: where it is.
+        record: content of its ``run.json``.
+    """
+
+    directory: Path
+    record: dict[str, Any]
+
+    @property
+    def log(self) -> Path:
+        """The LAMMPS log."""
+        return self.directory / "log.lammps"
+
+    @property
+    def dump(self) -> Path:
+        """The LAMMPS dump, compressed or not."""
+        plain = self.directory / "dump.lammpstrj"
+        for suffix in ("", ".gz", ".zst", ".bz2"):
+            path = plain.with_name(plain.name + suffix)
+            if path.is_file():
+                return path
+        return plain
+
+    @property
+    def model(self) -> Path | None:
+        """The model file; a relative path is looked for from here and from the run directory."""
+        name = self.record.get("model")
+        if not name:
+            return None
+        path = Path(name)
+        beside = self.directory / path
+        return beside if not path.is_absolute() and beside.is_file() else path
+
+    @property
+    def failed(self) -> bool:
+        """Whether ``egraff run`` recorded a failure."""
+        return self.record["status"] != "completed"
+
+
+def read_run(directory: str | os.PathLike[str]) -> Run:
+    """Read ``run.json`` of a directory.
+
+    Raises:
+        InputError: it is missing, not JSON, or lacks a field that the analysis needs.
+    """
+    path = Path(directory) / RECORD
+    if not path.is_file():
+        raise InputError("no such file", where=path, fix="give a directory that egraff run wrote")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"not valid JSON: {error}", where=path) from None
+    if not isinstance(record, dict):
+        raise InputError(f"expected a JSON object, got {type(record).__name__}", where=path)
+    for name, kind in _REQUIRED.items():
+        if not isinstance(record.get(name), kind):
+            got = "nothing" if name not in record else repr(record[name])
+            wanted = kind.__name__ if isinstance(kind, type) else "number"
+            raise InputError(f"expected a {wanted}, got {got}", where=path, field=name)
+    return Run(Path(directory), record)
+
+
+def find_runs(root: str | os.PathLike[str]) -> list[Run]:
+    """Every run at or below ``root``, in order of path.
+
+    Raises:
+        InputError: there is none, or one cannot be read.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError("no such directory", where=root)
+    records = sorted(root.rglob(RECORD))
+    if not records:
+        raise InputError(
+            f"expected at least one {RECORD} at or below it, got none",
+            where=root,
+            fix="give a directory that egraff run wrote, or one above such directories",
+        )
+    return [read_run(record.parent) for record in records]

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Metrics of thermodynamic output: energy drift, temperature, pressure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from egraff.analysis.metric import Metric, not_enough_data
+from egraff.analysis.statistics import (
+    MINIMUM_SAMPLES,
+    equilibration_start,
+    mean_with_error,
+    statistical_inefficiency,
+)
+from egraff.errors import InputError
+
+_MINIMUM_ROWS = 10
+
+
+def linear_drift(time_ps: np.ndarray, values: np.ndarray) -> tuple[float, float | None, float]:
+    """Least-squares slope of a series whose residuals are correlated in time.
+
+    Args:
+        time_ps: `[n_times]`, ps.
+        values: `[n_times]`.
+
+    Returns:
+        Slope in the unit of values per ps, its standard error (None with fewer than
+        `MINIMUM_SAMPLES` independent residuals), and the number of independent residuals.
+
+    Raises:
+        InputError: fewer than 3 times, or all times equal.
+    """
+    time_ps = np.asarray(time_ps, dtype=np.float64)
+    values = np.asarray(values, dtype=np.float64)
+    t = time_ps - time_ps.mean()
+    spread = float(np.sum(t**2))
+    if len(t) < 3 or spread == 0.0:
+        raise InputError(
+            f"expected at least 3 different times, got {len(set(time_ps))}", where="time"
+        )
+    slope = float(np.sum(t * (values - values.mean())) / spread)
+    residuals = values - values.mean() - slope * t
+    g = statistical_inefficiency(residuals)
+    n_eff = len(t) / g
+    if n_eff < MINIMUM_SAMPLES:
+        return slope, None, n_eff
+    # two parameters were fitted to n_eff independent residuals
+    variance = float(np.mean(residuals**2)) * n_eff / (n_eff - 2.0)
+    return slope, float(np.sqrt(variance * g / spread)), n_eff
+
+
+def nve_drift(
+    time_ps: np.ndarray,
+    total_energy: np.ndarray,
+    kinetic_energy: np.ndarray,
+    n_atoms: int,
+    *,
+    provenance: str,
+) -> list[Metric]:
+    """Energy conservation of an NVE run.
+
+    Args:
+        time_ps: `[n_times]`, ps.
+        total_energy: `[n_times]`, eV.
+        kinetic_energy: `[n_times]`, eV.
+        n_atoms: number of atoms.
+        provenance: file and rows, for the metrics.
+
+    Returns:
+        ``nve_drift`` in meV/atom/ps, ``nve_drift_relative`` in 1/ps (the drift of the total
+        energy over the standard deviation of the kinetic energy) and ``nve_fluctuation``
+        (standard deviation of the total energy about its trend over that of the kinetic energy).
+    """
+    drift = {
+        "name": "nve_drift",
+        "unit": "meV/atom/ps",
+        "definition": "slope of a least-squares line through the total energy, per atom",
+    }
+    relative = {
+        "name": "nve_drift_relative",
+        "unit": "1/ps",
+        "definition": "slope of the total energy over the standard deviation of the kinetic energy",
+    }
+    fluctuation = {
+        "name": "nve_fluctuation",
+        "unit": "1",
+        "definition": "standard deviation of the total energy about its trend over that of the "
+        "kinetic energy",
+    }
+    finite = np.isfinite(total_energy) & np.isfinite(kinetic_energy)
+    if finite.sum() < _MINIMUM_ROWS:
+        note = f"{int(finite.sum())} rows of finite energy, at least {_MINIMUM_ROWS} are needed"
+        return [
+            not_enough_data(**text, provenance=provenance, note=note)
+            for text in (drift, relative, fluctuation)
+        ]
+    time_ps, total_energy, kinetic_energy = (
+        array[finite] for array in (time_ps, total_energy, kinetic_energy)
+    )
+    slope, error, n_eff = linear_drift(time_ps, total_energy)
+    scale = 1000.0 / n_atoms
+    note = None if error is not None else "too few independent samples for an error"
+    common = {"provenance": provenance, "n_eff": n_eff, "note": note}
+    metrics = [
+        Metric(
+            value=slope * scale, error=None if error is None else error * scale, **drift, **common
+        )
+    ]
+    sigma = float(np.std(kinetic_energy))
+    if sigma == 0.0:
+        note = "the kinetic energy does not vary"
+        return metrics + [
+            not_enough_data(**text, provenance=provenance, note=note)
+            for text in (relative, fluctuation)
+        ]
+    trend = slope * (time_ps - time_ps.mean())
+    residual = float(np.std(total_energy - total_energy.mean() - trend))
+    return [
+        *metrics,
+        Metric(
+            value=slope / sigma,
+            error=None if error is None else error / sigma,
+            **relative,
+            **common,
+        ),
+        Metric(value=residual / sigma, **fluctuation, **common),
+    ]
+
+
+def production_mean(
+    name: str, values: np.ndarray, unit: str, definition: str, *, provenance: str
+) -> Metric:
+    """Mean of a thermo column after equilibration, with its error.
+
+    Args:
+        name: of the metric.
+        values: `[n_times]`; rows that are not finite are left out and counted in the note.
+        unit: of the values.
+        definition: what the column is.
+        provenance: file and column.
+    """
+    finite = values[np.isfinite(values)]
+    lost = len(values) - len(finite)
+    definition = f"{definition}, mean after equilibration (Chodera 2016)"
+    if len(finite) < _MINIMUM_ROWS:
+        note = f"{len(finite)} finite rows, at least {_MINIMUM_ROWS} are needed"
+        return not_enough_data(name, unit, definition, provenance, note)
+    start = equilibration_start(finite)
+    mean = mean_with_error(finite[start:])
+    notes = []
+    if lost:
+        notes.append(f"{lost} rows are not finite")
+    if mean.error is None:
+        notes.append("too few independent samples for an error")
+    return Metric(
+        name=name,
+        value=mean.value,
+        error=mean.error,
+        unit=unit,
+        n_eff=mean.n_eff,
+        definition=definition,
+        provenance=f"{provenance}, rows {start} to {len(finite) - 1}",
+        note="; ".join(notes) or None,
+    )

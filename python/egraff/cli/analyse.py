@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``egraff analyse``: from dumps and logs to metrics with errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def analyse(
+    directory: Annotated[
+        Path, typer.Argument(help="A run directory, or one above run directories.", metavar="DIR")
+    ],
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Labelled trajectory of the same system, for structure and replay."),
+    ] = None,
+    r_max: Annotated[
+        float | None, typer.Option(help="Range of the structure comparison in Angstrom.")
+    ] = None,
+    bin_width: Annotated[float, typer.Option(help="Bin width of g(r) in Angstrom.")] = 0.05,
+    max_frames: Annotated[
+        int, typer.Option(help="At most this many frames enter the structure comparison.")
+    ] = 400,
+    replay: Annotated[
+        bool, typer.Option(help="Evaluate the run's model along the reference.")
+    ] = True,
+    max_replay_frames: Annotated[
+        int, typer.Option(help="At most this many reference frames are replayed.")
+    ] = 200,
+    force: Annotated[bool, typer.Option(help="Analyse again what is up to date.")] = False,
+) -> None:
+    """Analyse every simulation below DIR: analysis/result.json and curves.npz beside each."""
+    from rich.console import Console
+
+    from egraff.analysis.pipeline import Parameters, analyse_run, read_reference
+    from egraff.analysis.runs import find_runs
+
+    console = Console(highlight=False, soft_wrap=True)
+    parameters = Parameters(
+        r_max=r_max,
+        bin_width=bin_width,
+        max_frames=max_frames,
+        max_replay_frames=max_replay_frames,
+    )
+    runs = find_runs(directory)
+    frames = read_reference(reference) if reference is not None else None
+    for run in runs:
+        done = analyse_run(
+            run,
+            reference=frames,
+            parameters=parameters,
+            load_calculator=_load_calculator if replay else None,
+            force=force,
+        )
+        _say(console, run, done)
+
+
+def _load_calculator(path: Path):
+    from egraff.calculator import EgraffCalculator
+
+    return EgraffCalculator(path)
+
+
+def _say(console, run, done: bool) -> None:
+    import json
+
+    from egraff.analysis.pipeline import RESULT
+
+    result = json.loads((run.directory / RESULT).read_text(encoding="utf-8"))
+    numbers = sum(metric["value"] is not None for metric in result["metrics"])
+    state = "analysed" if done else "up to date"
+    console.print(f"{run.directory}: {state}, {numbers} metrics", markup=False)
+    for problem in result["problems"]:
+        console.print(f"  {problem}", markup=False, style="yellow")
