@@ -13,8 +13,9 @@ from egraff.errors import InputError
 from egraff.models.base import ForceField
 from egraff.models.nequip import NequIP
 from egraff.models.presets import PRESETS
+from egraff.models.torchmd_net import TorchMDNet
 
-ARCHITECTURES: dict[str, type[ForceField]] = {cls.architecture: cls for cls in (NequIP,)}
+ARCHITECTURES: dict[str, type[ForceField]] = {cls.architecture: cls for cls in (NequIP, TorchMDNet)}
 
 
 def build(name: str, *, seed: int | None = None, **config: Any) -> ForceField:

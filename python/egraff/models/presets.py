@@ -33,4 +33,33 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "radial_width": 64,
         },
     },
+    "torchmd_net": {
+        "small": {
+            "hidden_channels": 32,
+            "num_layers": 2,
+            "num_heads": 4,
+            "num_rbf": 16,
+        },
+        # the paper's MD17 models
+        "paper": {
+            "hidden_channels": 128,
+            "num_layers": 6,
+            "num_heads": 8,
+            "num_rbf": 32,
+        },
+        "qm9": {
+            "hidden_channels": 256,
+            "num_layers": 8,
+            "num_heads": 8,
+            "num_rbf": 64,
+        },
+        # as the benchmark ran it: vectors jump at the cutoff
+        "egraffbench": {
+            "hidden_channels": 128,
+            "num_layers": 6,
+            "num_heads": 8,
+            "num_rbf": 32,
+            "vector_cutoff": False,
+        },
+    },
 }

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""TorchMD-Net's equivariant transformer (ET): attention on scalars and vectors.
+
+P. Thölke, G. De Fabritiis, ICLR 2022, arXiv:2202.02541; R. P. Pelaez et al., J. Chem. Theory
+Comput. 20, 4076 (2024) for the package, whose version 3.1 (model ``equivariant-transformer``,
+output ``Scalar``) is the reference here.
+
+    x_i = W [ emb(Z_i), sum_j emb'(Z_j) W_F e(r_ij) C(r_ij) ]                      (eq. 3)
+    a_ij = act( sum_k Q_k(x_i) K_k(x_j) D^K_k(r_ij) ) C(r_ij)                      (eq. 6)
+    s1_ij, s2_ij, s3_ij = V(x_j) D^V(r_ij)                                         (eq. 7)
+    y_i = W_O sum_j a_ij s1_ij ;  q1, q2, q3 = y_i                                 (eq. 8)
+    dx_i = q2 + q3 <U1 v_i, U2 v_i>                                                (eq. 9)
+    dv_i = q1 U3 v_i + sum_j ( s2_ij v_j + s3_ij r_ij / |r_ij| )                   (eq. 10, 11)
+    E_i = shift[Z_i] + scale[Z_i] ( O(x_i, v_i) - O(isolated atom) )               readout
+
+====================  ==========================================================
+paper                 here
+====================  ==========================================================
+e_k^RBF               ``TorchMDNet.basis`` (``expnorm`` or ``gauss``)
+phi(d), C             ``TorchMDNet.envelope``
+embed^int, embed^nbh  ``TorchMDNet.embedding``, ``neighbour_embedding.embedding``
+W^F                   ``neighbour_embedding.filter``
+Q, K, V               ``ScalarVectorAttention.query``, ``key``, ``value``
+D^K, D^V              ``ScalarVectorAttention.key_filter``, ``value_filter``
+O (eq. 8)             ``ScalarVectorAttention.output``
+U1, U2, U3            ``ScalarVectorAttention.vector``
+gated block           ``GatedVectorBlock``
+====================  ==========================================================
+
+The sums over j include i itself at distance zero, as in the original, where that is an edge; here
+it is a term of its own (see :class:`egraff.nn.scalar_vector.ScalarVectorAttention`).
+
+Differences from the original, each an option: ``vector_cutoff`` is on by default, because without
+it the energy jumps when an atom crosses the cutoff; ``isolated_atom`` sets what a lone atom's
+energy is. Edges carry their periodic image, so any cell works, also one smaller than the cutoff,
+and there is no limit on the number of neighbours. The original's lower cutoff, which blinds the
+model at short distance, is left out.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from egraff import ops
+from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.nn.activations import ActivationName
+from egraff.nn.scalar_vector import GatedVectorBlock, NeighbourEmbedding, ScalarVectorAttention
+from egraff.nn.smearing import CosineCutoff, ExpNormalBasis, GaussianBasis
+
+
+class TorchMDNetConfig(IsolatedAtomConfig):
+    """Options of the equivariant transformer beyond those of every model.
+
+    Attributes:
+        hidden_channels: channels of scalars and of vectors; even, divisible by ``num_heads``.
+        num_layers: attention layers.
+        num_heads: attention heads.
+        num_rbf: radial basis functions.
+        rbf_type: ``expnorm`` or ``gauss``.
+        trainable_rbf: learn centres and widths of the basis.
+        activation: activation of filters and readout.
+        attn_activation: activation of the attention scores.
+        neighbour_embedding: start from the neighbours' elements too, not only the atom's own.
+        distance_influence: where distances act in the attention.
+        vector_cutoff: let the envelope act on scalars and vectors instead of scalars only.
+    """
+
+    hidden_channels: int = Field(default=128, ge=2)
+    num_layers: int = Field(default=6, ge=1)
+    num_heads: int = Field(default=8, ge=1)
+    num_rbf: int = Field(default=64, ge=2)
+    rbf_type: Literal["expnorm", "gauss"] = "expnorm"
+    trainable_rbf: bool = False
+    activation: ActivationName = "silu"
+    attn_activation: ActivationName = "silu"
+    neighbour_embedding: bool = True
+    distance_influence: Literal["both", "keys", "values", "none"] = "both"
+    vector_cutoff: bool = True
+
+    @model_validator(mode="after")
+    def _heads_divide_channels(self) -> TorchMDNetConfig:
+        if self.hidden_channels % self.num_heads or self.hidden_channels % 2:
+            raise ValueError(
+                "hidden_channels: expected an even number divisible by num_heads = "
+                f"{self.num_heads}, got {self.hidden_channels}"
+            )
+        return self
+
+
+class TorchMDNet(IsolatedAtomForceField):
+    """The equivariant transformer; see the module's text for the equations."""
+
+    architecture = "torchmd_net"
+    citations: ClassVar[list[str]] = [
+        "TorchMD-Net ET: P. Thölke, G. De Fabritiis, ICLR 2022, arXiv:2202.02541",
+        "TorchMD-Net: R. P. Pelaez et al., J. Chem. Theory Comput. 20, 4076 (2024), "
+        "doi:10.1021/acs.jctc.4c00253",
+    ]
+    Config = TorchMDNetConfig
+
+    def __init__(self, config: TorchMDNetConfig) -> None:
+        super().__init__(config)
+        width = config.hidden_channels
+        cutoffs = torch.tensor(
+            self.pair_cutoffs or [[config.r_max] * self.n_species] * self.n_species
+        )
+        self.register_buffer("inverse_cutoff", (1.0 / cutoffs).flatten())
+        basis = ExpNormalBasis if config.rbf_type == "expnorm" else GaussianBasis
+        self.basis = basis(config.num_rbf, config.r_max, trainable=config.trainable_rbf)
+        self.envelope = CosineCutoff()
+        self.width = width
+        self.embedding = nn.Embedding(self.n_species, width)
+        self.neighbour_embedding = (
+            NeighbourEmbedding(self.n_species, width, config.num_rbf)
+            if config.neighbour_embedding
+            else None
+        )
+        self.layers = nn.ModuleList(
+            ScalarVectorAttention(
+                width,
+                config.num_rbf,
+                config.num_heads,
+                distance_keys=config.distance_influence in ("keys", "both"),
+                distance_values=config.distance_influence in ("values", "both"),
+                act=config.activation,
+                attention_act=config.attn_activation,
+                vector_cutoff=config.vector_cutoff,
+                vectors_in=number > 0,
+            )
+            for number in range(config.num_layers)
+        )
+        # before the first layer vectors are zero; scalars mix neighbours only if the embedding does
+        if config.neighbour_embedding:
+            self.exchange_widths.append(width)
+        self.exchange_widths.extend([4 * width] * (config.num_layers - 1))
+        self.norm = nn.LayerNorm(width)
+        self.readout = nn.ModuleList(
+            [
+                GatedVectorBlock(
+                    width, width // 2, config.activation, activate_scalars=True, vectors_out=True
+                ),
+                GatedVectorBlock(
+                    width // 2, 1, config.activation, activate_scalars=False, vectors_out=False
+                ),
+            ]
+        )
+
+    def network(
+        self,
+        species: Tensor,
+        edge_index: Tensor,
+        edge_vec: Tensor,
+        n_local: int,
+        exchange: bool,
+    ) -> Tensor:
+        """Return the network's output per local atom, ``[n_local]``."""
+        n_nodes = species.shape[0]
+        length = torch.linalg.vector_norm(edge_vec, dim=1)
+        direction = edge_vec / length[:, None]
+        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
+        scaled = length * self.inverse_cutoff[pair]
+        radial = self.basis(scaled)
+        envelope = self.envelope(scaled)
+        radial_self = self.basis(torch.zeros(1, dtype=edge_vec.dtype, device=edge_vec.device))
+
+        known = self.embedding(species)
+        x = known[:n_local]
+        if self.neighbour_embedding is not None:
+            x = self.neighbour_embedding(x, species, edge_index, radial, envelope)
+        v = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
+
+        for layer in self.layers:
+            x_nodes, v_nodes = layer.norm(x), v
+            if layer.vectors_in:
+                if exchange:
+                    sent = torch.cat([x_nodes, v.reshape(n_local, 3 * self.width)], dim=1)
+                    seen = torch.ops.egraff.ghost_exchange(sent, n_nodes)
+                    x_nodes = seen[:, : self.width]
+                    v_nodes = seen[:, self.width :].reshape(n_nodes, 3, self.width)
+            elif self.neighbour_embedding is None:
+                x_nodes = layer.norm(known)
+            elif exchange:
+                x_nodes = torch.ops.egraff.ghost_exchange(x_nodes, n_nodes)
+            dx, dv = layer(
+                x_nodes, v_nodes, edge_index, direction, radial, envelope, radial_self, n_local
+            )
+            x, v = x + dx, v + dv
+
+        x = self.norm(x)
+        for block in self.readout:
+            x, v = block(x, v)
+        return x[:, 0]
+
+
+ops.load()

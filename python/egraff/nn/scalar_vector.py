@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Blocks on scalar features x ``[n, width]`` and vector features v ``[n, 3, width]``.
+
+Vectors rotate with the structure; linear maps act on their channels only, so that every block is
+equivariant without Clebsch-Gordan products. The attention is that of the equivariant transformer
+(Thoelke & De Fabritiis, arXiv:2202.02541, section 3), the gated block that of PaiNN (Schütt,
+Unke & Gastegger, arXiv:2102.03150).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from egraff.nn.activations import ActivationName, activation
+
+
+def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
+    """Return a linear map with Glorot-uniform weights and zero bias."""
+    layer = nn.Linear(n_in, n_out, bias=bias)
+    nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def vector_length(v: Tensor) -> Tensor:
+    """Length over dimension 1, with derivative zero (to any order) where the vector is zero.
+
+    Atoms without neighbours, and atoms on symmetric sites, have vectors that are exactly zero;
+    the plain square root would make their forces, or the gradient of a force loss, NaN.
+
+    Args:
+        v: ``[n, 3, width]``.
+
+    Returns:
+        ``[n, width]``.
+    """
+    square = (v * v).sum(dim=1)
+    is_zero = square == 0.0
+    root = torch.sqrt(torch.where(is_zero, torch.ones_like(square), square))
+    return torch.where(is_zero, torch.zeros_like(root), root)
+
+
+class NeighbourEmbedding(nn.Module):
+    """x_i = W [ embedding(Z_i), sum_j embedding'(Z_j) . (W_F e(r_ij)) C(r_ij) ] (eq. 3).
+
+    Args:
+        n_species: number of elements.
+        width: channels.
+        n_basis: radial basis functions.
+    """
+
+    def __init__(self, n_species: int, width: int, n_basis: int) -> None:
+        super().__init__()
+        self.width = width
+        self.embedding = nn.Embedding(n_species, width)
+        self.filter = linear(n_basis, width)
+        self.combine = linear(2 * width, width)
+
+    def forward(
+        self, x: Tensor, species: Tensor, edge_index: Tensor, radial: Tensor, envelope: Tensor
+    ) -> Tensor:
+        """Add what the neighbours are to what the atom is.
+
+        Args:
+            x: ``[n_local, width]``.
+            species: ``[n_nodes]``.
+            edge_index: ``[2, n_edges]``.
+            radial: ``[n_edges, n_basis]``.
+            envelope: ``[n_edges]``.
+
+        Returns:
+            ``[n_local, width]``.
+        """
+        weights = self.filter(radial) * envelope[:, None]
+        messages = weights * self.embedding(species).index_select(0, edge_index[1])
+        around = torch.zeros_like(x).index_add(0, edge_index[0], messages)
+        return self.combine(torch.cat([x, around], dim=1))
+
+
+class ScalarVectorAttention(nn.Module):
+    """One attention layer: scores from scalars and distances, messages to scalars and vectors.
+
+    An atom also attends to itself, at distance zero and without a direction. That is a term on
+    the atom alone, so the graph needs no edge from an atom to itself.
+
+    Args:
+        width: channels.
+        n_basis: radial basis functions.
+        n_heads: attention heads; divides ``width``.
+        distance_keys: let distances act on the scores (eq. 6).
+        distance_values: let distances act on the values (eq. 7).
+        act: activation of the distance filters.
+        attention_act: activation of the scores, in place of a softmax.
+        vector_cutoff: apply the cutoff envelope to the values, hence to scalars and vectors;
+            otherwise to the scores, hence to scalars only, and vectors jump at the cutoff.
+        vectors_in: whether there are vectors to read; the first layer has none yet.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        n_basis: int,
+        n_heads: int,
+        *,
+        distance_keys: bool,
+        distance_values: bool,
+        act: ActivationName,
+        attention_act: ActivationName,
+        vector_cutoff: bool,
+        vectors_in: bool,
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.n_heads = n_heads
+        self.head_width = width // n_heads
+        self.vector_cutoff = vector_cutoff
+        self.vectors_in = vectors_in
+        self.norm = nn.LayerNorm(width)
+        self.query = linear(width, width)
+        self.key = linear(width, width)
+        self.value = linear(width, 3 * width)
+        self.output = linear(width, 3 * width)
+        self.vector = linear(width, 3 * width, bias=False) if vectors_in else None
+        self.key_filter = linear(n_basis, width) if distance_keys else None
+        self.value_filter = linear(n_basis, 3 * width) if distance_values else None
+        self.act = activation(act)
+        self.attention_act = activation(attention_act)
+
+    def forward(
+        self,
+        x: Tensor,
+        v: Tensor,
+        edge_index: Tensor,
+        direction: Tensor,
+        radial: Tensor,
+        envelope: Tensor,
+        radial_self: Tensor,
+        n_local: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the changes of scalars and vectors of the local atoms.
+
+        Args:
+            x: ``[n_nodes, width]``, normalised (:attr:`norm`) scalars.
+            v: ``[n_nodes, 3, width]`` vectors; not read when ``vectors_in`` is false.
+            edge_index: ``[2, n_edges]``.
+            direction: ``[n_edges, 3]`` unit vectors.
+            radial: ``[n_edges, n_basis]``.
+            envelope: ``[n_edges]``.
+            radial_self: ``[1, n_basis]``, the basis at distance zero.
+            n_local: number of local atoms.
+
+        Returns:
+            ``[n_local, width]`` and ``[n_local, 3, width]``.
+        """
+        centre, neighbour = edge_index[0], edge_index[1]
+        query = self.query(x[:n_local])
+        key = self.key(x)
+        value = self.value(x)
+
+        scalar, turn, push = self._messages(
+            query.index_select(0, centre),
+            key.index_select(0, neighbour),
+            value.index_select(0, neighbour),
+            radial,
+            envelope,
+        )
+        dx = torch.zeros_like(query).index_add(0, centre, scalar)
+        vectors = push[:, None, :] * direction[:, :, None]
+        if self.vectors_in:
+            vectors = vectors + v.index_select(0, neighbour) * turn[:, None, :]
+        dv = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
+        dv = dv.index_add(0, centre, vectors)
+
+        one = torch.ones(1, dtype=x.dtype, device=x.device)
+        scalar, turn, push = self._messages(query, key[:n_local], value[:n_local], radial_self, one)
+        out = self.output(dx + scalar)
+        if self.vector is None:
+            return out[:, 2 * self.width :], dv
+        own = v[:n_local]
+        dv = dv + own * turn[:, None, :]
+        vector = self.vector(own)
+        first, second, third = vector.split_with_sizes([self.width] * 3, dim=2)
+        dx = (first * second).sum(dim=1) * out[:, self.width : 2 * self.width]
+        dx = dx + out[:, 2 * self.width :]
+        return dx, dv + third * out[:, None, : self.width]
+
+    def _messages(
+        self, query: Tensor, key: Tensor, value: Tensor, radial: Tensor, envelope: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return, per edge, scalar messages, factors of the neighbour's vectors and of direction.
+
+        All ``[n, width]``.
+        """
+        n = query.shape[0]
+        product = query * key
+        if self.key_filter is not None:
+            product = product * self.act(self.key_filter(radial))
+        score = product.view(n, self.n_heads, self.head_width).sum(dim=2)
+        score = self.attention_act(score)
+        if self.vector_cutoff:
+            value = value * envelope[:, None]
+        else:
+            score = score * envelope[:, None]
+        if self.value_filter is not None:
+            value = value * self.act(self.value_filter(radial))
+        value = value.view(n, self.n_heads, 3 * self.head_width)
+        scalar, turn, push = value.split_with_sizes([self.head_width] * 3, dim=2)
+        scalar = scalar * score[:, :, None]
+        return (
+            scalar.reshape(n, self.width),
+            turn.reshape(n, self.width),
+            push.reshape(n, self.width),
+        )
+
+
+class GatedVectorBlock(nn.Module):
+    """Scalars from scalars and vector lengths, and vectors gated by scalars.
+
+    Args:
+        width_in: channels in.
+        width_out: channels out.
+        act: activation.
+        activate_scalars: apply the activation to the scalars that go out as well.
+        vectors_out: make vectors too; false in the last block, where an energy is wanted.
+    """
+
+    def __init__(
+        self,
+        width_in: int,
+        width_out: int,
+        act: ActivationName,
+        *,
+        activate_scalars: bool,
+        vectors_out: bool,
+    ) -> None:
+        super().__init__()
+        self.width_out = width_out
+        self.activate_scalars = activate_scalars
+        self.length = linear(width_in, width_in, bias=False)
+        self.vector = linear(width_in, width_out, bias=False) if vectors_out else None
+        self.hidden = linear(2 * width_in, width_in)
+        self.output = linear(width_in, (2 if vectors_out else 1) * width_out)
+        self.act = activation(act)
+
+    def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Map ``[n, width_in]``, ``[n, 3, width_in]``; without ``vectors_out``, v is returned."""
+        length = vector_length(self.length(v))
+        out = self.output(self.act(self.hidden(torch.cat([x, length], dim=1))))
+        x = out[:, : self.width_out]
+        if self.vector is not None:
+            v = self.vector(v) * out[:, None, self.width_out :]
+        if self.activate_scalars:
+            x = self.act(x)
+        return x, v

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Radial bases of the transformer architectures: bumps centred along the distance axis.
+
+Distances are given scaled, x = r / r_max, so that a pair with its own shorter cutoff sees the same
+basis squeezed into its range.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class CosineCutoff(nn.Module):
+    """Envelope (cos(pi x) + 1) / 2 inside x < 1 and 0 beyond: value and slope vanish at x = 1.
+
+    Behler & Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map scaled distances of any shape to the envelope, same shape."""
+        return 0.5 * (torch.cos(math.pi * x) + 1.0) * (x < 1.0).to(x.dtype)
+
+
+class ExpNormalBasis(nn.Module):
+    """Gaussians in exp(-5 x) under a cosine envelope, denser at short distance.
+
+    e_k(x) = C(x) exp(-beta_k (exp(-5 x) - mu_k)^2), with mu_k evenly spaced from exp(-r_max) to 1
+    (Unke & Meuwly, J. Chem. Theory Comput. 15, 3678 (2019), eq. 8; r_max in Angstrom as there).
+
+    Args:
+        n_basis: number of functions.
+        r_max: cutoff in Angstrom.
+        trainable: learn the centres mu_k and widths beta_k.
+    """
+
+    def __init__(self, n_basis: int, r_max: float, *, trainable: bool = False) -> None:
+        super().__init__()
+        self.n_basis = n_basis
+        self.envelope = CosineCutoff()
+        first = math.exp(-r_max)
+        dtype = torch.get_default_dtype()
+        centres = torch.linspace(first, 1.0, n_basis, dtype=dtype)
+        widths = torch.full((n_basis,), (2.0 / n_basis * (1.0 - first)) ** -2, dtype=dtype)
+        # in the checkpoint even when fixed: converted models keep their own rounding of them
+        self.centres = nn.Parameter(centres, requires_grad=trainable)
+        self.widths = nn.Parameter(widths, requires_grad=trainable)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map scaled distances ``[n]`` to ``[n, n_basis]``."""
+        x = x[:, None]
+        offset = torch.exp(-5.0 * x) - self.centres
+        return self.envelope(x) * torch.exp(-self.widths * offset * offset)
+
+
+class GaussianBasis(nn.Module):
+    """Gaussians evenly spaced from 0 to r_max, one spacing wide: e_k(r) = exp(c (r - mu_k)^2).
+
+    They do not vanish at the cutoff: what is built on them needs an envelope of its own.
+
+    Args:
+        n_basis: number of functions, at least 2.
+        r_max: cutoff in Angstrom.
+        trainable: learn the centres mu_k and the coefficient c = -1 / (2 spacing^2).
+    """
+
+    def __init__(self, n_basis: int, r_max: float, *, trainable: bool = False) -> None:
+        super().__init__()
+        self.n_basis = n_basis
+        self.r_max = r_max
+        centres = torch.linspace(0.0, r_max, n_basis, dtype=torch.get_default_dtype())
+        coefficient = -0.5 / (centres[1] - centres[0]) ** 2
+        self.centres = nn.Parameter(centres, requires_grad=trainable)
+        self.coefficient = nn.Parameter(coefficient, requires_grad=trainable)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map scaled distances ``[n]`` to ``[n, n_basis]``."""
+        offset = x[:, None] * self.r_max - self.centres
+        return torch.exp(self.coefficient * offset * offset)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The equivariant transformer: the contract, for the options that change its structure."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from ase import Atoms
+from tests.models.configs import small_config
+from tests.models.contract import ModelContract
+from tests.models.structures import graph_of
+
+from egraff.errors import InputError
+from egraff.forces import predict
+from egraff.models import build
+from egraff.nn.scalar_vector import vector_length
+
+
+class TestTorchMDNet(ModelContract):
+    architecture = "torchmd_net"
+    configs: ClassVar[dict[str, dict[str, Any]]] = {
+        "own element only, gauss, keys": {
+            "neighbour_embedding": False,
+            "rbf_type": "gauss",
+            "trainable_rbf": True,
+            "distance_influence": "keys",
+            "activation": "ssp",
+            "attn_activation": "tanh",
+        },
+        "values, one layer": {
+            "num_layers": 1,
+            "distance_influence": "values",
+            "activation": "mish",
+            "attn_activation": "sigmoid",
+        },
+        "no distances, pair cutoffs": {
+            "distance_influence": "none",
+            "pair_cutoffs": {"H": 2.5, "O": {"H": 3.0, "C": 3.5}},
+            "activation": "tanh",
+            "attn_activation": "swish",
+        },
+    }
+
+
+def test_without_vector_cutoff_the_energy_jumps():
+    # the reason for the default: the original's form is not continuous
+    def jump(vector_cutoff: bool) -> float:
+        options = {**small_config("torchmd_net"), "dtype": "float64"}
+        model = build("torchmd_net", seed=3, vector_cutoff=vector_cutoff, **options)
+        with torch.no_grad():
+            for layer in model.layers:
+                layer.value_filter.bias += 1.0  # what training does: biases start at zero
+
+        def energy(gap: float) -> float:
+            atoms = Atoms("OCH", positions=[[0, 0, 0], [0, 1.2, 0], [model.r_max - gap, 0, 0]])
+            return predict(model, graph_of(model, atoms)).energy.item()
+
+        return abs(energy(1e-7) - energy(-1e-7))
+
+    assert jump(vector_cutoff=False) > 1e-4
+    assert jump(vector_cutoff=True) < 1e-9
+
+
+def test_network_energy_of_an_isolated_atom_is_kept_on_request():
+    options = {**small_config("torchmd_net"), "dtype": "float64", "isolated_atom": "network"}
+    model = build("torchmd_net", seed=3, **options)
+    reference = build("torchmd_net", seed=3, **{**options, "isolated_atom": "reference"})
+    atoms = Atoms("HO", positions=[[0, 0, 0], [50, 0, 0]])
+    own = predict(model, graph_of(model, atoms)).atomic_energy
+    zero = predict(reference, graph_of(reference, atoms)).atomic_energy
+    assert (own - zero).abs().min() > 1e-6
+    near = Atoms("HO", positions=[[0, 0, 0], [1, 0, 0]])
+    difference = predict(model, graph_of(model, near)).atomic_energy
+    difference = difference - predict(reference, graph_of(reference, near)).atomic_energy
+    torch.testing.assert_close(difference, own - zero)
+
+
+def test_length_of_zero_vectors_has_finite_second_derivatives():
+    v = torch.zeros(2, 3, 1, dtype=torch.float64)
+    v[1, :, 0] = torch.tensor([1.0, 2.0, 2.0])
+    v.requires_grad_(True)
+    length = vector_length(v)
+    assert length[:, 0].tolist() == [0.0, 3.0]
+    (first,) = torch.autograd.grad(length.sum(), v, create_graph=True)
+    assert first[1, :, 0].tolist() == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+    assert torch.count_nonzero(first[0]) == 0
+    (second,) = torch.autograd.grad(first.sum(), v)
+    assert torch.isfinite(second).all()
+
+
+def test_heads_must_divide_channels():
+    with pytest.raises(InputError) as caught:
+        build("torchmd_net", elements=["H"], r_max=4.0, hidden_channels=10, num_heads=4)
+    assert str(caught.value).startswith(
+        "model torchmd_net: config: Value error, hidden_channels: expected an even number "
+        "divisible by num_heads = 4, got 10"
+    )
