@@ -75,9 +75,7 @@ def test_pair_cutoffs_belong_to_the_centre():
     positions = [[0, 0, 0], [2.0, 0, 0]]
     species = np.array([0, 1])
     cutoffs = [[5.0, 1.0], [5.0, 5.0]]  # species 0 does not see species 1 beyond 1 Angstrom
-    edges = find_edges(
-        positions, None, False, r_max=5.0, species=species, pair_cutoffs=cutoffs
-    )
+    edges = find_edges(positions, None, False, r_max=5.0, species=species, pair_cutoffs=cutoffs)
     np.testing.assert_array_equal(edges.index, [[1], [0]])
 
 

@@ -88,12 +88,12 @@ def _lammps(what: str) -> Finding:
 
 def _pair_style(what: str) -> Finding:
     """Ask the real ``lmp``, in the way a user's input would: nothing loaded by hand."""
-    from egraff.lammps.launch import lammps_command
+    from egraff.lammps.launch import command_line, environment
 
-    script = "units metal\npair_style egraff\n"
     done = subprocess.run(
-        [*lammps_command(ranks=1), "-log", "none", "-in", "/dev/stdin"],
-        input=script,
+        command_line("/dev/stdin", ranks=1),
+        env=environment(threads=1),
+        input="units metal\npair_style egraff\n",
         capture_output=True,
         text=True,
         timeout=120,
@@ -105,10 +105,9 @@ def _pair_style(what: str) -> Finding:
 
 
 def _mpi(what: str) -> Finding:
-    from egraff.lammps.launch import lammps_command
+    from egraff.lammps.launch import find_mpirun
 
-    command = lammps_command(ranks=2)
-    return Finding(what, "ok", f"mpich {metadata.version('mpich')}, {command[0]}")
+    return Finding(what, "ok", f"mpich {metadata.version('mpich')}, {find_mpirun()[0]}")
 
 
 def _threads(what: str) -> Finding:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import warnings
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -64,17 +65,20 @@ def export_torchscript(
         DisagreementError: the exported model differs from the eager one; nothing is written.
     """
     model = model.eval()
-    scripted = jit.script(model)
     frames = verification_frames(model, structure)
     checked = predict(model, frames[0][1])
     metadata = describe(model, training_data=training_data, licence=licence)
     metadata["check_frame"] = _stored_frame(model, *frames[0], checked)
 
     archive = io.BytesIO()
-    torch.jit.save(scripted, archive, _extra_files={METADATA_FILE: json.dumps(metadata)})
-    # what is compared is what was written, not the object that it was written from
-    archive.seek(0)
-    reloaded = torch.jit.load(archive)
+    with warnings.catch_warnings():
+        # every release of torch tells that TorchScript is deprecated; it still loads anywhere
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted = jit.script(model)
+        torch.jit.save(scripted, archive, _extra_files={METADATA_FILE: json.dumps(metadata)})
+        # what is compared is what was written, not the object that it was written from
+        archive.seek(0)
+        reloaded = torch.jit.load(archive)
     for name, (_, graph) in zip(("check frame", "isolated atoms", "no atoms"), frames, strict=True):
         compare(model, reloaded, graph, what=f"exported and eager model, {name}")
     with atomic_path(target) as partial:
@@ -119,9 +123,7 @@ def weights_sha256(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def verification_frames(
-    model: ForceField, structure: Atoms | None
-) -> list[tuple[Atoms, Graph]]:
+def verification_frames(model: ForceField, structure: Atoms | None) -> list[tuple[Atoms, Graph]]:
     """Return the frames on which an exported model must agree with the eager one.
 
     The first is ``structure`` or a made-up crystal, then one isolated atom of each element far

@@ -99,7 +99,9 @@ def rotation(calculator: EgraffCalculator, atoms: Atoms, limit: float) -> Check:
 
 def inversion(calculator: EgraffCalculator, atoms: Atoms, limit: float) -> Check:
     """Invert the structure: energy unchanged, forces change sign."""
-    return _compare("inversion", calculator, atoms, _transformed(atoms, -np.eye(3)), -np.eye(3), limit)
+    return _compare(
+        "inversion", calculator, atoms, _transformed(atoms, -np.eye(3)), -np.eye(3), limit
+    )
 
 
 def translation(calculator: EgraffCalculator, atoms: Atoms, limit: float) -> Check:
@@ -180,9 +182,7 @@ def lammps_agreement(
     return Check(name, float(np.max(deviations)), limit, "relative")
 
 
-def _evaluate(
-    calculator: EgraffCalculator, atoms: Atoms
-) -> tuple[float, np.ndarray, np.ndarray]:
+def _evaluate(calculator: EgraffCalculator, atoms: Atoms) -> tuple[float, np.ndarray, np.ndarray]:
     """Return energy in eV, forces ``[n_atoms, 3]`` in eV/A, virial ``[3, 3]`` in eV."""
     calculator.calculate(atoms)
     return calculator.results["energy"], calculator.results["forces"], calculator.virial

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command ``egraff``: one thin file for each verb, nothing heavy imported before it is needed."""
+"""The command ``egraff``: one thin file for each verb; nothing heavy is imported before its use."""
 
 from __future__ import annotations
 

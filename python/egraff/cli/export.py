@@ -26,9 +26,7 @@ class Dtype(StrEnum):
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint from `egraff train`.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="File to write, NAME.egraff.pt.")
-    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write, NAME.egraff.pt.")],
     file_format: Annotated[
         Format, typer.Option("--format", help="Format; only torchscript can be written so far.")
     ] = Format.torchscript,
@@ -40,7 +38,9 @@ def export(
     ] = None,
     fuse: Annotated[
         bool,
-        typer.Option("--fuse/--no-fuse", help="Use fused operators where there are any (none yet)."),
+        typer.Option(
+            "--fuse/--no-fuse", help="Use fused operators where there are any (none yet)."
+        ),
     ] = True,
 ) -> None:
     """Write a trained model as one self-describing file.
