@@ -69,7 +69,7 @@ def predict(model: torch.nn.Module, graph: Graph, *, create_graph: bool = False)
         atomic_energy=atomic_energy,
         forces=edge_forces(graph, gradient),
         virial=virial,
-        stress=-virial / graph.volume[:, None, None],
+        stress=_stress(virial, graph.volume),
         edge_gradient=gradient,
     )
 
@@ -90,3 +90,10 @@ def edge_virial(graph: Graph, gradient: Tensor) -> Tensor:
     edge_frame = graph.frame[graph.edge_index[0]]
     virial = gradient.new_zeros(graph.n_frames, 3, 3).index_add(0, edge_frame, outer)
     return 0.5 * (virial + virial.transpose(1, 2))
+
+
+def _stress(virial: Tensor, volume: Tensor) -> Tensor:
+    """Divide by the volume; NaN where there is none, without NaN in the gradients of the others."""
+    undefined = volume.isnan()[:, None, None]
+    stress = -virial / volume.nan_to_num(1.0)[:, None, None]
+    return stress.masked_fill(undefined, torch.nan)

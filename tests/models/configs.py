@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Small configurations of every architecture, for any test that needs a model quickly.
+
+They keep every mechanism of the architecture (several layers, vectors, several elements) at
+widths that a test can afford.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+ELEMENTS = ["H", "C", "O"]
+ISOLATED_ATOM_ENERGIES = [-13.6, -37.8, -75.0]
+
+SHARED: dict[str, Any] = {
+    "elements": ELEMENTS,
+    "r_max": 4.0,
+    "avg_num_neighbours": 6.0,
+    "energy_scale": [0.8, 1.1, 0.9],
+    "energy_shift": ISOLATED_ATOM_ENERGIES,
+}
+
+SMALL: dict[str, dict[str, Any]] = {
+    "nequip": {
+        "n_layers": 3,
+        "l_max": 1,
+        "parity": True,
+        "n_features": 4,
+        "n_bessel": 4,
+        "radial_width": 8,
+    },
+    "torchmd_net": {
+        "hidden_channels": 16,
+        "num_layers": 3,
+        "num_heads": 2,
+        "num_rbf": 6,
+    },
+}
+
+
+def small_config(name: str) -> dict[str, Any]:
+    """Return options for :func:`egraff.models.build` that make a small model of ``name``."""
+    return {**SHARED, **SMALL[name]}

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""NequIP: the contract, for the options that change its structure."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tests.models.contract import ModelContract
+
+
+class TestNequIP(ModelContract):
+    architecture = "nequip"
+    configs: ClassVar = {
+        "l0": {"l_max": 0, "resnet": True},
+        "l2, features for each l": {
+            "l_max": 2,
+            "parity": False,
+            "n_features": [4, 3, 2],
+            "n_type_features": 3,
+            "n_layers": 2,
+            "readout_depth": 1,
+            "readout_width": 5,
+        },
+        "pair cutoffs, trainable basis, deep networks": {
+            "pair_cutoffs": {"H": 2.5, "O": {"H": 3.0, "C": 3.5}},
+            "bessel_trainable": True,
+            "radial_depth": 2,
+            "resnet": True,
+            "cutoff_p": 5.0,
+        },
+    }
