@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One start of LAMMPS: follow it to its end and keep ``run.json`` up to date."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from egraff.lammps import inputs, launch
+from egraff.lammps.follow import Follower
+from egraff.lammps.inputs_ensemble import Stage, Start
+from egraff.lammps.run_progress import RunDisplay
+from egraff.lammps.run_record import new_segment, save_record
+from egraff.lammps.run_resume import prune_restarts
+from egraff.lammps.run_settings import RunSettings
+
+SCREEN_FILE = "screen.log"
+
+SAVE_EVERY_S = 30.0
+"""Seconds between updates of ``run.json`` while LAMMPS runs."""
+
+
+def execute(
+    record: dict[str, Any],
+    settings: RunSettings,
+    out: Path,
+    script: str,
+    start: Start,
+    *,
+    lock: int,
+    console: Console,
+) -> dict[str, Any]:
+    """Start LAMMPS, follow it to its end, and keep ``run.json`` up to date.
+
+    Args:
+        record: the content of ``run.json``, changed in place.
+        settings: the settings of the run.
+        out: the run directory.
+        script: the input script in it.
+        start: where that script starts.
+        lock: descriptor of the directory's lock, which LAMMPS inherits.
+        console: where to show progress.
+
+    Returns:
+        ``record``, completed or interrupted.
+
+    Raises:
+        RunError: LAMMPS failed; the record says so too.
+    """
+    segment = new_segment(settings, stage=start.stage, step=start.step)
+    record["segments"].append(segment)
+    record.update(status="running", error=None)
+    save_record(out, record)
+    totals: dict[Stage, int] = {
+        "equilibrate": settings.equilibrate_steps,
+        "production": settings.steps,
+    }
+    display = RunDisplay(totals=totals, timestep_fs=settings.timestep_fs, console=console)
+    follower = Follower(ranks=settings.ranks, listener=display)
+    began = last_saved = time.monotonic()
+
+    def note() -> None:
+        segment.update(
+            stage=follower.stage or start.stage,
+            to_step=max(follower.step, start.step if follower.stage in (None, start.stage) else 0),
+            wall_time_s=time.monotonic() - began,
+            production_steps=follower.production_steps,
+            production_s=follower.production_s,
+        )
+        if segment["stage"] == "production":
+            record["steps_done"] = segment["to_step"]
+        save_record(out, record)
+
+    def on_line(line: str) -> None:
+        nonlocal last_saved
+        screen.write(line + "\n")
+        follower.line(line)
+        if time.monotonic() - last_saved > SAVE_EVERY_S:
+            last_saved = time.monotonic()
+            note()
+            prune_restarts(out)
+
+    try:
+        with (
+            open(out / SCREEN_FILE, "a" if start.restart else "w", encoding="utf-8") as screen,
+            display,
+        ):
+            ended = launch.launch(
+                launch.command_line(
+                    script, ranks=settings.ranks, lmp=settings.lmp, mpirun=settings.mpirun
+                ),
+                directory=out,
+                threads=settings.threads,
+                stop_file=out / inputs.STOP_FILE,
+                on_line=on_line,
+                on_interrupt=display.tell,
+                keep_open=(lock,),
+            )
+        complete = follower.stage == "production" and follower.step >= settings.steps
+        if ended.returncode == 0 and complete and follower.error is None:
+            status = "completed"
+        elif ended.asked_to_stop or (ended.returncode == 0 and follower.error is None):
+            status = "interrupted"
+        else:
+            log = inputs.LOG_FILE if follower.stage == "production" else SCREEN_FILE
+            raise follower.failure(ended.returncode, str(out / log))
+        segment["status"] = record["status"] = status
+    except BaseException as error:
+        segment["status"] = record["status"] = "failed"
+        segment["error"] = record["error"] = str(error) or type(error).__name__
+        raise
+    finally:
+        note()
+        prune_restarts(out)
+    return record

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From settings to a structure that LAMMPS can start from, or a reason why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from egraff.errors import InputError
+from egraff.files import sha256
+from egraff.lammps.inputs_ensemble import System
+from egraff.lammps.run_settings import CHANGEABLE_ON_RESUME, RunSettings
+from egraff.lammps.structure import (
+    LammpsStructure,
+    read_structure,
+    removed_dof,
+    to_lammps,
+)
+
+
+def prepare_structure(settings: RunSettings, elements: list[str]) -> LammpsStructure:
+    """Read, check, replicate and convert the structure of a run."""
+    atoms = read_structure(settings.structure, frame=settings.frame)
+    for axis, times in enumerate(settings.replicate):
+        if times > 1 and not atoms.pbc[axis]:
+            raise InputError(
+                f"expected 1 along {'abc'[axis]}, which is not periodic, got {times}",
+                where=settings.structure,
+                field="--replicate",
+                fix="replicate along periodic directions only, or set pbc in the structure file",
+            )
+    if settings.replicate != (1, 1, 1):
+        atoms = atoms.repeat(settings.replicate)
+    return to_lammps(atoms, elements, where=settings.structure)
+
+
+def system_from(structure: LammpsStructure) -> System:
+    """Return what the input script needs to know about a structure."""
+    rotates = False
+    if structure.velocities is not None and not any(structure.box.pbc):
+        mass = structure.masses[structure.types - 1][:, None]
+        arm = structure.positions - (mass * structure.positions).sum(axis=0) / mass.sum()
+        moment = np.cross(arm, mass * structure.velocities)
+        rotates = bool(np.linalg.norm(moment.sum(axis=0)) > 1e-6 * np.linalg.norm(moment))
+    return System(
+        n_atoms=structure.n_atoms,
+        elements=tuple(structure.elements),
+        pbc=structure.box.pbc,
+        triclinic=structure.box.triclinic,
+        rigid_dof=removed_dof(structure, rotation_free=True),
+        rotates=rotates,
+    )
+
+
+def check_physics(settings: RunSettings, structure: LammpsStructure, system: System) -> None:
+    """Check the settings against the structure."""
+    if settings.ensemble == "npt" and not all(system.pbc):
+        raise InputError(
+            f"expected a structure that is periodic in all directions for npt, "
+            f"got pbc {list(system.pbc)}",
+            where=settings.structure,
+            field="pbc",
+            fix="use nvt or nve, or give the structure a cell and pbc",
+        )
+    thermal = settings.ensemble != "nve" or settings.equilibrate_steps > 0
+    if system.n_atoms == 1 and (thermal or settings.velocities == "draw"):
+        raise InputError(
+            "expected at least two atoms for a temperature, got one: without its drift it rests",
+            where=settings.structure,
+            fix="use nve with --velocities zero, or --replicate",
+        )
+    if settings.velocities == "structure" and structure.velocities is None:
+        raise InputError(
+            "expected velocities in the structure file, found none",
+            where=settings.structure,
+            field="velocities",
+            fix="draw them (--velocities draw), or write momenta with the structure",
+        )
+
+
+def same_files(settings: RunSettings, old: RunSettings, record: dict[str, Any]) -> RunSettings:
+    """Accept the same model and structure under other paths, refuse other files."""
+    if not settings.model.is_file() or sha256(settings.model) != record["model_sha256"]:
+        raise InputError(
+            "expected the model that the run was started with, got another or none",
+            where=settings.model,
+            fix="restore the file or give its new place with --model, or start another run",
+        )
+    moved = settings.structure.resolve() != old.structure
+    if moved and (
+        not settings.structure.is_file() or sha256(settings.structure) != record["structure_sha256"]
+    ):
+        raise InputError(
+            "expected the structure that the run was started with, got another or none",
+            where=settings.structure,
+            fix="drop --structure, which is not needed to resume, or start another run",
+        )
+    return settings.model_copy(
+        update={"model": settings.model.resolve(), "structure": settings.structure.resolve()}
+    )
+
+
+def check_unchanged(settings: RunSettings, old: RunSettings) -> None:
+    """Refuse to change what makes one trajectory one trajectory."""
+    for name in RunSettings.model_fields:
+        if name in (*CHANGEABLE_ON_RESUME, "model", "structure"):
+            continue
+        before, now = getattr(old, name), getattr(settings, name)
+        if before != now:
+            raise InputError(
+                f"expected {before}, as the run was started, got {now}",
+                field="--" + name.replace("_", "-"),
+                fix="drop the option, or start another run with another --out",
+            )
