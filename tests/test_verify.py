@@ -19,7 +19,9 @@ class Unsound(ForceField):
     citations: list[str] = []  # noqa: RUF012
     fault: str = ""
 
-    def forward(self, species: torch.Tensor, edge_index: torch.Tensor, edge_vec: torch.Tensor, n_local: int) -> dict[str, torch.Tensor]:
+    def forward(
+        self, species: torch.Tensor, edge_index: torch.Tensor, edge_vec: torch.Tensor, n_local: int
+    ) -> dict[str, torch.Tensor]:
         length = torch.linalg.vector_norm(edge_vec, dim=1)
         share = (length - self.r_max) ** 3
         if self.fault == "direction":

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``egraff quickstart``: everything once, on data that egraff ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Directory for all results.")] = Path("quickstart"),
+    overwrite: Annotated[
+        bool, typer.Option(help="Start afresh instead of continuing an earlier quickstart.")
+    ] = False,
+) -> None:
+    """Train, export, run in LAMMPS on one and two ranks, compare with a reference, report.
+
+    Takes a few minutes on two cores. Prints every command, so that each can be repeated by hand.
+    """
+    from egraff.quickstart import quickstart as go
+
+    go(out, overwrite=overwrite)
