@@ -25,6 +25,7 @@ from egraff.files import atomic_path
 _CHUNK = 1 << 22
 _MARK = b"ITEM: TIMESTEP"
 _INDEX_VERSION = 1
+_LONGEST_HEADER = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -126,35 +127,58 @@ def _split(stream: BinaryIO, problems: list[Problem], where: str) -> Iterator[tu
         )
 
 
-def _scan(
-    path: Path, problems: list[Problem]
-) -> tuple[list[FrameEntry], str | None, FrameHeader | None]:
-    """Every whole frame of the file in file order, the unit style, and the first header."""
-    entries: list[FrameEntry] = []
-    units, first = None, None
+def _whole_frames(path: Path, problems: list[Problem]) -> Iterator[tuple[int, bytes, FrameHeader]]:
+    """Yield (offset, bytes, header) of every frame that is whole, in file order."""
     where = str(path)
     with open_dump(path) as stream:
         for offset, text in _split(stream, problems, where):
             try:
-                header = parse_header(text[:65536], where=where)
+                header = parse_header(text[:_LONGEST_HEADER], where=where)
             except DumpError as error:
                 problems.append(Problem("truncated", f"frame left out: {error.problem} ({where})"))
                 continue
             lines = text.count(b"\n", header.length)
-            if lines < header.n_atoms:
-                problems.append(
-                    Problem(
-                        "truncated",
-                        f"frame of step {header.step} left out: {lines} of {header.n_atoms} atom "
-                        f"lines are whole ({where})",
-                    )
-                )
+            if lines >= header.n_atoms:
+                yield offset, text, header
                 continue
-            first = first or header
-            units = units or header.units
-            time = np.nan if header.time is None else header.time
-            entries.append(FrameEntry(offset, len(text), header.step, header.n_atoms, time))
-    return entries, units, first
+            problems.append(
+                Problem(
+                    "truncated",
+                    f"frame of step {header.step} left out: {lines} of {header.n_atoms} atom "
+                    f"lines are whole ({where})",
+                )
+            )
+
+
+def _scan(path: Path, problems: list[Problem]) -> tuple[list[FrameEntry], str | None]:
+    """Every whole frame of the file in file order, and the unit style."""
+    entries: list[FrameEntry] = []
+    units = None
+    for offset, text, header in _whole_frames(path, problems):
+        units = units or header.units
+        time = np.nan if header.time is None else header.time
+        entries.append(FrameEntry(offset, len(text), header.step, header.n_atoms, time))
+    return entries, units
+
+
+def _nothing_whole(path: Path, problems: list[Problem]) -> DumpError:
+    reasons = "; ".join(problem.message for problem in problems) or "the file is empty"
+    return DumpError(f"no whole frame in the dump: {reasons}", where=path)
+
+
+def read_first_frame(path: str | os.PathLike[str]) -> DumpFrame:
+    """The first whole frame of a dump, without reading the rest.
+
+    Raises:
+        DumpError: not a LAMMPS text dump, or no whole frame in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DumpError("no such file", where=path)
+    problems: list[Problem] = []
+    for _, text, _ in _whole_frames(path, problems):
+        return parse_frame(text, where=str(path))
+    raise _nothing_whole(path, problems)
 
 
 def _without_repeats(entries: list[FrameEntry], problems: list[Problem], where: str):
@@ -200,13 +224,12 @@ class DumpFile:
         self.problems: list[Problem] = []
         self._stream: BinaryIO | None = None
         if not self._load_index():
-            entries, self.units, _ = _scan(self.path, self.problems)
+            entries, self.units = _scan(self.path, self.problems)
             self.entries = _without_repeats(entries, self.problems, str(self.path))
             if save_index:
                 self._save_index()
         if not self.entries:
-            reasons = "; ".join(problem.message for problem in self.problems) or "the file is empty"
-            raise DumpError(f"no whole frame in the dump: {reasons}", where=path)
+            raise _nothing_whole(self.path, self.problems)
         self.first = self.read(0).header
 
     @property
@@ -225,7 +248,9 @@ class DumpFile:
             with np.load(self.index_path, allow_pickle=False) as saved:
                 if saved["fingerprint"].tolist() != self._fingerprint():
                     return False
-                rows = zip(*(saved[name].tolist() for name in FrameEntry.__annotations__))
+                rows = zip(
+                    *(saved[name].tolist() for name in FrameEntry.__annotations__), strict=True
+                )
                 self.entries = [FrameEntry(*row) for row in rows]
                 self.problems += [Problem(*row) for row in saved["problems"].tolist()]
                 self.units = str(saved["units"]) or None

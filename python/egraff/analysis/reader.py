@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import ClassVar
 
 import MDAnalysis
 import numpy as np
@@ -26,7 +27,7 @@ from MDAnalysis.core.topology import Topology
 from MDAnalysis.lib.mdamath import triclinic_box
 from MDAnalysis.topology.base import TopologyReaderBase
 
-from egraff.analysis.dump_file import DumpFile, Problem
+from egraff.analysis.dump_file import DumpFile, Problem, read_first_frame
 from egraff.analysis.dump_format import TEXT_COLUMNS, DumpError, DumpFrame
 
 FORMAT = "EGRAFFDUMP"
@@ -75,7 +76,11 @@ class EgraffDumpReader(ReaderBase):
     """
 
     format = FORMAT
-    units = {"time": "ps", "length": "Angstrom", "velocity": "Angstrom/ps"}
+    units: ClassVar[dict[str, str]] = {
+        "time": "ps",
+        "length": "Angstrom",
+        "velocity": "Angstrom/ps",
+    }
 
     def __init__(
         self,
@@ -224,7 +229,7 @@ class EgraffDumpParser(TopologyReaderBase):
 
     def parse(self, elements: Sequence[str] | None = None, **_) -> Topology:
         """Read the first whole frame; raises `DumpError` when an element is not one."""
-        frame = DumpFile(self.filename).read(0)
+        frame = read_first_frame(self.filename)
         n_atoms = frame.header.n_atoms
         numbers = frame.numbers
         ids = numbers.get("id", np.arange(1, n_atoms + 1)).astype(np.int64)
@@ -277,12 +282,21 @@ def open_universe(
         path: the dump.
         elements: element of each LAMMPS type, for dumps without an ``element`` column.
         options: arguments of `EgraffDumpReader`.
+
+    Raises:
+        DumpError: the dump cannot be read.
     """
-    return MDAnalysis.Universe(
-        str(path),
-        format=FORMAT,
-        topology_format=FORMAT,
-        elements=elements,
-        to_guess=(),
-        **options,
-    )
+    try:
+        return MDAnalysis.Universe(
+            str(path),
+            format=FORMAT,
+            topology_format=FORMAT,
+            elements=elements,
+            to_guess=(),
+            **options,
+        )
+    except ValueError as error:
+        # MDAnalysis wraps what a parser raises; the cause is what the user can act on
+        if isinstance(error.__context__, DumpError):
+            raise error.__context__ from None
+        raise

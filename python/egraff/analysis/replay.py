@@ -85,7 +85,9 @@ def replay(frames: Sequence[Atoms], calculator: Calculator, *, where: str = "ref
         forces = probe.get_forces()
         rows.append((probe.get_potential_energy(), labels["energy"], forces, labels["forces"]))
     times = frame_times_ps(frames)
-    energy, energy_ref, forces, forces_ref = (np.array(column) for column in zip(*rows))
+    energy, energy_ref, forces, forces_ref = (
+        np.array(column) for column in zip(*rows, strict=True)
+    )
     return Replay(
         np.arange(len(frames), dtype=float) if times is None else times,
         times is not None,

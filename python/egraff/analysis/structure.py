@@ -53,7 +53,7 @@ class Structure:
 
     @property
     def g(self) -> np.ndarray:
-        """Mean g(r), `[n_pairs, n_bins]`."""
+        """Radial distribution functions, averaged over all frames, `[n_pairs, n_bins]`."""
         return self.g_blocks.mean(axis=0)
 
     @property

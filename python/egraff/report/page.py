@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The report itself: one HTML file that needs nothing else, with tables and figures beside it."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from egraff import __version__, provenance
+from egraff.files import atomic_path
+from egraff.report.collect import Study, collect
+from egraff.report.content import Section, sections, tiles
+from egraff.report.style import PAGE, PRINT, rc, to_svg
+from egraff.report.tables import write_csv, write_latex
+
+PAGE_NAME = "report.html"
+EXTRAS = "report"
+
+
+def _render(study: Study, parts: list[Section], figures: dict[str, str]) -> str:
+    folder = resources.files("egraff.report") / "templates"
+    loader = jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8"))
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("report.html.j2").render(
+        title=study.root.resolve().name,
+        sections=parts,
+        tiles=tiles(study),
+        figures=figures,
+        version=__version__,
+        created=provenance.now(),
+        n_runs=len(study.simulations),
+        style=(folder / "report.css").read_text(encoding="utf-8"),
+        script=(folder / "report.js").read_text(encoding="utf-8"),
+    )
+
+
+def write_report(
+    root: str | os.PathLike[str], target: str | os.PathLike[str] | None = None
+) -> Path:
+    """Write the report about a directory.
+
+    Beside the page, in ``report/``: every table as CSV and LaTeX, every figure as PDF and PNG.
+
+    Args:
+        root: directory of trainings, evaluations and runs.
+        target: the HTML file; ``root/report.html`` when None.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        InputError: ``root`` is missing or holds nothing to report about.
+    """
+    study = collect(root)
+    target = Path(target) if target is not None else study.root / PAGE_NAME
+    parts = sections(study)
+    extras = target.parent / EXTRAS
+    drawn: dict[str, str] = {}
+    for part in parts:
+        for table in (*part.tables, *part.details):
+            write_csv(table, extras / "tables" / f"{table.name}.csv")
+            write_latex(table, extras / "tables" / f"{table.name}.tex")
+        for drawing in part.drawings:
+            with rc(PAGE):
+                drawn[drawing.name] = to_svg(drawing.draw(PAGE), drawing.name)
+            with rc(PRINT):
+                figure = drawing.draw(PRINT)
+                for suffix in (".pdf", ".png"):
+                    path = extras / "figures" / f"{drawing.name}{suffix}"
+                    with atomic_path(path) as partial:
+                        figure.savefig(partial, dpi=200, facecolor=PRINT.paper)
+    text = _render(study, parts, drawn)
+    with atomic_path(target) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return target

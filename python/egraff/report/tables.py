@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tables that become HTML, CSV and LaTeX from one description."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from egraff.analysis.metric import Metric
+from egraff.files import atomic_path
+from egraff.report.numbers import MINUS, THIN, Number, format_number
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its title, unit and whether it holds numbers."""
+
+    title: str
+    unit: str = ""
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: what is shown when it is not a number.
+        number: rounded for show.
+        raw: the number itself, for CSV.
+        raw_error: its standard error, for CSV.
+        title: longer text shown when pointed at.
+        kind: ``""``, ``good``, ``bad`` or ``muted``.
+    """
+
+    text: str = ""
+    number: Number | None = None
+    raw: float | None = None
+    raw_error: float | None = None
+    title: str = ""
+    kind: str = ""
+
+    @property
+    def plain(self) -> str:
+        """Text of the cell in one piece."""
+        return str(self.number) if self.number is not None else self.text
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: file name stem, also the anchor on the page.
+        caption: what it shows, one or two sentences.
+        columns: see `Column`.
+        rows: each a sequence of `Cell`, as long as ``columns``.
+    """
+
+    name: str
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]] = field(default_factory=list)
+
+
+def text_cell(text: object, *, kind: str = "", title: str = "") -> Cell:
+    """A cell of words; an absent value (None) shows as a dash."""
+    return Cell("–", kind="muted") if text is None else Cell(str(text), kind=kind, title=title)
+
+
+def number_cell(
+    value: float | None,
+    error: float | None = None,
+    *,
+    scale: float = 1.0,
+    digits: int = 3,
+    kind: str = "",
+    title: str = "",
+) -> Cell:
+    """A cell of a number times ``scale``."""
+    if value is None:
+        return Cell("–", kind="muted", title=title)
+    value = value * scale
+    error = None if error is None else error * scale
+    number = format_number(value, error, digits=digits)
+    return Cell(number=number, raw=value, raw_error=error, title=title, kind=kind)
+
+
+def metric_cell(metric: Metric | None, *, scale: float = 1.0) -> Cell:
+    """A cell of a metric: its definition, provenance and note show when pointed at."""
+    if metric is None:
+        return Cell("–", kind="muted", title="not computed")
+    parts = [metric.definition, metric.provenance]
+    if metric.n_eff is not None:
+        parts.append(f"{format_number(metric.n_eff, digits=2).value} independent samples")
+    if metric.note:
+        parts.append(metric.note)
+    title = "\n".join(parts)
+    if metric.value is None:
+        return Cell("not enough data", kind="muted", title=title)
+    return number_cell(metric.value, metric.error, scale=scale, title=title)
+
+
+def write_csv(table: Table, path: str | os.PathLike[str]) -> None:
+    """Write the unrounded numbers, errors in columns of their own."""
+    has_error = [
+        any(row[index].raw_error is not None for row in table.rows)
+        for index in range(len(table.columns))
+    ]
+    header: list[str] = []
+    for column, error in zip(table.columns, has_error, strict=True):
+        label = f"{column.title} ({column.unit})" if column.unit else column.title
+        header += [label, f"{label} standard error"] if error else [label]
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(header)
+        for row in table.rows:
+            fields: list[object] = []
+            for cell, error in zip(row, has_error, strict=True):
+                fields.append(cell.text if cell.raw is None else repr(cell.raw))
+                if error:
+                    fields.append("" if cell.raw_error is None else repr(cell.raw_error))
+            writer.writerow(fields)
+
+
+_LATEX = str.maketrans(
+    {
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+        "–": "--",
+        "Å": r"\AA{}",
+        "²": r"$^2$",
+        "³": r"$^3$",
+        "√": r"$\sqrt{\ }$",
+        "×": r"$\times$",
+        "→": r"$\rightarrow$",
+        "⟨": r"$\langle$",
+        "⟩": r"$\rangle$",
+        "Δ": r"$\Delta$",
+        "σ": r"$\sigma$",
+        THIN: r"\,",
+        MINUS: "$-$",
+    }
+)
+
+
+def _latex_cell(cell: Cell) -> str:
+    if cell.number is None:
+        return cell.text.translate(_LATEX)
+    number = cell.number
+    text = number.value.replace(MINUS, "-").replace(THIN, r"\,")
+    if number.error:
+        text += r" \pm " + number.error.replace(THIN, r"\,")
+    if number.power:
+        exponent = number.power.removeprefix("×10").translate(
+            str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+        )
+        text = (
+            rf"({text}) \times 10^{{{exponent}}}"
+            if number.error
+            else (rf"{text} \times 10^{{{exponent}}}")
+        )
+    return f"${text}$"
+
+
+def write_latex(table: Table, path: str | os.PathLike[str]) -> None:
+    """Write a ``tabular`` with booktabs rules inside a ``table``."""
+    titles = [
+        f"{column.title} ({column.unit})" if column.unit else column.title
+        for column in table.columns
+    ]
+    alignment = "".join("r" if column.numeric else "l" for column in table.columns)
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        r"\begin{table}",
+        rf"\caption{{{table.caption.translate(_LATEX)}}}",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        " & ".join(title.translate(_LATEX) for title in titles) + r" \\",
+        r"\midrule",
+        *(" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    with atomic_path(path) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
