@@ -150,7 +150,7 @@ def _check(metadata: Any, path: Path) -> None:
     missing = [key for key in REQUIRED_KEYS if key not in metadata]
     if missing:
         raise ModelFileError(
-            f"expected the keys {', '.join(REQUIRED_KEYS)}, {', '.join(missing)} missing",
+            f"expected the keys {', '.join(REQUIRED_KEYS)}; {', '.join(missing)} missing",
             where=path,
             field=METADATA_NAME,
             fix=_EXPORT_HINT,

@@ -31,106 +31,111 @@ def run(
         typer.Option(help="YAML file with any of these settings; flags come on top."),
     ] = None,
     ensemble: Annotated[
-        str | None, typer.Option(help="nve, nvt or npt. [nve]", rich_help_panel=_SIMULATION)
+        str | None, typer.Option(help="nve, nvt or npt. (default nve)", rich_help_panel=_SIMULATION)
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Length in steps, in total: --resume continues up to it. [1000]",
+            help="Length in steps, in total: --resume continues up to it. (default 1000)",
             rich_help_panel=_SIMULATION,
         ),
     ] = None,
     timestep_fs: Annotated[
-        float | None, typer.Option(help="Time step in fs. [1]", rich_help_panel=_SIMULATION)
+        float | None, typer.Option(help="Time step in fs. (default 1)", rich_help_panel=_SIMULATION)
     ] = None,
     frame: Annotated[
         int | None,
         typer.Option(
-            help="Frame of the structure file, from 0; negative from the end. [0]",
+            help="Frame of the structure file, from 0; negative from the end. (default 0)",
             rich_help_panel=_SIMULATION,
         ),
     ] = None,
     replicate: Annotated[
         tuple[int, int, int] | None,
-        typer.Option(help="Repetitions along a, b and c. [1 1 1]", rich_help_panel=_SIMULATION),
+        typer.Option(
+            help="Repetitions along a, b and c. (default 1 1 1)", rich_help_panel=_SIMULATION
+        ),
     ] = None,
     velocities: Annotated[
         str | None,
         typer.Option(
             help="First velocities: draw (at the temperature), structure (from the file) or zero. "
-            "[draw]",
+            "(default draw)",
             rich_help_panel=_SIMULATION,
         ),
     ] = None,
     equilibrate_steps: Annotated[
         int | None,
         typer.Option(
-            help="Thermostatted steps before the run, not recorded. [0]",
+            help="Thermostatted steps before the run, not recorded. (default 0)",
             rich_help_panel=_SIMULATION,
         ),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Of velocities and stochastic thermostats. [1]", rich_help_panel=_SIMULATION
+            help="Of velocities and stochastic thermostats. (default 1)",
+            rich_help_panel=_SIMULATION,
         ),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="In K. [300]", rich_help_panel=_CONTROL)
+        float | None, typer.Option(help="In K. (default 300)", rich_help_panel=_CONTROL)
     ] = None,
     pressure_bar: Annotated[
-        float | None, typer.Option(help="In bar, npt only. [1]", rich_help_panel=_CONTROL)
+        float | None, typer.Option(help="In bar, npt only. (default 1)", rich_help_panel=_CONTROL)
     ] = None,
     thermostat: Annotated[
         str | None,
         typer.Option(
-            help="nose-hoover, csvr (stochastic velocity rescaling) or langevin. [nose-hoover]",
+            help="nose-hoover, csvr (stochastic velocity rescaling) or langevin. "
+            "(default nose-hoover)",
             rich_help_panel=_CONTROL,
         ),
     ] = None,
     thermostat_damp_ps: Annotated[
         float | None,
         typer.Option(
-            help="Relaxation time in ps. [0.1; langevin 1]",
+            help="Relaxation time in ps. (default 0.1, langevin 1)",
             rich_help_panel=_CONTROL,
         ),
     ] = None,
     barostat: Annotated[
         str | None,
         typer.Option(
-            help="iso (volume), aniso (three lengths) or tri (and tilts). [iso]",
+            help="iso (volume), aniso (three lengths) or tri (and tilts). (default iso)",
             rich_help_panel=_CONTROL,
         ),
     ] = None,
     barostat_damp_ps: Annotated[
-        float | None, typer.Option(help="Relaxation time in ps. [1]", rich_help_panel=_CONTROL)
+        float | None,
+        typer.Option(help="Relaxation time in ps. (default 1)", rich_help_panel=_CONTROL),
     ] = None,
     dump_every: Annotated[
         int | None,
         typer.Option(
-            help="Steps between frames of the trajectory, 0 for none. [100]",
+            help="Steps between frames of the trajectory, 0 for none. (default 100)",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
     thermo_every: Annotated[
         int | None,
-        typer.Option(help="Steps between lines of the log. [10]", rich_help_panel=_OUTPUT),
+        typer.Option(help="Steps between lines of the log. (default 10)", rich_help_panel=_OUTPUT),
     ] = None,
     restart_every: Annotated[
         int | None,
         typer.Option(
-            help="Steps between restart files, 0 for the last only. [1000]",
+            help="Steps between restart files, 0 for the last only. (default 1000)",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
     ranks: Annotated[
-        int | None, typer.Option(help="MPI ranks. [1]", rich_help_panel=_MACHINE)
+        int | None, typer.Option(help="MPI ranks. (default 1)", rich_help_panel=_MACHINE)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Threads per rank. [1]", rich_help_panel=_MACHINE)
+        int | None, typer.Option(help="Threads per rank. (default 1)", rich_help_panel=_MACHINE)
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu or cuda. [auto]", rich_help_panel=_MACHINE)
+        str | None, typer.Option(help="auto, cpu or cuda. (default auto)", rich_help_panel=_MACHINE)
     ] = None,
     lmp: Annotated[
         Path | None,

@@ -84,13 +84,14 @@ def find_mpirun(given: str | None = None) -> list[str]:
     """
     if given is not None:
         words = shlex.split(given)
-        if not words or shutil.which(words[0]) is None:
+        found = shutil.which(words[0]) if words else None
+        if found is None:
             raise InputError(
                 f"expected an MPI launcher, got {given!r}",
                 field="--mpirun",
                 fix="give its path, or drop the option to use the package mpich",
             )
-        return words
+        return [str(Path(found).absolute()), *words[1:]]
     try:
         files = metadata.files("mpich") or []
     except metadata.PackageNotFoundError:

@@ -74,7 +74,10 @@ def run_md(
     settings = settings.model_copy(
         update={"model": settings.model.resolve(), "structure": settings.structure.resolve()}
     )
-    warnings = warnings_for(settings, elements=structure.elements)
+    warnings = [
+        *structure.warnings,
+        *warnings_for(settings, elements=structure.elements),
+    ]
     console = console or Console(stderr=True, highlight=False)
     for warning in warnings:
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)

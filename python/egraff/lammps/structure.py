@@ -39,6 +39,7 @@ class LammpsStructure:
         positions: ``[n_atoms, 3]`` in Angstrom, rotated into the box's frame, not wrapped.
         velocities: ``[n_atoms, 3]`` in Angstrom/ps, rotated, or None where the file has none.
         box: the LAMMPS box.
+        warnings: what the file says and LAMMPS will not do.
     """
 
     elements: list[str]
@@ -47,6 +48,7 @@ class LammpsStructure:
     positions: NDArray[np.float64]
     velocities: NDArray[np.float64] | None
     box: Box
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_atoms(self) -> int:
@@ -72,9 +74,12 @@ def read_structure(path: str | PathLike[str], *, frame: int = 0) -> Atoms:
         raise InputError(
             "expected a structure file, found no such file", where=path, fix="check the path"
         )
+    failure = None
     try:
         atoms = ase.io.read(path, index=frame)
     except Exception as error:  # ASE's readers raise whatever their parsing runs into
+        failure = error
+    if failure is not None or frame < -1:  # some readers take the first frame for any below it
         n_frames = _count_frames(path)
         if n_frames is not None and not -n_frames <= frame < n_frames:
             raise InputError(
@@ -82,12 +87,13 @@ def read_structure(path: str | PathLike[str], *, frame: int = 0) -> Atoms:
                 where=path,
                 field="frame",
                 fix="choose another --frame; negative values count from the end",
-            ) from None
+            )
+    if failure is not None:
         raise InputError(
-            f"expected a structure that ASE can read, got {type(error).__name__}: {error}",
+            f"expected a structure that ASE can read, got {type(failure).__name__}: {failure}",
             where=path,
             fix="check the file's content and suffix (for example .xyz for extended XYZ)",
-        ) from error
+        ) from failure
     check_structure(atoms, where=path)
     return atoms
 
@@ -155,6 +161,7 @@ def to_lammps(
         positions=atoms.positions @ box.rotation,
         velocities=None if velocities is None else velocities @ box.rotation,
         box=box,
+        warnings=_ignored(atoms),
     )
 
 
@@ -212,6 +219,16 @@ def removed_dof(structure: LammpsStructure, *, rotation_free: bool) -> int:
     extents = np.linalg.svd(centred, compute_uv=False)
     linear = structure.n_atoms == 2 or extents[1] < 1e-3 * extents[0]
     return 5 if linear else 6
+
+
+def _ignored(atoms: Atoms) -> tuple[str, ...]:
+    """Say what of the structure is left out."""
+    found = []
+    if atoms.constraints:
+        found.append("the structure file fixes atoms; the run moves all of them")
+    if not atoms.pbc.any() and atoms.cell.rank:
+        found.append("the structure file gives a cell but no periodic directions: no cell is used")
+    return tuple(found)
 
 
 def _masses(

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs of real LAMMPS with a Lennard-Jones crystal: seconds, and exact answers to compare with."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+
+from egraff.lammps import inputs
+from egraff.lammps.run import run_md
+from egraff.lammps.run_settings import make_settings
+from egraff.neighbours import find_edges
+
+EPSILON_EV = 0.0104
+SIGMA_ANG = 3.4
+CUTOFF_ANG = 6.0
+
+METADATA = {
+    "contract": 1,
+    "architecture": "made up",
+    "dtype": "float64",
+    "elements": ["O", "C", "H", "Ar"],
+    "exchange_widths": [],
+    "r_max": CUTOFF_ANG,
+}
+
+
+def write_model(path: Path, metadata=METADATA) -> Path:
+    """Write an archive that has nothing of a model but its metadata."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/extra/egraff.json", json.dumps(metadata))
+        archive.writestr("model/code/__torch__.py", "")
+    return path
+
+
+def lennard_jones(atoms) -> float:
+    """Return the energy in eV by a sum over all pairs within the cutoff, images included."""
+    edges = find_edges(atoms.positions, atoms.cell.array, atoms.pbc, r_max=CUTOFF_ANG)
+    x = (SIGMA_ANG / np.linalg.norm(edges.vector, axis=1)) ** 6
+    return float(np.sum(4.0 * EPSILON_EV * (x**2 - x)) / 2.0)
+
+
+def log_rows(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a log, by column name."""
+    rows, columns = [], []
+    for line in path.read_text().splitlines():
+        words = line.split()
+        if words[:1] == ["Step"]:
+            columns = words
+        elif line.startswith("Loop time"):
+            columns = []
+        elif columns and len(words) == len(columns) and words[0].isdigit():
+            rows.append(dict(zip(columns, map(float, words), strict=True)))
+    return rows
+
+
+@pytest.fixture
+def lj(monkeypatch):
+    """Use Lennard-Jones wherever a run would use the model."""
+
+    def lines(_model, _elements, **_options):
+        return [
+            f"pair_style      lj/cut {CUTOFF_ANG}",
+            f"pair_coeff      * * {EPSILON_EV} {SIGMA_ANG}",
+        ]
+
+    monkeypatch.setattr(inputs, "pair_lines", lines)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Return a directory with a model, an argon crystal and a molecule."""
+    path = tmp_path_factory.mktemp("start")
+    write_model(path / "model.egraff.pt")
+    ase.io.write(path / "argon.xyz", bulk("Ar", "fcc", a=5.3, cubic=True) * (3, 3, 3))
+    ethanol = molecule("CH3CH2OH")
+    ethanol.positions *= 3.0  # this far apart, Lennard-Jones of one size holds it together
+    ase.io.write(path / "ethanol.xyz", ethanol)
+    return path
+
+
+@pytest.fixture
+def settings(folder):
+    """Return a function that makes settings of a short argon run."""
+
+    def make(**values):
+        defaults = {
+            "model": folder / "model.egraff.pt",
+            "structure": folder / "argon.xyz",
+            "steps": 100,
+            "timestep_fs": 4.0,
+            "temperature": 40.0,
+            "dump_every": 20,
+            "thermo_every": 10,
+            "restart_every": 40,
+        }
+        return make_settings({**defaults, **values})
+
+    return make
+
+
+@pytest.fixture
+def run_lj(lj, settings, tmp_path):
+    """Return a function that runs Lennard-Jones and returns record, rows and directory."""
+
+    def run(*, atoms=None, out="run", **values):
+        if atoms is not None:
+            ase.io.write(tmp_path / "start.traj", atoms)
+            values["structure"] = tmp_path / "start.traj"
+        directory = tmp_path / out
+        record = run_md(settings(**values), directory)
+        return record, log_rows(directory / "log.lammps"), directory
+
+    return run

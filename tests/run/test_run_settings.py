@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import os
+import re
+
+import pytest
+
+from egraff.errors import InputError
+from egraff.lammps.run_settings import make_settings, read_config, warnings_for
+
+FILES = {"model": "m.egraff.pt", "structure": "s.xyz"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"temperature": 0}, "--temperature: expected greater than 0, got 0\n  fix: give a temp"),
+        ({"temperature": -3.5}, "--temperature: expected greater than 0, got -3.5"),
+        ({"temperature": float("nan")}, "--temperature: expected a finite number, got nan"),
+        ({"temperature": "hot"}, "--temperature: expected a valid number, .*, got 'hot'"),
+        ({"steps": -1}, "--steps: expected greater than or equal to 0, got -1\n  fix: give the le"),
+        ({"timestep_fs": 0}, "--timestep-fs: expected greater than 0, got 0\n  fix: give the time"),
+        ({"timestep_fs": 50}, "--timestep-fs: expected less than or equal to 10, got 50"),
+        ({"ranks": 0}, "--ranks: expected greater than or equal to 1, got 0\n  fix: give the numb"),
+        ({"threads": 0}, "--threads: expected greater than or equal to 1, got 0"),
+        ({"ensemble": "nph"}, "--ensemble: expected 'nve', 'nvt' or 'npt', got 'nph'"),
+        ({"replicate": (2, 2)}, r"--replicate: expected three whole numbers, got \(2, 2\)"),
+        ({"replicate": (2, 0, 1)}, r"--replicate: expected three whole numbers from 1, got \[2, 0"),
+        ({"pressure_bar": 5}, "--pressure-bar: expected a pressure only with ensemble npt, got 5"),
+        ({"temprature": 5}, "name of a setting, got 'temprature'\n  fix: did you mean temperature"),
+        ({"zzz": 5}, "name of a setting, got 'zzz'\n  fix: settings are: model, structure, frame"),
+        ({"thermo_every": 0}, "--thermo-every: expected greater than or equal to 1, got 0"),
+    ],
+)
+def test_values_out_of_range(values, message):
+    with pytest.raises(InputError, match=message):
+        make_settings({**FILES, **values})
+
+
+@pytest.mark.parametrize("missing", ["model", "structure"])
+def test_model_and_structure_are_needed(missing):
+    values = {name: value for name, value in FILES.items() if name != missing}
+    with pytest.raises(InputError, match=f"--{missing}: expected a value, got none\n  fix: add --"):
+        make_settings(values)
+
+
+def test_a_value_from_a_file_is_blamed_on_the_file():
+    with pytest.raises(InputError, match=r"^run\.yaml: temperature: expected greater than 0"):
+        make_settings({**FILES, "temperature": -1}, files={"temperature": "run.yaml"})
+
+
+def test_npt_has_a_pressure_and_only_npt():
+    assert make_settings({**FILES, "ensemble": "npt"}).target_pressure_bar == 1.0
+    assert make_settings({**FILES, "ensemble": "nvt"}).target_pressure_bar is None
+
+
+@pytest.mark.parametrize(
+    ("thermostat", "damp"), [("nose-hoover", 0.1), ("csvr", 0.1), ("langevin", 1.0)]
+)
+def test_each_thermostat_has_its_relaxation_time(thermostat, damp):
+    values = {**FILES, "thermostat": thermostat}
+
+    assert make_settings(values).damp_ps == damp
+    assert make_settings({**values, "thermostat_damp_ps": 0.5}).damp_ps == 0.5
+
+
+def test_config_file(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("ensemble: npt\npressure_bar: 100\nreplicate: [2, 1, 1]\n")
+    settings = make_settings({**FILES, **read_config(path)})
+
+    assert settings.replicate == (2, 1, 1)
+    assert settings.target_pressure_bar == 100.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "expected a YAML file, got: No such file or directory\n  fix: check --config"),
+        ("a: [1", "run.yaml: expected YAML, got: "),
+        ("- nvt\n", "run.yaml: expected `name: value` lines, got list"),
+    ],
+)
+def test_config_that_cannot_be_used(tmp_path, text, message):
+    path = tmp_path / "run.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_config(path)
+
+
+def test_warnings():
+    cores = len(os.sched_getaffinity(0))
+    crowded = make_settings({**FILES, "ranks": cores, "threads": 2})
+    long_step = make_settings({**FILES, "timestep_fs": 2.0})
+
+    assert re.match(
+        f"{cores} ranks x 2 threads on {cores} cores: ranks will wait",
+        *warnings_for(crowded, elements=["H"]),
+    )
+    assert re.match(
+        "a time step of 2 fs is long for hydrogen", *warnings_for(long_step, elements=["H", "C"])
+    )
+    assert warnings_for(long_step, elements=["Ar"]) == []
