@@ -29,6 +29,16 @@ SMALL: dict[str, dict[str, Any]] = {
         "n_bessel": 4,
         "radial_width": 8,
     },
+    "allegro": {
+        "n_layers": 2,
+        "l_max": 2,
+        "n_scalar_features": 8,
+        "n_tensor_features": 4,
+        "n_bessel": 4,
+        "embedding_hidden": [8],
+        "latent_hidden": [8],
+        "readout_hidden": [8],
+    },
     "torchmd_net": {
         "hidden_channels": 16,
         "num_layers": 3,

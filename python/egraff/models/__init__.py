@@ -10,12 +10,15 @@ import torch
 from pydantic import ValidationError
 
 from egraff.errors import InputError
+from egraff.models.allegro import Allegro
 from egraff.models.base import ForceField
 from egraff.models.nequip import NequIP
 from egraff.models.presets import PRESETS
 from egraff.models.torchmd_net import TorchMDNet
 
-ARCHITECTURES: dict[str, type[ForceField]] = {cls.architecture: cls for cls in (NequIP, TorchMDNet)}
+ARCHITECTURES: dict[str, type[ForceField]] = {
+    cls.architecture: cls for cls in (Allegro, NequIP, TorchMDNet)
+}
 
 
 def build(name: str, *, seed: int | None = None, **config: Any) -> ForceField:

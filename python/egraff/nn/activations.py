@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-ActivationName = Literal["silu", "swish", "ssp", "tanh", "sigmoid", "mish"]
+ActivationName = Literal["silu", "swish", "ssp", "tanh", "sigmoid", "mish", "gelu"]
 
 
 class ShiftedSoftplus(nn.Module):
@@ -28,5 +28,6 @@ def activation(name: ActivationName) -> nn.Module:
         "tanh": nn.Tanh,
         "sigmoid": nn.Sigmoid,
         "mish": nn.Mish,
+        "gelu": nn.GELU,
     }
     return classes[name]()

@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from egraff.nn.activations import ActivationName, activation
+
 
 class PolynomialCutoff(nn.Module):
     """Smooth envelope that is 1 at x = 0 and 0, with two vanishing derivatives, at x = 1.
@@ -63,31 +65,34 @@ class BesselBasis(nn.Module):
 
 
 class RadialNetwork(nn.Module):
-    """Perceptron without biases from radial basis values to weights, SiLU between its layers.
+    """Perceptron without biases from radial basis values to weights.
 
-    Each layer divides by the square root of its input width, and layers after a SiLU multiply by
-    sqrt(2), which keeps unit variance through the network. No biases: where the envelope is zero,
-    so is the output.
+    Each layer divides by the square root of its input width, and layers after a nonlinearity
+    multiply by sqrt(2), which keeps unit variance through the network. No biases: where the
+    envelope is zero, so is the output.
 
     Args:
         widths: input width, hidden widths, output width.
+        nonlinearity: activation between the layers, zero at zero; None for none at all.
     """
 
-    def __init__(self, widths: list[int]) -> None:
+    def __init__(self, widths: list[int], *, nonlinearity: ActivationName | None = "silu") -> None:
         super().__init__()
+        self.act = nn.Identity() if nonlinearity is None else activation(nonlinearity)
+        gain = 1.0 if nonlinearity is None else math.sqrt(2.0)
         self.weights = nn.ParameterList()
         scales: list[float] = []
         for layer, (n_in, n_out) in enumerate(pairwise(widths)):
             weight = torch.empty(n_in, n_out)
             nn.init.uniform_(weight, -math.sqrt(3.0), math.sqrt(3.0))
             self.weights.append(nn.Parameter(weight))
-            scales.append((1.0 if layer == 0 else math.sqrt(2.0)) / math.sqrt(n_in))
+            scales.append((1.0 if layer == 0 else gain) / math.sqrt(n_in))
         self.scales = scales
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[n, widths[0]]`` to ``[n, widths[-1]]``."""
         for layer, weight in enumerate(self.weights):
             if layer > 0:
-                x = nn.functional.silu(x)
+                x = self.act(x)
             x = torch.mm(x, weight * self.scales[layer])
         return x

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Allegro: a strictly local equivariant model; states live on edges and never travel.
+
+A. Musaelian, S. Batzner, A. Johansson, L. Sun, C. J. Owen, M. Kornbluth, B. Kozinsky, Nat. Commun.
+14, 579 (2023), arXiv:2204.05249. The details follow nequip-allegro 0.8: no biases anywhere, and
+scalars of all layers side by side instead of the paper's residual sum (``latent_update``).
+
+    x_ij^0  = MLP( [emb(Z_i), emb'(Z_j)] . (W B(r_ij) u(r_ij)) )            two-body embedding
+    V_ij^0  = (W x_ij^0) . Y(r_ij)                                          tensor features
+    G_i^L   = 1/sqrt(N) sum_k w_ik^L . Y(r_ik)                              environment
+    V_ij^L  = sum_paths w_p ( V_ij^(L-1) (x)_p G_i^L )                      tensor track
+    x_ij^L  = MLP( x_ij^0, ..., x_ij^(L-1), scalars of V_ij^L )             scalar track
+    E_i     = shift[Z_i] + scale[Z_i] / sqrt(2 N) sum_j MLP( x_ij^0, ..., x_ij^L )
+
+The weights w^(L+1) are further outputs of the network that makes x^L.
+
+====================  ==========================================================
+paper                 here
+====================  ==========================================================
+r_c, u                ``r_max``, ``Allegro.envelope``
+two-body MLP          ``TwoBodyEmbedding``, ``Allegro.embedding_network``
+x^L (scalar track)    ``latents``
+V^L (tensor track)    ``tensors``
+w^L (environment)     ``environment_weights``
+(x)                   ``AllegroLayer.product`` (``nn.edge_tensors.ChannelProduct``)
+latent MLP            ``AllegroLayer.network``
+E_ij                  ``Allegro.readout``
+sigma, mu             ``energy_scale``, ``energy_shift``
+====================  ==========================================================
+
+An atom's energy depends on nothing but its own neighbours, so a run on several ranks needs no
+exchange inside the model.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import torch
+from e3nn import o3
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from egraff.models.base import ForceField, ModelConfig
+from egraff.nn.edge_tensors import ChannelProduct, WeightedHarmonics
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
+from egraff.nn.species import EnergyScaleShift
+from egraff.nn.spline import PairSpline
+
+Nonlinearity = Literal["silu", "mish", "gelu", "ssp", "tanh"] | None
+
+
+class AllegroConfig(ModelConfig):
+    """Options of Allegro beyond those of every model.
+
+    Attributes:
+        n_layers: layers, each one tensor product.
+        l_max: highest order of harmonics and tensor features.
+        parity: carry tensor features of both parities; otherwise only those of the harmonics. It
+            matters from three layers on: only then can the other parity lead back to an energy.
+        n_scalar_features: channels of the scalar track.
+        n_tensor_features: channels of the tensor track.
+        radial_basis: ``bessel``, mixed and multiplied by element embeddings, or ``spline``, with
+            functions of its own for every pair of elements.
+        n_bessel: Bessel functions.
+        bessel_trainable: learn their roots.
+        cutoff_p: exponent of the polynomial envelope of the Bessel functions.
+        n_splines: bumps of the spline.
+        spline_span: how many of them overlap.
+        embedding_channels: channels of the two-body embedding before its network, even for
+            ``bessel``; default: ``n_scalar_features``.
+        embedding_hidden: widths of the hidden layers of the two-body network.
+        embedding_nonlinearity: between its layers.
+        latent_hidden: widths of the hidden layers of the scalar track's networks.
+        latent_nonlinearity: between their layers.
+        readout_hidden: widths of the hidden layers of the edge energy network.
+        readout_nonlinearity: between its layers.
+        path_channel_coupling: weights of a tensor product for each path and channel; otherwise
+            for each path.
+        individual_weights: weights of harmonics for each l; otherwise one for all l.
+        latent_update: ``concatenate`` the scalars of all layers (nequip-allegro 0.8) or
+            ``residual``, x^L = c x^(L-1) + c' MLP(x^(L-1), scalars), c^2 + c'^2 = 1 with a learnt
+            ratio (the paper).
+    """
+
+    n_layers: int = Field(default=2, ge=1)
+    l_max: int = Field(default=1, ge=0)
+    parity: bool = True
+    n_scalar_features: int = Field(default=64, ge=1)
+    n_tensor_features: int = Field(default=16, ge=1)
+    radial_basis: Literal["bessel", "spline"] = "bessel"
+    n_bessel: int = Field(default=8, ge=1)
+    bessel_trainable: bool = False
+    cutoff_p: float = Field(default=6.0, ge=2.0)
+    n_splines: int = Field(default=16, ge=1)
+    spline_span: int = Field(default=12, ge=0)
+    embedding_channels: int | None = Field(default=None, ge=1)
+    embedding_hidden: list[PositiveInt] = Field(default=[64])
+    embedding_nonlinearity: Nonlinearity = "silu"
+    latent_hidden: list[PositiveInt] = Field(default=[64])
+    latent_nonlinearity: Nonlinearity = "silu"
+    readout_hidden: list[PositiveInt] = Field(default=[32])
+    readout_nonlinearity: Nonlinearity = "silu"
+    path_channel_coupling: bool = True
+    individual_weights: bool = True
+    latent_update: Literal["concatenate", "residual"] = "concatenate"
+
+    @model_validator(mode="after")
+    def _embedding_fits(self) -> AllegroConfig:
+        if self.radial_basis == "bessel" and self.two_body_channels() % 2:
+            raise ValueError(
+                "embedding_channels (or n_scalar_features in its place): expected an even number, "
+                f"half for each of the two elements, got {self.two_body_channels()}"
+            )
+        if self.spline_span > self.n_splines:
+            raise ValueError(
+                f"spline_span: expected at most n_splines = {self.n_splines}, "
+                f"got {self.spline_span}"
+            )
+        return self
+
+    def two_body_channels(self) -> int:
+        """Return the channels of the two-body embedding before its network."""
+        return self.embedding_channels or self.n_scalar_features
+
+
+class Allegro(ForceField):
+    """The Allegro force field; see the module's text for the equations."""
+
+    architecture = "allegro"
+    citations: ClassVar[list[str]] = [
+        "Allegro: A. Musaelian et al., Nat. Commun. 14, 579 (2023), doi:10.1038/s41467-023-36329-y",
+    ]
+    Config = AllegroConfig
+
+    def __init__(self, config: AllegroConfig) -> None:
+        super().__init__(config)
+        n_species = len(config.elements)
+        irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
+        self.n_species = n_species
+        self.n_scalars = config.n_scalar_features
+        self.n_tensors = config.n_tensor_features
+        self.residual = config.latent_update == "residual"
+        self.normalisation = 1.0 / math.sqrt(config.avg_num_neighbours)
+
+        inverse = 1.0 / torch.tensor(self.pair_cutoffs or [[config.r_max] * n_species] * n_species)
+        self.register_buffer("inverse_cutoff", inverse.flatten())
+        self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
+        self.two_body = TwoBodyEmbedding(config)
+        self.embedding_network = RadialNetwork(
+            [config.two_body_channels(), *config.embedding_hidden, self.n_scalars],
+            nonlinearity=config.embedding_nonlinearity,
+        )
+        self.weighted_harmonics = WeightedHarmonics(
+            irreps_sh, self.n_tensors, individual=config.individual_weights
+        )
+        n_weights = self.weighted_harmonics.n_weights
+        self.tensor_weights = RadialNetwork([self.n_scalars, n_weights])
+        self.first_projection = RadialNetwork([self.n_scalars, self.n_scalars + n_weights])
+
+        track = tensor_track(config, irreps_sh)
+        self.layers = nn.ModuleList(
+            AllegroLayer(
+                config,
+                ChannelProduct(
+                    track[number],
+                    irreps_sh,
+                    track[number + 1],
+                    self.n_tensors,
+                    coupled=config.path_channel_coupling,
+                ),
+                n_blocks=1 if self.residual else number + 1,
+                n_weights=n_weights if number < config.n_layers - 1 else 0,
+            )
+            for number in range(config.n_layers)
+        )
+        self.readout = RadialNetwork(
+            [
+                self.n_scalars * (1 if self.residual else config.n_layers + 1),
+                *config.readout_hidden,
+                1,
+            ],
+            nonlinearity=config.readout_nonlinearity,
+        )
+        self.scale_shift = EnergyScaleShift(
+            config.energy_scale,
+            config.energy_shift,
+            scale_trainable=config.energy_scale_trainable,
+            shift_trainable=config.energy_shift_trainable,
+        )
+
+    def forward(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
+        centre = edge_index[0]
+        species_i, species_j = species[centre], species[edge_index[1]]
+        pair = species_i * self.n_species + species_j
+        x = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        harmonics = self.harmonics(edge_vec)
+
+        two_body = self.embedding_network(self.two_body(x, species_i, species_j, pair))
+        tensors = self.weighted_harmonics(harmonics, self.tensor_weights(two_body))
+        projection = self.first_projection(two_body)
+        latents = projection[:, : self.n_scalars]
+        environment_weights = projection[:, self.n_scalars :]
+
+        for layer in self.layers:
+            weighted = self.weighted_harmonics(harmonics, environment_weights)
+            environment = torch.zeros(
+                n_local, self.n_tensors, weighted.shape[2], dtype=x.dtype, device=x.device
+            ).index_add(0, centre, weighted)
+            environment = (environment * self.normalisation).index_select(0, centre)
+            tensors, latents, environment_weights = layer(tensors, latents, environment)
+
+        edge_energy = self.readout(latents)[:, 0]
+        energy = torch.zeros(n_local, dtype=x.dtype, device=x.device)
+        # each pair is counted from both ends: two independent terms for one unit of variance
+        energy = energy.index_add(0, centre, edge_energy) * (self.normalisation / math.sqrt(2.0))
+        return {"atomic_energy": self.scale_shift(energy, species[:n_local])}
+
+
+class AllegroLayer(nn.Module):
+    """One layer: the tensor product with the environment, and the scalar network it feeds.
+
+    Args:
+        config: the model's options.
+        product: the tensor product.
+        n_blocks: how many layers' scalars come in side by side.
+        n_weights: environment weights that the next layer needs.
+    """
+
+    def __init__(
+        self, config: AllegroConfig, product: ChannelProduct, *, n_blocks: int, n_weights: int
+    ) -> None:
+        super().__init__()
+        self.n_scalars = config.n_scalar_features
+        self.product = product
+        self.network = RadialNetwork(
+            [
+                self.n_scalars * n_blocks + config.n_tensor_features,
+                *config.latent_hidden,
+                self.n_scalars + n_weights,
+            ],
+            nonlinearity=config.latent_nonlinearity,
+        )
+        # sigmoid(0) = 1/2: a new layer starts with half the amplitude of what was there
+        residual = config.latent_update == "residual"
+        self.update_ratio = nn.Parameter(torch.zeros(())) if residual else None
+
+    def forward(
+        self, tensors: Tensor, latents: Tensor, environment: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Update both tracks.
+
+        Args:
+            tensors: ``[n_edges, n_tensor_features, dim]``.
+            latents: ``[n_edges, n_blocks * n_scalar_features]``.
+            environment: ``[n_edges, n_tensor_features, harmonics]`` of each edge's centre.
+
+        Returns:
+            Tensors, latents, and ``[n_edges, n_weights]`` for the next environment.
+        """
+        tensors = self.product(tensors, environment)
+        # scalars come first in every layer's irreps
+        new = self.network(torch.cat([latents, tensors[:, :, 0]], dim=1))
+        weights = new[:, self.n_scalars :]
+        new = new[:, : self.n_scalars]
+        if self.update_ratio is None:
+            return tensors, torch.cat([latents, new], dim=1), weights
+        ratio = torch.sigmoid(self.update_ratio)
+        return tensors, (latents + ratio * new) * torch.rsqrt(1.0 + ratio * ratio), weights
+
+
+class TwoBodyEmbedding(nn.Module):
+    """Channels for each edge from its length and its two elements, zero at the cutoff."""
+
+    def __init__(self, config: AllegroConfig) -> None:
+        super().__init__()
+        n_species = len(config.elements)
+        channels = config.two_body_channels()
+        self.spline = None
+        self.basis = None
+        if config.radial_basis == "spline":
+            self.spline = PairSpline(
+                n_species * n_species, channels, config.n_splines, config.spline_span
+            )
+            return
+        self.basis = BesselBasis(config.n_bessel, config.r_max, trainable=config.bessel_trainable)
+        # the package's basis has no prefactor
+        self.scale = 1.0 / self.basis.prefactor
+        self.envelope = PolynomialCutoff(config.cutoff_p)
+        self.projection = RadialNetwork([config.n_bessel, channels])
+        self.centre = nn.Embedding(n_species, channels // 2)
+        self.neighbour = nn.Embedding(n_species, channels // 2)
+
+    def forward(self, x: Tensor, species_i: Tensor, species_j: Tensor, pair: Tensor) -> Tensor:
+        """Embed edges.
+
+        Args:
+            x: ``[n_edges]`` scaled lengths.
+            species_i: ``[n_edges]`` of the centres.
+            species_j: ``[n_edges]`` of the neighbours.
+            pair: ``[n_edges]``, ``species_i * n_species + species_j``.
+
+        Returns:
+            ``[n_edges, channels]``.
+        """
+        if self.spline is not None:
+            return self.spline(x, pair)
+        radial = self.basis(x) * (self.envelope(x) * self.scale)[:, None]
+        elements = torch.cat([self.centre(species_i), self.neighbour(species_j)], dim=1)
+        return elements * self.projection(radial)
+
+
+def tensor_track(config: AllegroConfig, irreps_sh: o3.Irreps) -> list[o3.Irreps]:
+    """Return the irreps of the tensor features before and after every layer, ``[n_layers + 1]``.
+
+    Only irreps that can be made, and that can still contribute to a scalar at the end, are kept.
+    """
+    allowed = irreps_sh
+    if config.parity:
+        allowed = o3.Irreps([(1, (order, p)) for order in range(config.l_max + 1) for p in (1, -1)])
+    track = [irreps_sh]
+    for layer in range(config.n_layers):
+        wanted = o3.Irreps("0e") if layer == config.n_layers - 1 else allowed
+        made = {ir for _, a in track[-1] for _, b in irreps_sh for ir in a * b}
+        track.append(o3.Irreps([block for block in wanted if block.ir in made]))
+    for layer in range(config.n_layers - 1, -1, -1):
+        useful = [
+            block
+            for block in track[layer]
+            if any(ir in track[layer + 1] for _, b in irreps_sh for ir in block.ir * b)
+        ]
+        track[layer] = o3.Irreps(useful)
+    return track
