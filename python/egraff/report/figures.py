@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from egraff.report.collect import Simulation, Training
+from egraff.report.numbers import power_of_ten
 from egraff.report.style import N_SERIES, Palette, panels
 
 _MOST_POINTS = 800
@@ -25,6 +27,30 @@ def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """At most `_MOST_POINTS` points: the page need not carry more than the eye resolves."""
     step = max(1, -(-len(x) // _MOST_POINTS))
     return x[::step], y[::step]
+
+
+def _log_axis(panel: Axes) -> None:
+    """Logarithmic y axis with plain numbers, and enough of them when it spans little."""
+    panel.set_yscale("log")
+    low, high = panel.get_ylim()
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for steps in ((1.0,), (1.0, 2.0, 5.0), np.arange(1.0, 10.0), np.arange(1.0, 10.0, 0.5)):
+        ticks = np.outer(decades, steps).ravel()
+        ticks = ticks[(ticks >= low) & (ticks <= high)]
+        if len(ticks) >= 3:
+            break
+    panel.yaxis.set_major_locator(FixedLocator(ticks))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+    panel.yaxis.set_minor_locator(NullLocator())
+
+
+def _plain(value: float) -> str:
+    if 1e-3 <= value * (1 + 1e-9) < 1e5:
+        return f"{value:g}"
+    exponent = int(np.floor(np.log10(value) + 1e-9))
+    lead = f"{value / 10.0**exponent:.3g}"
+    power = power_of_ten(exponent)
+    return power if lead == "1" else f"{lead}×{power}"
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
@@ -134,11 +160,10 @@ def violations(simulations: Sequence[Simulation], palette: Palette) -> Figure:
             panel.plot(x, y, color=colour(palette, index), label=simulation.name, linewidth=1.1)
     known = all(bool(simulation.curves["replay/time_known"]) for simulation in simulations)
     for panel, label in zip(axes, ("energy violation EV", "force violation FV"), strict=True):
-        panel.set_yscale("log")
+        _log_axis(panel)
         panel.set_xlabel("reference time (ps)" if known else "reference frame")
         panel.set_ylabel(label)
         panel.margins(x=0.01)
-        panel.minorticks_off()
     if len(simulations) > 1:
         _legend(figure, axes[0])
     return figure
@@ -215,6 +240,6 @@ def learning(training: Training, palette: Palette) -> Figure:
             panel.plot(x, y, color=colour(palette, index), label=name)
         panel.set_title(title)
         panel.set_xlabel(axis)
-        panel.set_yscale("log")
+        _log_axis(panel)
         panel.legend(loc="best")
     return figure

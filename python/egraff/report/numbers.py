@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MINUS = "\N{MINUS SIGN}"
@@ -34,6 +35,22 @@ class Number:
         return text
 
 
+def power_of_ten(exponent: int) -> str:
+    """Such as ``10⁻³``."""
+    return f"10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
+def common_exponent(values: Iterable[float | None]) -> int:
+    """Exponent that a column of numbers can share: 0, or the multiple of 3 that fits its largest.
+
+    Only columns of small or very large numbers get one.
+    """
+    sizes = [abs(value) for value in values if value and math.isfinite(value)]
+    if not sizes or 1e-2 <= max(sizes) < 1e5:
+        return 0
+    return 3 * math.floor(math.log10(max(sizes)) / 3.0)
+
+
 def _digits(value: float, decimals: int) -> str:
     text = f"{value:,.{max(0, decimals)}f}" if decimals >= 0 else f"{round(value, decimals):,.0f}"
     return text.replace(",", THIN).replace("-", MINUS)
@@ -53,7 +70,7 @@ def format_number(value: float, error: float | None = None, *, digits: int = 3) 
     power = ""
     if exponent < -3 or exponent >= 5:
         value, error = value / 10.0**exponent, None if error is None else error / 10.0**exponent
-        power = f"×10{str(exponent).translate(_SUPERSCRIPTS)}"
+        power = f"×{power_of_ten(exponent)}"
         exponent = 0
     if error:
         decimals = 1 - math.floor(math.log10(error))

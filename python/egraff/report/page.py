@@ -12,9 +12,11 @@ import jinja2
 from egraff import __version__, provenance
 from egraff.files import atomic_path
 from egraff.report.collect import Study, collect
-from egraff.report.content import Section, sections, tiles
+from egraff.report.content import sections
+from egraff.report.parts import Section
 from egraff.report.style import PAGE, PRINT, rc, to_svg
 from egraff.report.tables import write_csv, write_latex
+from egraff.report.tiles import tiles
 
 PAGE_NAME = "report.html"
 EXTRAS = "report"

@@ -5,21 +5,36 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from egraff.analysis.metric import Metric
 from egraff.files import atomic_path
-from egraff.report.numbers import MINUS, THIN, Number, format_number
+from egraff.report.numbers import MINUS, THIN, Number, format_number, power_of_ten
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, unit and whether it holds numbers."""
+    """A column.
+
+    Attributes:
+        title: at its head.
+        unit: of its numbers.
+        numeric: whether it holds numbers.
+        exponent: its numbers are shown in units of ten to this power; CSV has them as they are.
+    """
 
     title: str
     unit: str = ""
     numeric: bool = True
+    exponent: int = 0
+
+    @property
+    def shown_unit(self) -> str:
+        """Unit as shown, with the power of ten."""
+        power = power_of_ten(self.exponent) if self.exponent else ""
+        return THIN.join(part for part in (power, self.unit) if part)
 
 
 @dataclass(frozen=True)
@@ -75,20 +90,22 @@ def number_cell(
     error: float | None = None,
     *,
     scale: float = 1.0,
+    exponent: int = 0,
     digits: int = 3,
     kind: str = "",
     title: str = "",
 ) -> Cell:
-    """A cell of a number times ``scale``."""
+    """A cell of a number times ``scale``, shown in units of ten to the power ``exponent``."""
     if value is None:
         return Cell("–", kind="muted", title=title)
     value = value * scale
     error = None if error is None else error * scale
-    number = format_number(value, error, digits=digits)
+    power = 10.0**-exponent
+    number = format_number(value * power, None if error is None else error * power, digits=digits)
     return Cell(number=number, raw=value, raw_error=error, title=title, kind=kind)
 
 
-def metric_cell(metric: Metric | None, *, scale: float = 1.0) -> Cell:
+def metric_cell(metric: Metric | None, *, exponent: int = 0) -> Cell:
     """A cell of a metric: its definition, provenance and note show when pointed at."""
     if metric is None:
         return Cell("–", kind="muted", title="not computed")
@@ -100,7 +117,7 @@ def metric_cell(metric: Metric | None, *, scale: float = 1.0) -> Cell:
     title = "\n".join(parts)
     if metric.value is None:
         return Cell("not enough data", kind="muted", title=title)
-    return number_cell(metric.value, metric.error, scale=scale, title=title)
+    return number_cell(metric.value, metric.error, exponent=exponent, title=title)
 
 
 def write_csv(table: Table, path: str | os.PathLike[str]) -> None:
@@ -154,17 +171,26 @@ _LATEX = str.maketrans(
 )
 
 
+_EXPONENTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+
+
+def _latex_text(text: str) -> str:
+    """Words for LaTeX, powers of ten among them as mathematics."""
+    parts = re.split("10([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)", text)
+    parts[0::2] = [part.translate(_LATEX) for part in parts[0::2]]
+    parts[1::2] = [f"$10^{{{part.translate(_EXPONENTS)}}}$" for part in parts[1::2]]
+    return "".join(parts)
+
+
 def _latex_cell(cell: Cell) -> str:
     if cell.number is None:
-        return cell.text.translate(_LATEX)
+        return _latex_text(cell.text)
     number = cell.number
     text = number.value.replace(MINUS, "-").replace(THIN, r"\,")
     if number.error:
         text += r" \pm " + number.error.replace(THIN, r"\,")
     if number.power:
-        exponent = number.power.removeprefix("×10").translate(
-            str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-        )
+        exponent = number.power.removeprefix("×10").translate(_EXPONENTS)
         text = (
             rf"({text}) \times 10^{{{exponent}}}"
             if number.error
@@ -176,17 +202,17 @@ def _latex_cell(cell: Cell) -> str:
 def write_latex(table: Table, path: str | os.PathLike[str]) -> None:
     """Write a ``tabular`` with booktabs rules inside a ``table``."""
     titles = [
-        f"{column.title} ({column.unit})" if column.unit else column.title
+        f"{column.title} ({column.shown_unit})" if column.shown_unit else column.title
         for column in table.columns
     ]
     alignment = "".join("r" if column.numeric else "l" for column in table.columns)
     lines = [
         "% needs \\usepackage{booktabs}",
         r"\begin{table}",
-        rf"\caption{{{table.caption.translate(_LATEX)}}}",
+        rf"\caption{{{_latex_text(table.caption)}}}",
         rf"\begin{{tabular}}{{{alignment}}}",
         r"\toprule",
-        " & ".join(title.translate(_LATEX) for title in titles) + r" \\",
+        " & ".join(_latex_text(title) for title in titles) + r" \\",
         r"\midrule",
         *(" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows),
         r"\bottomrule",
