@@ -45,9 +45,11 @@ def nearest_neighbours(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
         images = (shifts[:, None, :] + positions[None, :, :]).reshape(-1, 3)
     if len(images) < 2:
         return np.full(n_atoms, np.inf), np.zeros(n_atoms, dtype=np.int64)
-    # the nearest point is the atom itself, or one that sits exactly on it: distance 0 either way
-    distance, neighbour = cKDTree(images).query(positions, k=2)
-    return distance[:, 1], neighbour[:, 1] % n_atoms
+    distance, image = cKDTree(images).query(positions, k=2)
+    # The nearest point is the atom itself, unless another one sits exactly on it; the first
+    # n_atoms of the images are the atoms themselves.
+    itself = image[:, 1] == np.arange(n_atoms)
+    return distance[:, 1], np.where(itself, image[:, 0], image[:, 1]) % n_atoms
 
 
 def shortest_distance(frame: Frame) -> float:
