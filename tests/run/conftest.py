@@ -2,6 +2,7 @@
 """Runs of real LAMMPS with a Lennard-Jones crystal: seconds, and exact answers to compare with."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 
-from egraff.lammps import inputs
+from egraff.lammps import inputs, launch
 from egraff.lammps.run import run_md
 from egraff.lammps.run_settings import make_settings
 from egraff.neighbours import find_edges
@@ -45,7 +46,9 @@ def lennard_jones(atoms) -> float:
 
 
 def log_rows(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a log, by column name."""
+    """Return the rows of a log, by column name; none where there is no log."""
+    if not path.exists():
+        return []
     rows, columns = [], []
     for line in path.read_text().splitlines():
         words = line.split()
@@ -58,9 +61,8 @@ def log_rows(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-@pytest.fixture
-def lj(monkeypatch):
-    """Use Lennard-Jones wherever a run would use the model."""
+def use_lennard_jones(monkeypatch):
+    """Use Lennard-Jones wherever a run would use the model, and start LAMMPS without plugins."""
 
     def lines(_model, _elements, **_options):
         return [
@@ -68,7 +70,16 @@ def lj(monkeypatch):
             f"pair_coeff      * * {EPSILON_EV} {SIGMA_ANG}",
         ]
 
+    def environment(threads, full=launch.environment):
+        return {**full(threads), "LAMMPS_PLUGIN_PATH": ""}
+
     monkeypatch.setattr(inputs, "pair_lines", lines)
+    monkeypatch.setattr(launch, "environment", environment)
+
+
+@pytest.fixture
+def lj(monkeypatch):
+    use_lennard_jones(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +94,7 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings(folder):
     """Return a function that makes settings of a short argon run."""
 
@@ -101,6 +112,22 @@ def settings(folder):
         return make_settings({**defaults, **values})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def one_finished(settings, tmp_path_factory):
+    """Run 100 steps once."""
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_lennard_jones(monkeypatch)
+        run_md(settings(), directory)
+    return directory
+
+
+@pytest.fixture
+def finished(lj, one_finished, tmp_path):
+    """Return a run of 100 steps that a test may change."""
+    return Path(shutil.copytree(one_finished, tmp_path / "run"))
 
 
 @pytest.fixture

@@ -64,7 +64,11 @@ def new_record(
         "versions": provenance.versions(),
         "warnings": warnings,
         "settings": settings.model_dump(mode="json"),
-        "system": asdict(system),
+        "system": {
+            **asdict(system),
+            "elements": list(system.elements),
+            "pbc": list(system.pbc),
+        },
         "segments": [],
     }
 
