@@ -25,17 +25,24 @@ class Unsound(ForceField):
         length = torch.linalg.vector_norm(edge_vec, dim=1)
         share = (length - self.r_max) ** 3
         if self.fault == "direction":
-            share = share * (2 + edge_vec[:, 0])
-        if self.fault == "parity":
-            share = share * torch.sign(edge_vec[:, 0] * edge_vec[:, 1] * edge_vec[:, 2])
+            share = share * (2 + edge_vec[:, 0] ** 2)
         if self.fault == "jump":
             share = share + 0.1
         if self.fault == "kink":
             share = share + 0.1 * (length - self.r_max)
         if self.fault == "force":
             share = share + (share - share.detach())
-        energy = torch.zeros(n_local, dtype=torch.float64, device=edge_vec.device)
-        return {"atomic_energy": energy.index_add(0, edge_index[0], share)}
+        energy = torch.zeros(n_local, dtype=torch.float64)
+        energy = energy.index_add(0, edge_index[0], share)
+        if (
+            self.fault == "parity"
+        ):  # three different means of the edges around an atom: a handedness
+            moments = torch.stack([share, share * length, share * length**2])
+            moments = moments[:, :, None] * edge_vec
+            means = torch.zeros(3, n_local, 3, dtype=torch.float64)
+            means = means.index_add(1, edge_index[0], moments)
+            energy = energy + 1e-4 * (means[0] * torch.linalg.cross(means[1], means[2])).sum(1)
+        return {"atomic_energy": energy}
 
 
 @pytest.fixture

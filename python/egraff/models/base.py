@@ -128,16 +128,20 @@ class ForceField(nn.Module):
     architecture: ClassVar[str]
     citations: ClassVar[list[str]]
     Config: ClassVar[type[ModelConfig]]
+    # TorchScript wants the types of lists, which may be empty, here rather than in __init__
+    elements: list[str]
+    exchange_widths: list[int]
+    outputs: list[str]
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.elements: list[str] = list(config.elements)
+        self.elements = list(config.elements)
         self.r_max: float = config.r_max
         self.pair_cutoffs = config.cutoff_table()
         self.dtype: str = config.dtype
-        self.exchange_widths: list[int] = []
-        self.outputs: list[str] = ["atomic_energy"]
+        self.exchange_widths = []
+        self.outputs = ["atomic_energy"]
 
     def forward(
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
