@@ -78,7 +78,7 @@ class AllegroConfig(ModelConfig):
         readout_nonlinearity: between its layers.
         path_channel_coupling: weights of a tensor product for each path and channel; otherwise
             for each path.
-        individual_weights: weights of harmonics for each l; otherwise one for all l.
+        individual_weights: weights of the environment for each l; otherwise one for all l.
         latent_update: ``concatenate`` the scalars of all layers (nequip-allegro 0.8) or
             ``residual``, x^L = c x^(L-1) + c' MLP(x^(L-1), scalars), c^2 + c'^2 = 1 with a learnt
             ratio (the paper).
@@ -152,11 +152,12 @@ class Allegro(ForceField):
             [config.two_body_channels(), *config.embedding_hidden, self.n_scalars],
             nonlinearity=config.embedding_nonlinearity,
         )
-        self.weighted_harmonics = WeightedHarmonics(
+        self.first_tensors = WeightedHarmonics(irreps_sh, self.n_tensors)
+        self.environment = WeightedHarmonics(
             irreps_sh, self.n_tensors, individual=config.individual_weights
         )
-        n_weights = self.weighted_harmonics.n_weights
-        self.tensor_weights = RadialNetwork([self.n_scalars, n_weights])
+        n_weights = self.environment.n_weights
+        self.tensor_weights = RadialNetwork([self.n_scalars, self.first_tensors.n_weights])
         self.first_projection = RadialNetwork([self.n_scalars, self.n_scalars + n_weights])
 
         track = tensor_track(config, irreps_sh)
@@ -201,13 +202,13 @@ class Allegro(ForceField):
         harmonics = self.harmonics(edge_vec)
 
         two_body = self.embedding_network(self.two_body(x, species_i, species_j, pair))
-        tensors = self.weighted_harmonics(harmonics, self.tensor_weights(two_body))
+        tensors = self.first_tensors(harmonics, self.tensor_weights(two_body))
         projection = self.first_projection(two_body)
         latents = projection[:, : self.n_scalars]
         environment_weights = projection[:, self.n_scalars :]
 
         for layer in self.layers:
-            weighted = self.weighted_harmonics(harmonics, environment_weights)
+            weighted = self.environment(harmonics, environment_weights)
             environment = torch.zeros(
                 n_local, self.n_tensors, weighted.shape[2], dtype=x.dtype, device=x.device
             ).index_add(0, centre, weighted)
