@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Settings of a training: a YAML file, with command-line flags on top, checked before any work.
+
+model: nequip
+preset: small
+data: train.xyz
+val: val.xyz
+epochs: 200
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from egraff.errors import InputError
+from egraff.files import atomic_path
+
+# settings of the training itself, which model_options must not set behind its back
+MODEL_SETTINGS = (
+    "elements",
+    "r_max",
+    "dtype",
+    "avg_num_neighbours",
+    "energy_scale",
+    "energy_shift",
+)
+# may change between an interrupted run and its continuation without changing what is learnt
+RESUMABLE = ("epochs", "early_stop_patience", "max_minutes", "device", "threads", "num_workers")
+
+
+class TrainConfig(BaseModel):
+    """All settings of a training. Unknown ones are refused.
+
+    Data:
+        data: labelled frames to train on, any file that ASE reads.
+        val: labelled frames to validate on; without it, ``val_fraction`` of ``data`` is set aside.
+        val_fraction: share of ``data`` drawn at random (by ``seed``) for validation.
+        energy_key, forces_key, stress_key: names of the labels in the files (eV, eV/A, eV/A^3).
+        allow_overlap: accept validation frames that are also training frames.
+    Model:
+        model: architecture, ``preset``: a named set of its options, ``model_options``: single
+            options on top of the preset.
+        elements: chemical symbols the model shall know; default: those of the training frames.
+        r_max: cutoff in Angstrom; default: the preset's, or else 5.
+        dtype: floating-point type of the network.
+        isolated_atoms: file with one labelled single-atom frame per element.
+        reference_energies: ``isolated_atoms``, ``least_squares`` (fit to the training energies),
+            energies in eV by element, or ``auto``: isolated atoms if there is a file of them,
+            otherwise least squares.
+        energy_scale: ``force_rms`` (of all training forces, in eV/A, read as eV),
+            ``force_rms_per_species``, or a number in eV.
+        avg_num_neighbours: normalises sums over edges; default: measured on the training set.
+    Loss (mean over the batch of each term, times its weight; see :mod:`egraff.training.loss`):
+        loss: ``mse``, ``mae`` or ``huber`` of each difference.
+        energy_weight: of energies per atom, in eV.
+        force_weight: of force components, in eV/A.
+        stress_weight: of stress times volume per atom, in eV; zero leaves stress out.
+        huber_delta: where the Huber loss turns linear, in eV and eV/A.
+    Optimisation:
+        optimizer: ``adam`` or ``adamw``, with ``amsgrad`` and ``weight_decay``.
+        lr: highest learning rate.
+        warmup_steps: steps over which the rate rises to ``lr``.
+        schedule: ``plateau`` (times ``plateau_factor`` after more than ``plateau_patience`` epochs
+            without a better validation loss), ``cosine`` (to ``min_lr`` at the last epoch) or
+            ``constant``; never below ``min_lr``.
+        batch_size: frames per step.
+        epochs: passes over the training frames.
+        early_stop_patience: stop after this many epochs without a better validation loss.
+        max_minutes: stop at the end of the first epoch that passes this time.
+        ema_decay: decay per step of the running average of the weights, which is what is
+            validated, saved and exported; zero uses the raw weights.
+        clip_grad_norm: largest norm of the gradient of the loss; None does not clip.
+        seed: of the weights, the split and the order of the frames.
+    Machine:
+        device: ``cpu``, ``cuda``, or ``auto`` (CUDA if there is one).
+        threads: CPU threads; default: what is fastest in a short measurement.
+        num_workers: processes that put batches together; zero does it in the training process.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    data: Path
+    val: Path | None = None
+    val_fraction: float = Field(default=0.1, gt=0, lt=1)
+    energy_key: str = "energy"
+    forces_key: str = "forces"
+    stress_key: str = "stress"
+    allow_overlap: bool = False
+
+    model: str
+    preset: str | None = "small"
+    model_options: dict[str, Any] = {}
+    elements: list[str] | None = Field(default=None, min_length=1)
+    r_max: float | None = Field(default=None, gt=0)
+    dtype: Literal["float32", "float64"] = "float32"
+    isolated_atoms: Path | None = None
+    reference_energies: Literal["auto", "isolated_atoms", "least_squares"] | dict[str, float] = (
+        "auto"
+    )
+    energy_scale: Literal["force_rms", "force_rms_per_species"] | float = "force_rms"
+    avg_num_neighbours: float | None = Field(default=None, gt=0)
+
+    loss: Literal["mse", "mae", "huber"] = "mse"
+    energy_weight: float = Field(default=1.0, ge=0)
+    force_weight: float = Field(default=1.0, ge=0)
+    stress_weight: float = Field(default=0.0, ge=0)
+    huber_delta: float = Field(default=0.01, gt=0)
+
+    optimizer: Literal["adam", "adamw"] = "adam"
+    amsgrad: bool = False
+    weight_decay: float = Field(default=0.0, ge=0)
+    lr: float = Field(default=0.01, gt=0)
+    warmup_steps: int = Field(default=50, ge=0)
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    plateau_factor: float = Field(default=0.5, gt=0, lt=1)
+    plateau_patience: int = Field(default=20, ge=0)
+    min_lr: float = Field(default=1e-5, ge=0)
+    batch_size: int = Field(default=5, ge=1)
+    epochs: int = Field(default=200, ge=1)
+    early_stop_patience: int | None = Field(default=None, ge=1)
+    max_minutes: float | None = Field(default=None, gt=0)
+    ema_decay: float = Field(default=0.99, ge=0, lt=1)
+    clip_grad_norm: float | None = Field(default=None, gt=0)
+    seed: int = Field(default=0, ge=0)
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = Field(default=None, ge=1)
+    num_workers: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> TrainConfig:
+        if self.energy_weight == self.force_weight == self.stress_weight == 0:
+            raise ValueError("energy_weight, force_weight and stress_weight are all zero")
+        if self.reference_energies == "isolated_atoms" and self.isolated_atoms is None:
+            raise ValueError(
+                "reference_energies is isolated_atoms, but no file isolated_atoms is given"
+            )
+        if isinstance(self.energy_scale, float) and not self.energy_scale > 0:
+            raise ValueError(f"energy_scale: expected a positive number, got {self.energy_scale}")
+        if taken := sorted(set(self.model_options) & set(MODEL_SETTINGS)):
+            raise ValueError(
+                f"model_options: {', '.join(taken)} cannot be set there but beside it "
+                "(energy_shift as reference_energies)"
+            )
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """Return the settings as numbers, strings, lists and dictionaries."""
+        return self.model_dump(mode="json")
+
+
+def load_config(
+    path: str | PathLike[str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> TrainConfig:
+    """Read settings from a YAML file and put others on top.
+
+    Args:
+        path: YAML file, or None. Paths in it are relative to the current directory.
+        overrides: settings that win over the file's; None values are ignored. Keys such as
+            ``model_options.l_max`` reach into dictionaries.
+
+    Raises:
+        InputError: the file cannot be read, or a setting is unknown, missing or out of range.
+    """
+    return check_config(merge(read_settings(path) if path else {}, overrides or {}), where=path)
+
+
+def check_config(
+    settings: Mapping[str, Any], *, where: str | PathLike[str] | None = None
+) -> TrainConfig:
+    """Make a :class:`TrainConfig`, with errors that name the setting and what it may be.
+
+    Raises:
+        InputError: a setting is unknown, missing or out of range.
+    """
+    try:
+        return TrainConfig(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            _problem(first),
+            where=where or "training settings",
+            field=str(first["loc"][0]) if first["loc"] else None,
+            fix=_fix(first),
+        ) from error
+
+
+def merge(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Put overrides that are not None on top of settings; dots reach into dictionaries.
+
+    Raises:
+        InputError: a dotted name reaches into something that is not a dictionary.
+    """
+    merged = {
+        name: dict(value) if isinstance(value, dict) else value for name, value in settings.items()
+    }
+    for name, value in overrides.items():
+        if value is None:
+            continue
+        group, _, option = name.partition(".")
+        if not option:
+            merged[group] = value
+        elif isinstance(merged.setdefault(group, {}), dict):
+            merged[group][option] = value
+        else:
+            raise InputError(
+                f"{group} is {merged[group]!r}, which has no {option}",
+                field=name,
+                fix=f"set {group} itself",
+            )
+    return merged
+
+
+def save_config(config: TrainConfig, path: str | PathLike[str]) -> None:
+    """Write all settings, defaults included, as YAML."""
+    with atomic_path(path) as partial:
+        partial.write_text(yaml.safe_dump(config.plain(), sort_keys=False), encoding="utf-8")
+
+
+def recipe(name: str) -> Path:
+    """Return the path of settings that come with egraff: ``molecule`` or ``crystal``.
+
+    They train a small NequIP on the embedded set of that name in about a minute on two cores.
+
+    Raises:
+        InputError: there is no such recipe.
+    """
+    folder = Path(str(files("egraff.training"))) / "recipes"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(entry.stem for entry in folder.glob("*.yaml")))
+        raise InputError(f"no recipe {name!r}", fix=f"choose one of {known}")
+    return path
+
+
+def read_settings(path: str | PathLike[str]) -> dict[str, Any]:
+    """Return the content of a YAML file of settings, unchecked.
+
+    Raises:
+        InputError: the file cannot be read, or does not hold `name: value` lines.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"expected a readable YAML file, got {type(error).__name__}: {error}",
+            where=path,
+            fix="check the path",
+        ) from error
+    except yaml.YAMLError as error:
+        raise InputError(
+            f"not valid YAML: {error}", where=path, fix="write one `name: value` per line"
+        ) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InputError(
+            f"expected `name: value` lines, got {type(content).__name__}",
+            where=path,
+            fix="write one setting per line, such as `epochs: 100`",
+        )
+    return content
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown setting"
+    if error["type"] == "missing":
+        return "this setting is needed"
+    return f"{error['msg']}, got {error['input']!r}"
+
+
+def _fix(error: Mapping[str, Any]) -> str:
+    known = list(TrainConfig.model_fields)
+    name = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"{hint}settings: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"give it in the file or as --{name.replace('_', '-')}"
+    return "correct the value"

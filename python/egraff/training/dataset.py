@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Labelled frames as graphs in memory, and the order in which they are visited.
+
+Edge vectors, not positions, are what a model is differentiated by, so a frame's graph is built
+once and never again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from egraff.data import Frame, check_overlap, read_frames, split_frames, validate_frames
+from egraff.errors import InputError
+from egraff.graph import Graph, build_graph, collate
+from egraff.models import ForceField
+from egraff.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Frames to learn from and frames to validate on.
+
+    Attributes:
+        train: training frames.
+        val: validation frames.
+        elements: chemical symbols the model shall know.
+        remarks: oddities of the data that a user should read.
+    """
+
+    train: list[Frame]
+    val: list[Frame]
+    elements: list[str]
+    remarks: list[str]
+
+
+def read_splits(config: TrainConfig) -> Splits:
+    """Read, check and split the frames that the settings name.
+
+    Raises:
+        InputError: unusable frames, an element outside ``elements``, or validation frames that
+            are also training frames.
+    """
+    labels = {
+        "energy_key": config.energy_key,
+        "forces_key": config.forces_key,
+        "stress_key": config.stress_key,
+    }
+    train = read_frames(config.data, **labels)
+    remarks = validate_frames(train, elements=config.elements)
+    elements = config.elements or elements_of(train)
+    if config.val is not None:
+        val = read_frames(config.val, **labels)
+        remarks += validate_frames(val, elements=elements)
+    else:
+        share = config.val_fraction
+        parts = split_frames(train, {"train": 1.0 - share, "val": share}, seed=config.seed)
+        train, val = parts["train"], parts["val"]
+    common = check_overlap(train, val, allow=config.allow_overlap)
+    if common:
+        remarks.append(f"{len(common)} of {len(val)} validation frames are also training frames")
+    if config.stress_weight > 0 and not any(frame.stress is not None for frame in train):
+        raise InputError(
+            f"stress_weight is {config.stress_weight:g}, but no training frame has a stress",
+            where=config.data,
+            field=config.stress_key,
+            fix="name the right stress_key, or set stress_weight to 0",
+        )
+    return Splits(train, val, elements, remarks)
+
+
+def elements_of(frames: Sequence[Frame]) -> list[str]:
+    """Return the chemical symbols that occur, by atomic number."""
+    symbols = {symbol for frame in frames for symbol in frame.symbols}
+    return sorted(symbols, key=lambda symbol: atomic_numbers[symbol])
+
+
+def frame_graph(
+    frame: Frame,
+    *,
+    elements: Sequence[str],
+    r_max: float,
+    pair_cutoffs: Sequence[Sequence[float]] | None = None,
+) -> Graph:
+    """Make the graph of a frame, with NaN for each label that the frame lacks.
+
+    NaN keeps the labels of differently labelled frames together in one batch; the loss and the
+    errors leave NaN out.
+
+    Raises:
+        InputError: an element that is not among ``elements``.
+    """
+    return build_graph(
+        frame.symbols,
+        frame.positions,
+        frame.cell,
+        frame.pbc,
+        elements=elements,
+        r_max=r_max,
+        pair_cutoffs=pair_cutoffs,
+        energy=np.nan if frame.energy is None else frame.energy,
+        forces=np.full((len(frame), 3), np.nan) if frame.forces is None else frame.forces,
+        stress=np.full((3, 3), np.nan) if frame.stress is None else frame.stress,
+    )
+
+
+def model_graphs(frames: Sequence[Frame], model: ForceField) -> list[Graph]:
+    """Make the graphs of frames as a model needs them."""
+    return [
+        frame_graph(
+            frame, elements=model.elements, r_max=model.r_max, pair_cutoffs=model.pair_cutoffs
+        )
+        for frame in frames
+    ]
+
+
+def join_graphs(graphs: Iterable[Graph], *, max_atoms: int = 512) -> Iterator[Graph]:
+    """Put graphs side by side, in order, up to ``max_atoms`` atoms at a time (at least one graph).
+
+    512 atoms keep a core busy and need little memory.
+    """
+    waiting: list[Graph] = []
+    for graph in graphs:
+        if waiting and sum(g.n_atoms for g in waiting) + graph.n_atoms > max_atoms:
+            yield collate(waiting)
+            waiting = []
+        waiting.append(graph)
+    if waiting:
+        yield collate(waiting)
+
+
+class ShuffledBatches:
+    """Batches of frame numbers in an order that depends on the seed and the epoch alone.
+
+    A continued training therefore meets the frames in the order in which the uninterrupted one
+    would have. The last batch of an epoch may be smaller.
+
+    Args:
+        n_frames: number of frames.
+        batch_size: frames per batch.
+        seed: seed of the order.
+    """
+
+    def __init__(self, n_frames: int, *, batch_size: int, seed: int) -> None:
+        self.n_frames = n_frames
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0, of the next pass (called by the trainer)."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.n_frames // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n_frames).tolist()
+        for start in range(0, self.n_frames, self.batch_size):
+            yield order[start : start + self.batch_size]

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Train one model: from settings to best.ckpt, last.ckpt, metrics.csv and summary.json."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from egraff.errors import InputError
+from egraff.files import write_json
+from egraff.graph import collate
+from egraff.models import ForceField
+from egraff.training import summary as report
+from egraff.training.checkpoint import KEY, load_raw
+from egraff.training.config import RESUMABLE, TrainConfig, check_config, load_config, save_config
+from egraff.training.dataset import ShuffledBatches, Splits, join_graphs, model_graphs, read_splits
+from egraff.training.evaluate import evaluate, open_model
+from egraff.training.logs import BEST, LAST, METRICS, Display, MetricsLog, RunFiles
+from egraff.training.machine import choose_threads, pick_device
+from egraff.training.metrics import concatenate, error_metrics, ratios, trivial_errors
+from egraff.training.module import ForceFieldTraining
+from egraff.training.setup import (
+    check_same_data,
+    check_structure,
+    describe_data,
+    make_model,
+    write_splits,
+)
+from egraff.training.tables import evaluation_table
+from egraff.training.trainer import Interrupted, run_fit
+
+SUMMARY, SETTINGS = "summary.json", "config.yaml"
+
+
+def fit(
+    config: TrainConfig,
+    out: str | PathLike[str],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Train a model, or continue a training that was interrupted.
+
+    Args:
+        config: the settings; with ``resume``, those of the interrupted training but for the ones
+            in :data:`egraff.training.config.RESUMABLE`.
+        out: directory for all results.
+        resume: continue from ``last.ckpt`` in ``out``.
+        overwrite: replace an earlier training in ``out``.
+        console: where to print.
+
+    Returns:
+        The content of ``summary.json``.
+
+    Raises:
+        InputError: unusable settings or data, a directory in use, or nothing to continue.
+        Interrupted: Ctrl-C; ``last.ckpt`` holds the last complete epoch.
+    """
+    out = Path(out)
+    console = console or Console(highlight=False, soft_wrap=True)
+    checkpoint = _prepare(out, resume=resume, overwrite=overwrite)
+    splits = read_splits(config)
+    for remark in splits.remarks:
+        console.print(f"note: {remark}", markup=False, style="yellow")
+    data = describe_data(config, splits)
+    if checkpoint is not None:
+        check_same_data(checkpoint, data, out / LAST)
+    model, source = make_model(config, splits)
+    run = _Run(config, out, splits, data, model, source, console)
+    save_config(config, out / SETTINGS)
+    write_splits(config, splits, out / "splits")
+    return run.go(resume=resume, epochs_done=checkpoint[KEY]["epoch"] if checkpoint else 0)
+
+
+def resumed_config(out: str | PathLike[str], overrides: dict[str, Any]) -> TrainConfig:
+    """Return the settings with which the training in ``out`` continues.
+
+    Args:
+        out: directory of the interrupted training.
+        overrides: settings given again; they must be those of the interrupted training, except
+            the ones in :data:`egraff.training.config.RESUMABLE`.
+
+    Raises:
+        InputError: no training in ``out``, or a setting that cannot change on the way.
+    """
+    saved = Path(out) / SETTINGS
+    if not saved.is_file():
+        raise InputError(
+            f"expected a training to continue, found no {SETTINGS}",
+            where=out,
+            field="--resume",
+            fix="give the directory of an interrupted training, or leave --resume out",
+        )
+    old = load_config(saved)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    new = load_config(saved, given)
+    for name in TrainConfig.model_fields:
+        before, after = getattr(old, name), getattr(new, name)
+        if name in RESUMABLE or _same(before, after):
+            continue
+        raise InputError(
+            f"expected {before}, as in the training that is continued, got {after}",
+            where=saved,
+            field=name,
+            fix=f"only these may change: {', '.join(RESUMABLE)}; or train anew with another --out",
+        )
+    return check_config(new.model_dump(), where=saved)
+
+
+class _Run:
+    """One call of :func:`fit` after its inputs have been checked."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        out: Path,
+        splits: Splits,
+        data: dict[str, Any],
+        model: ForceField,
+        reference_energies_from: str,
+        console: Console,
+    ) -> None:
+        self.config = config
+        self.out = out
+        self.splits = splits
+        self.model = model
+        self.console = console
+        self.val_batches = list(join_graphs(model_graphs(splits.val, model)))
+        self.baseline = data["energy_baseline_ev"]
+        energies = [self.baseline.get(element, float("nan")) for element in model.elements]
+        self.trivial = concatenate(trivial_errors(batch, energies) for batch in self.val_batches)
+        self.about = {"training_data": data, "check_structure": check_structure(splits.train)}
+        self.summary = report.head(config, remarks=splits.remarks, data=data)
+        self.summary["model"] = report.describe_model(
+            model, reference_energies_from=reference_energies_from
+        )
+        self.device = pick_device(config.device)
+
+    def go(self, *, resume: bool, epochs_done: int) -> dict[str, Any]:
+        """Train, evaluate the best weights, and return the summary."""
+        config = self.config
+        graphs = model_graphs(self.splits.train, self.model)
+        batches = ShuffledBatches(len(graphs), batch_size=config.batch_size, seed=config.seed)
+        # the loader of a continued training is set up before the trainer announces the epoch
+        batches.set_epoch(epochs_done)
+        self.training = ForceFieldTraining(
+            self.model, config, steps_per_epoch=len(batches), about=self.about
+        )
+        first = [graphs[number] for number in next(iter(batches))]
+        self.threads = choose_threads(
+            self.model, collate(first), wanted=config.threads, device=self.device
+        )
+        self._announce(len(graphs))
+        self.files = RunFiles(
+            self.out,
+            MetricsLog(self.out / METRICS, after_epoch=epochs_done),
+            on_best=lambda: self._write("running"),
+        )
+        self._write("running")
+        try:
+            run_fit(
+                self.training,
+                DataLoader(
+                    graphs,
+                    batch_sampler=batches,
+                    collate_fn=collate,
+                    num_workers=config.num_workers,
+                ),
+                DataLoader(self.val_batches, batch_size=None),
+                epochs=config.epochs,
+                device=self.device,
+                clip_grad_norm=config.clip_grad_norm,
+                callbacks=[Display(self.console, config.epochs), self.files],
+                checkpoint=self.out / LAST if resume else None,
+                directory=self.out,
+            )
+        except BaseException as error:
+            interrupted = isinstance(error, Interrupted)
+            self._write("interrupted" if interrupted else "failed", because=str(error))
+            raise
+        return self._finish()
+
+    def _announce(self, n_frames: int) -> None:
+        model = self.summary["model"]
+        config = model["config"]
+        self.console.print(
+            f"{model['architecture']}, {model['n_parameters']} weights, {config['dtype']}; "
+            f"elements {' '.join(config['elements'])}, r_max {config['r_max']:g} A, "
+            f"{config['avg_num_neighbours']:.1f} neighbours per atom\n"
+            f"{n_frames} training and {len(self.splits.val)} validation frames; "
+            f"E0 from {model['reference_energies_from'].replace('_', ' ')}; "
+            f"device {self.device}, {self.threads} thread(s)",
+            markup=False,
+        )
+
+    def _finish(self) -> dict[str, Any]:
+        best = open_model(self.out / BEST, device=self.device)
+        evaluation = evaluate(best, self.splits.val)
+        self.summary["validation"] = {
+            name: entry | {"ci95": list(evaluation.interval.get(name, ())) or None}
+            for name, entry in report.validation(
+                evaluation.model, evaluation.trivial, evaluation.ratio
+            ).items()
+        }
+        self._write("completed", because=self.files.stopped_because)
+        n_frames = len(self.splits.val)
+        self.console.print(
+            evaluation_table(
+                evaluation,
+                title=f"{self.out / BEST}, epoch {self.training.best_epoch}: errors on "
+                f"{n_frames} validation frames",
+            )
+        )
+        return self.summary
+
+    def _write(self, status: str, *, because: str | None = None) -> None:
+        self.summary["status"] = status
+        self.summary["training"] = report.progress(
+            self.training, threads=self.threads, device=self.device, stopped_because=because
+        )
+        if status != "completed" and self.training.best_metrics:
+            trivial = error_metrics(self.trivial)
+            metrics = self.training.best_metrics
+            self.summary["validation"] = report.validation(
+                metrics, trivial, ratios(metrics, trivial)
+            )
+        write_json(self.out / SUMMARY, self.summary)
+
+
+def _prepare(out: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+    """Check the directory; return the checkpoint to continue from, if any."""
+    if resume:
+        if not (out / LAST).is_file():
+            raise InputError(
+                f"expected a training to continue, found no {LAST}",
+                where=out,
+                field="--resume",
+                fix="give the directory of an interrupted training, or leave --resume out",
+            )
+        return load_raw(out / LAST)
+    existing = [name for name in (LAST, BEST, SUMMARY) if (out / name).exists()]
+    if existing and not overwrite:
+        raise InputError(
+            f"expected a new directory, found {', '.join(existing)} of an earlier training",
+            where=out,
+            field="--out",
+            fix="choose another --out, continue with --resume, or replace it with --overwrite",
+        )
+    for name in (LAST, BEST, SUMMARY, METRICS):
+        (out / name).unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    return None
+
+
+def _same(before: Any, after: Any) -> bool:
+    if isinstance(before, Path) and isinstance(after, Path):
+        return before.resolve() == after.resolve()
+    return before == after

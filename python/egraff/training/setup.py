@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From settings and frames to the untrained model, and the record of what it is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from egraff.data import Frame, save_splits
+from egraff.errors import InputError
+from egraff.files import sha256
+from egraff.models import ForceField, build, preset
+from egraff.models.base import ModelConfig
+from egraff.training.checkpoint import KEY
+from egraff.training.config import TrainConfig
+from egraff.training.dataset import Splits, frame_graph
+from egraff.training.statistics import (
+    energy_baseline,
+    energy_scale,
+    mean_neighbours,
+    reference_energies,
+)
+
+DEFAULT_R_MAX = 5.0
+
+
+def make_model(config: TrainConfig, splits: Splits) -> tuple[ForceField, str]:
+    """Build the model with what the training set decides.
+
+    Returns:
+        The model, and where its reference energies come from.
+
+    Raises:
+        InputError: unknown architecture, preset or option, or a value out of range.
+    """
+    options = preset(config.model, config.preset) if config.preset else {}
+    options |= config.model_options
+    r_max = config.r_max or options.pop("r_max", None) or DEFAULT_R_MAX
+    options.pop("r_max", None)
+    geometry = {"elements": splits.elements, "r_max": r_max}
+    shift, source = reference_energies(config, splits.train, splits.elements)
+    neighbours = config.avg_num_neighbours
+    if neighbours is None:
+        try:
+            cutoffs = ModelConfig(**geometry, pair_cutoffs=options.get("pair_cutoffs"))
+        except ValidationError as error:
+            raise InputError(
+                error.errors()[0]["msg"],
+                where="training settings",
+                field="elements, r_max or model_options.pair_cutoffs",
+                fix="correct the value",
+            ) from error
+        table = cutoffs.cutoff_table()
+        neighbours = mean_neighbours(
+            [frame_graph(frame, **geometry, pair_cutoffs=table) for frame in splits.train]
+        )
+    model = build(
+        config.model,
+        seed=config.seed,
+        **geometry,
+        dtype=config.dtype,
+        avg_num_neighbours=neighbours,
+        energy_scale=energy_scale(config, splits.train, splits.elements),
+        energy_shift=shift,
+        **options,
+    )
+    return model, source
+
+
+def describe_data(config: TrainConfig, splits: Splits) -> dict[str, Any]:
+    """Return the identity of the data, and the trivial predictor fitted to the training frames.
+
+    Only file names are kept, no folders: what identifies a file is its SHA-256.
+    """
+    files = [_identity(config.data, len(splits.train), "train")]
+    files.append(_identity(config.val or config.data, len(splits.val), "val"))
+    return {
+        "files": files,
+        "n_frames": len(splits.train),
+        "elements": splits.elements,
+        "energy_baseline_ev": energy_baseline(splits.train, splits.elements),
+    }
+
+
+def _identity(path: Path, n_frames: int, role: str) -> dict[str, Any]:
+    return {"name": path.name, "role": role, "n_frames": n_frames, "sha256": sha256(path)}
+
+
+def check_same_data(checkpoint: dict[str, Any], data: dict[str, Any], path: Path) -> None:
+    """Refuse to continue a training on other data.
+
+    Args:
+        checkpoint: content of ``last.ckpt``.
+        data: what :func:`describe_data` says of the data as they are now.
+        path: the checkpoint's file, for the message.
+
+    Raises:
+        InputError: the training or validation file has another content.
+    """
+    before = {f["role"]: f for f in checkpoint[KEY]["training_data"]["files"]}
+    for file in data["files"]:
+        old = before[file["role"]]
+        if file["sha256"] != old["sha256"]:
+            raise InputError(
+                f"expected the {file['role']} data of the training that is continued "
+                f"({old['name']}, SHA-256 {old['sha256'][:12]}...), got {file['name']} with "
+                f"{file['sha256'][:12]}...",
+                where=path,
+                field="--resume",
+                fix="restore the file, or train anew with another --out",
+            )
+
+
+def write_splits(config: TrainConfig, splits: Splits, folder: Path) -> None:
+    """Record which frames of which file were trained on and validated on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if config.val is None:
+        both = {"train": splits.train, "val": splits.val}
+        save_splits(folder / "splits.json", both, seed=config.seed)
+        return
+    for name, frames in (("train", splits.train), ("val", splits.val)):
+        save_splits(folder / f"{name}.json", {name: frames}, method="whole file")
+
+
+def check_structure(frames: Sequence[Frame]) -> dict[str, Any]:
+    """Return the smallest frame that is not a single atom, to verify exports with."""
+    several = [frame for frame in frames if len(frame) > 1] or list(frames)
+    frame = min(several, key=len)
+    return {
+        "symbols": frame.symbols,
+        "positions": frame.positions.tolist(),
+        "cell": frame.cell.tolist(),
+        "pbc": frame.pbc.tolist(),
+    }
