@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,15 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from egraff import __version__
-from egraff.analysis import sections
 from egraff.analysis.metric import Metric
 from egraff.analysis.runs import Run
+from egraff.analysis.section import Section
+from egraff.analysis.section_dynamics import conservation, diffusion, vibrations
+from egraff.analysis.section_replay import replay
+from egraff.analysis.section_stability import stability
+from egraff.analysis.section_structure import StructureComparison, structure, structure_alone
+from egraff.analysis.section_thermo import speed, thermo
+from egraff.analysis.stability import Criteria
 from egraff.data.frames import read_frames
 from egraff.errors import InputError
 from egraff.files import atomic_path, sha256, write_json
@@ -30,7 +36,7 @@ RESULT = Path("analysis") / "result.json"
 CURVES = Path("analysis") / "curves.npz"
 
 #: Raised whenever what the same input gives changes.
-REVISION = 1
+REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -42,15 +48,19 @@ class Parameters:
         bin_width: of the radial distributions, Angstrom (EGraFFBench's 0.05).
         max_frames: at most this many frames, evenly spaced, enter the structure comparison.
         max_replay_frames: at most this many reference frames, evenly spaced, are replayed.
+        criteria: of stability.
+        threads: of the neighbour lists; it changes no result.
     """
 
     r_max: float | None = None
     bin_width: float = 0.05
     max_frames: int = 400
     max_replay_frames: int = 200
+    criteria: Criteria = field(default_factory=Criteria)
+    threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("bin_width", "max_frames", "max_replay_frames"):
+        for name in ("bin_width", "max_frames", "max_replay_frames", "threads"):
             if not getattr(self, name) > 0:
                 raise InputError(f"expected a value above 0, got {getattr(self, name)}", where=name)
 
@@ -95,11 +105,19 @@ class Result:
         metrics: every number, in the order of the report.
         curves: arrays by name, for figures.
         problems: what could not be computed or was left out of the input.
+        violations: of the criteria of stability, in order of time.
     """
 
     metrics: list[Metric] = field(default_factory=list)
     curves: dict[str, np.ndarray] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    violations: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, section: Section, name: str) -> None:
+        """Take over what one part gave."""
+        self.metrics += section.metrics
+        self.curves |= section.curves
+        self.problems += [f"{name}: {problem}" for problem in section.problems]
 
 
 def _key(run: Run, reference: Reference | None, parameters: Parameters) -> str:
@@ -107,7 +125,7 @@ def _key(run: Run, reference: Reference | None, parameters: Parameters) -> str:
     parts: dict[str, Any] = {
         "revision": REVISION,
         "egraff": __version__,
-        "parameters": asdict(parameters),
+        "parameters": _parameters(parameters),
         "reference": reference.digest if reference else None,
     }
     for path in (run.directory / "run.json", run.log, run.dump):
@@ -142,32 +160,47 @@ def analyse_run(
     if not force and _stored_key(target) == key:
         return False
     result = Result()
-    todo: list[tuple[str, Callable[[], sections.Section]]] = [
-        ("thermo", lambda: sections.thermo(run)),
-        ("speed", lambda: sections.speed(run)),
+    compared: list[StructureComparison] = []
+
+    def compare() -> Section:
+        if reference is None:
+            return structure_alone(run, parameters)
+        comparison = structure(run, reference, parameters)
+        compared.append(comparison)
+        return comparison.section
+
+    def stable() -> Section:
+        rdf = compared[0].frames() if compared else None
+        section, result.violations = stability(run, rdf, parameters.criteria)
+        return section
+
+    of_dump: list[tuple[str, Callable[[], Section]]] = [
+        ("structure", compare),
+        ("conservation", lambda: conservation(run, parameters.max_frames)),
+        ("diffusion", lambda: diffusion(run)),
+        ("vibrations", lambda: vibrations(run)),
     ]
-    if reference is not None:
-        todo.append(("structure", lambda: sections.structure(run, reference, parameters)))
-        if load_calculator is not None and run.model is not None:
-            todo.append(
-                (
-                    "replay",
-                    lambda: sections.replay(run, reference, parameters, load_calculator),
-                )
-            )
+    parts = [("thermo", lambda: thermo(run)), ("speed", lambda: speed(run))]
+    if run.dump.is_file():
+        parts += of_dump
     else:
-        todo.append(("structure", lambda: sections.structure_alone(run, parameters)))
-    for name, compute in todo:
+        names = ", ".join(name for name, _ in of_dump)
+        result.problems.append(f"{run.dump.name}: no such file; {names} left out")
+    parts.append(("stability", stable))
+    if reference is not None and load_calculator is not None and run.model is not None:
+        parts.append(("replay", lambda: replay(run, reference, parameters, load_calculator)))
+    for name, compute in parts:
         try:
-            section = compute()
+            result.add(compute(), name)
         except InputError as error:
             result.problems.append(f"{name}: {error}")
-            continue
-        result.metrics += section.metrics
-        result.curves |= section.curves
-        result.problems += [f"{name}: {problem}" for problem in section.problems]
     _write(run, key, result, reference, parameters)
     return True
+
+
+def _parameters(parameters: Parameters) -> dict[str, Any]:
+    """The parameters that a result depends on."""
+    return {name: value for name, value in asdict(parameters).items() if name != "threads"}
 
 
 def _stored_key(target: Path) -> str | None:
@@ -192,15 +225,9 @@ def _write(
             "status": run.record["status"],
             "reference": reference.path if reference else None,
             "reference_sha256": reference.digest if reference else None,
-            "parameters": asdict(parameters),
+            "parameters": _parameters(parameters),
+            "violations": result.violations,
             "metrics": [metric.as_dict() for metric in result.metrics],
             "problems": result.problems,
         },
     )
-
-
-def evenly_spaced(n: int, most: int) -> Sequence[int]:
-    """Indices of at most ``most`` of ``n`` items, evenly spaced, first and last included."""
-    if n <= most:
-        return range(n)
-    return np.unique(np.linspace(0, n - 1, most).round().astype(int)).tolist()

@@ -13,34 +13,12 @@ import numpy as np
 from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
-from MDAnalysis.lib.mdamath import triclinic_vectors
 from vesin import NeighborList
 
+from egraff.analysis.fields import frame_geometry, species_labels
 from egraff.errors import InputError
 
 TOTAL = "total"
-
-
-def frame_geometry(atoms: AtomGroup) -> tuple[np.ndarray, np.ndarray, tuple[bool, bool, bool]]:
-    """Positions, cell and periodicity of the current frame, in float64 where the reader has it.
-
-    Returns:
-        positions `[n_atoms, 3]` and cell `[3, 3]` in Angstrom (zeros without one), pbc.
-    """
-    ts = atoms.universe.trajectory.ts
-    positions = ts.data.get("positions")
-    positions = atoms.positions.astype(np.float64) if positions is None else positions[atoms.ix]
-    cell = ts.data.get("cell")
-    if cell is None:
-        box = ts.dimensions
-        cell = np.zeros((3, 3)) if box is None else triclinic_vectors(box).astype(np.float64)
-    pbc = ts.data.get("pbc", (bool(np.any(cell)),) * 3)
-    return positions, cell, tuple(pbc)
-
-
-def species_labels(atoms: AtomGroup) -> np.ndarray:
-    """Element of each atom, or its type where elements are not known, `[n_atoms]`."""
-    return atoms.elements if hasattr(atoms, "elements") else atoms.types
 
 
 def pair_name(a: str, b: str) -> str:

@@ -21,7 +21,7 @@ from egraff.analysis.compare import (
 )
 from egraff.analysis.frames import frame_times_ps
 from egraff.analysis.metric import Metric
-from egraff.analysis.statistics import mean_with_error
+from egraff.analysis.series import geometric_mean_metric, mean_metric
 from egraff.errors import InputError
 
 
@@ -98,65 +98,6 @@ def replay(frames: Sequence[Atoms], calculator: Calculator, *, where: str = "ref
     )
 
 
-def _geometric(name: str, values: np.ndarray, definition: str, provenance: str) -> Metric:
-    """Geometric mean over time: exp of the mean logarithm, with the error of that mean."""
-    if np.any(values <= 0.0):
-        return Metric(
-            name=name,
-            value=0.0,
-            unit="1",
-            definition=definition,
-            provenance=provenance,
-            note="exactly zero at some frame",
-        )
-    if len(values) < 2:
-        return Metric(
-            name=name,
-            value=float(values[0]),
-            unit="1",
-            n_eff=1.0,
-            definition=definition,
-            provenance=provenance,
-            note="one frame: no error",
-        )
-    mean = mean_with_error(np.log(values))
-    value = float(np.exp(mean.value))
-    return Metric(
-        name=name,
-        value=value,
-        error=None if mean.error is None else value * mean.error,
-        unit="1",
-        n_eff=mean.n_eff,
-        definition=definition,
-        provenance=provenance,
-        note=None if mean.error is not None else "too few independent frames for an error",
-    )
-
-
-def _mean(name: str, values: np.ndarray, unit: str, definition: str, provenance: str) -> Metric:
-    if len(values) < 2:
-        return Metric(
-            name=name,
-            value=float(values[0]),
-            unit=unit,
-            n_eff=1.0,
-            definition=definition,
-            provenance=provenance,
-            note="one frame: no error",
-        )
-    mean = mean_with_error(values)
-    return Metric(
-        name=name,
-        value=mean.value,
-        error=mean.error,
-        unit=unit,
-        n_eff=mean.n_eff,
-        definition=definition,
-        provenance=provenance,
-        note=None if mean.error is not None else "too few independent frames for an error",
-    )
-
-
 def replay_metrics(result: Replay, *, provenance: str) -> list[Metric]:
     """Violations and errors of a replay, as metrics.
 
@@ -168,23 +109,25 @@ def replay_metrics(result: Replay, *, provenance: str) -> list[Metric]:
     force_error = np.abs(result.forces - result.forces_ref).mean(axis=(1, 2)) * 1e3
     energy_error = np.abs(result.energy - result.energy_ref) * 1e3 / n_atoms
     metrics = [
-        _geometric(
+        geometric_mean_metric(
             "replay_ev",
             result.ev,
+            "1",
             "energy violation (E - E_ref)^2 / (E^2 + E_ref^2), geometric mean over time; depends "
             "on the zero of energy",
             provenance,
         ),
-        _geometric(
+        geometric_mean_metric(
             "replay_fv",
             result.fv,
+            "1",
             "force violation |F - F_ref| / (|F| + |F_ref|), geometric mean over time",
             provenance,
         ),
     ]
     if len(result.energy) > 1 and np.ptp(result.energy_ref) > 0.0:
         metrics.append(
-            _mean(
+            mean_metric(
                 "replay_ev_offset_free",
                 energy_violation_offset_free(result.energy, result.energy_ref),
                 "1",
@@ -195,10 +138,10 @@ def replay_metrics(result: Replay, *, provenance: str) -> list[Metric]:
         )
     return [
         *metrics,
-        _mean(
+        mean_metric(
             "replay_energy_mae", energy_error, "meV/atom", "mean |E - E_ref| per atom", provenance
         ),
-        _mean(
+        mean_metric(
             "replay_force_mae",
             force_error,
             "meV/A",

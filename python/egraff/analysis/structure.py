@@ -24,6 +24,7 @@ from egraff.analysis.statistics import (
 from egraff.errors import InputError
 
 _MOST_BLOCKS = 20
+_TOO_FEW = "too few independent blocks for an error"
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def _measure(text, measure, run: Structure, reference: Structure, pair: int, cou
         value=statistic(rows, rows_ref),
         error=error,
         n_eff=min(run.n_eff, reference.n_eff),
-        note=None if error is not None else "too few independent blocks for an error",
+        note=None if error is not None else _TOO_FEW,
         **text,
     )
 
@@ -215,7 +216,7 @@ def expected_noise(run: Structure, reference: Structure, *, provenance: str) -> 
         }
         norm = float(np.sum(reference.g[index] ** 2))
         if not run.has_error or not reference.has_error:
-            metrics.append(not_enough_data(**text, note="too few independent blocks for an error"))
+            metrics.append(not_enough_data(**text, note=_TOO_FEW))
         elif not norm > 0.0:
             note = "no pair of these species within r_max in the reference"
             metrics.append(not_enough_data(**text, note=note))

@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 
 from egraff.analysis.metric import Metric, not_enough_data
+from egraff.analysis.series import TOO_FEW, mean_metric
 from egraff.analysis.statistics import (
     MINIMUM_SAMPLES,
     equilibration_start,
-    mean_with_error,
     statistical_inefficiency,
 )
 from egraff.errors import InputError
@@ -100,7 +100,7 @@ def nve_drift(
     )
     slope, error, n_eff = linear_drift(time_ps, total_energy)
     scale = 1000.0 / n_atoms
-    note = None if error is not None else "too few independent samples for an error"
+    note = None if error is not None else TOO_FEW
     common = {"provenance": provenance, "n_eff": n_eff, "note": note}
     metrics = [
         Metric(
@@ -147,19 +147,11 @@ def production_mean(
         note = f"{len(finite)} finite rows, at least {_MINIMUM_ROWS} are needed"
         return not_enough_data(name, unit, definition, provenance, note)
     start = equilibration_start(finite)
-    mean = mean_with_error(finite[start:])
-    notes = []
-    if lost:
-        notes.append(f"{lost} rows are not finite")
-    if mean.error is None:
-        notes.append("too few independent samples for an error")
-    return Metric(
-        name=name,
-        value=mean.value,
-        error=mean.error,
-        unit=unit,
-        n_eff=mean.n_eff,
-        definition=definition,
-        provenance=f"{provenance}, rows {start} to {len(finite) - 1}",
-        note="; ".join(notes) or None,
+    return mean_metric(
+        name,
+        finite[start:],
+        unit,
+        definition,
+        f"{provenance}, rows {start} to {len(finite) - 1}",
+        note=f"{lost} rows are not finite" if lost else None,
     )

@@ -31,6 +31,8 @@ class Simulation:
         problems: from the analysis.
         reference: name of the reference file, or None.
         reference_sha256: its hash.
+        violations: of the criteria of stability, in order of time.
+        analysed: whether there is an analysis.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Simulation:
     problems: list[str] = field(default_factory=list)
     reference: str | None = None
     reference_sha256: str | None = None
+    violations: list[dict[str, Any]] = field(default_factory=list)
     analysed: bool = False
 
 
@@ -110,6 +113,7 @@ def _simulation(run: Run, name: str) -> Simulation:
         problems=list(content.get("problems", [])),
         reference=Path(reference).name if reference else None,
         reference_sha256=content.get("reference_sha256"),
+        violations=list(content.get("violations", [])),
         analysed=True,
     )
 

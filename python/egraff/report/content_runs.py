@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from egraff.report import figures
+from egraff.report import dynamics_figures, figures
 from egraff.report.collect import Study
 from egraff.report.parts import Drawing, Section
 from egraff.report.tables import Column, Table, metric_cell, number_cell, text_cell
@@ -37,6 +37,9 @@ def simulations(study: Study) -> Section:
                 text_cell(record.get("ranks")),
                 number_cell(length),
                 number_cell(record.get("temperature_K")),
+                metric_cell(
+                    one.metrics.get("stability_time"), kind="bad" if one.violations else ""
+                ),
                 metric_cell(one.metrics.get("temperature")),
                 metric_cell(one.metrics.get("pressure")),
                 metric_cell(one.metrics.get("nve_drift")),
@@ -52,6 +55,7 @@ def simulations(study: Study) -> Section:
         Column("Ranks"),
         Column("Length", "ps"),
         Column("Target T", "K"),
+        Column("Stable for", "ps"),
         Column("Temperature", "K"),
         Column("Pressure", "bar"),
         Column("NVE drift", "meV/atom/ps"),
@@ -59,19 +63,91 @@ def simulations(study: Study) -> Section:
         Column("Speed", "ns/day"),
     ]
     section.tables.append(Table("simulations", "Simulations, failed ones included.", columns, rows))
-    failures = [
-        [text_cell(one.name), text_cell(one.run.record.get("error") or "no reason recorded")]
-        for one in study.simulations
-        if one.run.failed
-    ]
-    if failures:
-        columns = [Column("Run", numeric=False), Column("Reason", numeric=False)]
-        section.tables.append(Table("failures", "Runs that failed.", columns, failures))
+    _troubles(study, section)
     _thermo_drawings(study, section)
+    _dynamics(study, section)
     return section
 
 
+def _troubles(study: Study, section: Section) -> None:
+    """Runs that failed, and criteria of stability that were violated."""
+    rows = [
+        [
+            text_cell(one.name),
+            text_cell("failed", kind="bad"),
+            text_cell(None),
+            text_cell(one.run.record.get("error") or "no reason recorded"),
+        ]
+        for one in study.simulations
+        if one.run.record["status"] == "failed"
+    ] + [
+        [
+            text_cell(one.name),
+            text_cell(violation["criterion"], kind="bad"),
+            number_cell(violation["time_ps"]),
+            text_cell(violation["message"]),
+        ]
+        for one in study.simulations
+        for violation in one.violations
+    ]
+    if rows:
+        columns = [
+            Column("Run", numeric=False),
+            Column("Criterion", numeric=False),
+            Column("Time", "ps"),
+            Column("What happened", numeric=False),
+        ]
+        caption = "Runs that failed, and where trajectories stopped being physical."
+        section.tables.append(Table("stability", caption, columns, rows))
+
+
+def _dynamics(study: Study, section: Section) -> None:
+    """Diffusion and vibrations."""
+    names = sorted(
+        {name for one in study.simulations for name in one.metrics if name.startswith("diffusion[")}
+    )
+    if names:
+        rows = [
+            [text_cell(one.name), *(metric_cell(one.metrics.get(name)) for name in names)]
+            for one in study.simulations
+            if any(name in one.metrics for name in names)
+        ]
+        columns = [
+            Column("Run", numeric=False),
+            *(Column(f"D of {name[10:-1]}", "Å²/ps") for name in names),
+        ]
+        caption = "Diffusion coefficients of the periodic box, without finite-size correction."
+        section.details.append(Table("diffusion", caption, columns, rows))
+    moved = [one for one in study.simulations if "msd/msd" in one.curves]
+    if moved:
+        section.drawings.append(
+            Drawing(
+                "msd",
+                "Mean square displacement of each species.",
+                lambda palette: dynamics_figures.displacement(moved, palette),
+            )
+        )
+    vibrating = [one for one in study.simulations if "vdos/vdos" in one.curves]
+    if vibrating:
+        section.drawings.append(
+            Drawing(
+                "vdos",
+                "Vibrational density of states (mass-weighted, all atoms).",
+                lambda palette: dynamics_figures.vibrations(vibrating, palette),
+            )
+        )
+
+
 def _thermo_drawings(study: Study, section: Section) -> None:
+    with_stability = [one for one in study.simulations if "stability_time" in one.metrics]
+    if any(one.violations for one in with_stability):
+        section.drawings.append(
+            Drawing(
+                "stability",
+                "Simulated time until the first violation; crosses end runs that had one.",
+                lambda palette: dynamics_figures.stability(with_stability, palette),
+            )
+        )
     with_temperature = [one for one in study.simulations if "thermo/temp" in one.curves]
     if with_temperature:
         section.drawings.append(

@@ -23,13 +23,13 @@ def colour(palette: Palette, index: int) -> str:
     return palette.series[index % N_SERIES]
 
 
-def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """At most `_MOST_POINTS` points: the page need not carry more than the eye resolves."""
     step = max(1, -(-len(x) // _MOST_POINTS))
     return x[::step], y[::step]
 
 
-def _log_axis(panel: Axes) -> None:
+def log_axis(panel: Axes) -> None:
     """Logarithmic y axis with plain numbers, and enough of them when it spans little."""
     panel.set_yscale("log")
     low, high = panel.get_ylim()
@@ -53,7 +53,8 @@ def _plain(value: float) -> str:
     return power if lead == "1" else f"{lead}×{power}"
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def legend(figure: Figure, axes: Axes) -> None:
+    """One legend above all panels, of the series in ``axes``."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         figure.legend(handles, labels, loc="outside upper left", ncols=min(4, len(labels)))
@@ -85,7 +86,7 @@ def rdf(simulations: Sequence[Simulation], palette: Palette) -> Figure:
         panel.set_xlim(0.0, float(first["rdf/r"][-1]))
         panel.set_ylim(bottom=0.0)
     axes[0].set_ylabel("g(r)" if periodic else "pair density / uniform")
-    _legend(figure, axes[0])
+    legend(figure, axes[0])
     return figure
 
 
@@ -110,7 +111,7 @@ def temperature(simulations: Sequence[Simulation], palette: Palette) -> Figure:
     figure, (panel,) = panels(1, width=7.4, height=2.7)
     for index, simulation in enumerate(simulations):
         curves = simulation.curves
-        x, y = _thin(curves["thermo/time_ps"], curves["thermo/temp"])
+        x, y = thin(curves["thermo/time_ps"], curves["thermo/temp"])
         panel.plot(x, y, color=colour(palette, index), label=simulation.name, linewidth=1.0)
     targets = {
         simulation.run.record.get("temperature_K")
@@ -122,7 +123,7 @@ def temperature(simulations: Sequence[Simulation], palette: Palette) -> Figure:
     panel.set_xlabel("time (ps)")
     panel.set_ylabel("temperature (K)")
     panel.margins(x=0.01)
-    _legend(figure, panel)
+    legend(figure, panel)
     return figure
 
 
@@ -136,7 +137,7 @@ def energy(simulations: Sequence[Simulation], palette: Palette) -> Figure:
         finite = np.isfinite(total)
         time, total = time[finite], total[finite]
         deviation = (total - total.mean()) * 1e3 / n_atoms
-        x, y = _thin(time, deviation)
+        x, y = thin(time, deviation)
         shade = colour(palette, index)
         panel.plot(x, y, color=shade, label=simulation.name, linewidth=0.9, alpha=0.75)
         drift = simulation.metrics.get("nve_drift")
@@ -146,7 +147,7 @@ def energy(simulations: Sequence[Simulation], palette: Palette) -> Figure:
     panel.set_xlabel("time (ps)")
     panel.set_ylabel("E − ⟨E⟩ (meV/atom)")
     panel.margins(x=0.01)
-    _legend(figure, panel)
+    legend(figure, panel)
     return figure
 
 
@@ -156,16 +157,16 @@ def violations(simulations: Sequence[Simulation], palette: Palette) -> Figure:
     for index, simulation in enumerate(simulations):
         curves = simulation.curves
         for panel, name in zip(axes, ("ev", "fv"), strict=True):
-            x, y = _thin(curves["replay/time"], curves[f"replay/{name}"])
+            x, y = thin(curves["replay/time"], curves[f"replay/{name}"])
             panel.plot(x, y, color=colour(palette, index), label=simulation.name, linewidth=1.1)
     known = all(bool(simulation.curves["replay/time_known"]) for simulation in simulations)
     for panel, label in zip(axes, ("energy violation EV", "force violation FV"), strict=True):
-        _log_axis(panel)
+        log_axis(panel)
         panel.set_xlabel("reference time (ps)" if known else "reference frame")
         panel.set_ylabel(label)
         panel.margins(x=0.01)
     if len(simulations) > 1:
-        _legend(figure, axes[0])
+        legend(figure, axes[0])
     return figure
 
 
@@ -236,10 +237,10 @@ def learning(training: Training, palette: Palette) -> Figure:
     for panel, (title, names) in zip(axes, groups, strict=True):
         for index, name in enumerate(names):
             valid = np.isfinite(curves[name]) & np.isfinite(curves[axis]) & (curves[name] > 0)
-            x, y = _thin(curves[axis][valid], curves[name][valid])
+            x, y = thin(curves[axis][valid], curves[name][valid])
             panel.plot(x, y, color=colour(palette, index), label=name)
         panel.set_title(title)
         panel.set_xlabel(axis)
-        _log_axis(panel)
+        log_axis(panel)
         panel.legend(loc="best")
     return figure

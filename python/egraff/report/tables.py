@@ -105,7 +105,7 @@ def number_cell(
     return Cell(number=number, raw=value, raw_error=error, title=title, kind=kind)
 
 
-def metric_cell(metric: Metric | None, *, exponent: int = 0) -> Cell:
+def metric_cell(metric: Metric | None, *, exponent: int = 0, kind: str = "") -> Cell:
     """A cell of a metric: its definition, provenance and note show when pointed at."""
     if metric is None:
         return Cell("–", kind="muted", title="not computed")
@@ -117,7 +117,7 @@ def metric_cell(metric: Metric | None, *, exponent: int = 0) -> Cell:
     title = "\n".join(parts)
     if metric.value is None:
         return Cell("not enough data", kind="muted", title=title)
-    return number_cell(metric.value, metric.error, exponent=exponent, title=title)
+    return number_cell(metric.value, metric.error, exponent=exponent, kind=kind, title=title)
 
 
 def write_csv(table: Table, path: str | os.PathLike[str]) -> None:

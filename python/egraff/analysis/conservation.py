@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What must be conserved or shared equally: momentum, net force, kinetic energy per species."""
+
+from __future__ import annotations
+
+import numpy as np
+from MDAnalysis.analysis.base import AnalysisBase
+from MDAnalysis.analysis.results import ResultsGroup
+from MDAnalysis.core.groups import AtomGroup
+
+from egraff.analysis.fields import frame_forces, frame_velocities, species_labels
+from egraff.analysis.metric import Metric
+from egraff.analysis.series import mean_metric
+from egraff.errors import InputError
+from egraff.units import AMU_ANG2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
+
+_AMU_ANG2_PER_PS2_IN_EV = AMU_ANG2_PER_FS2_IN_EV * 1e-6
+
+
+def kinetic_temperature(velocities: np.ndarray, masses: np.ndarray, n_dof: float) -> float:
+    """T = sum m v^2 / (n_dof k), K.
+
+    Args:
+        velocities: `[n_atoms, 3]`, Angstrom/ps.
+        masses: `[n_atoms]`, amu.
+        n_dof: degrees of freedom.
+    """
+    twice_energy = float(np.sum(masses[:, None] * velocities**2)) * _AMU_ANG2_PER_PS2_IN_EV
+    return twice_energy / (n_dof * BOLTZMANN_EV_PER_K)
+
+
+class Conservation(AnalysisBase):
+    """Velocity of the centre of mass, net force and the temperature of each species.
+
+    A force field whose energy depends on distances alone exerts no net force; atoms of all species
+    have one temperature in equilibrium (equipartition), so a difference shows a wrong mass, a
+    wrong velocity unit, a thermostat at odds with the model, or a run too short to equilibrate.
+
+    Args:
+        atoms: all atoms of a trajectory with velocities; forces are used where there are any.
+
+    After `run`, in ``results``: ``drift`` `[n_frames]` |v_com| in Angstrom/ps; ``net_force``
+    `[n_frames]` |sum F| in eV/Angstrom (empty without forces); ``temperature``
+    `[n_frames, n_species]` in K, each from 3 N_s degrees of freedom about the centre-of-mass
+    velocity, times N / (N - 1) because that velocity was taken out.
+    """
+
+    _analysis_algorithm_is_parallelizable = True
+
+    @classmethod
+    def get_supported_backends(cls):
+        """Backends of `run`."""
+        return ("serial", "multiprocessing", "dask")
+
+    def __init__(self, atoms: AtomGroup, *, verbose: bool = False) -> None:
+        super().__init__(atoms.universe.trajectory, verbose=verbose)
+        if len(atoms) < 2:
+            raise InputError(f"expected at least 2 atoms, got {len(atoms)}", where="atoms")
+        self.atoms = atoms
+        self._labels = species_labels(atoms)
+        self.species = sorted(set(self._labels))
+        self._names = ("drift", "net_force", "temperature")
+
+    def _prepare(self) -> None:
+        for name in self._names:
+            self.results[name] = []
+
+    def _single_frame(self) -> None:
+        velocities, masses = frame_velocities(self.atoms), self.atoms.masses
+        centre = np.average(velocities, axis=0, weights=masses)
+        self.results.drift.append(float(np.linalg.norm(centre)))
+        relative = velocities - centre
+        n_atoms = len(masses)
+        self.results.temperature.append(
+            [
+                kinetic_temperature(
+                    relative[self._labels == name],
+                    masses[self._labels == name],
+                    3.0 * np.sum(self._labels == name) * (n_atoms - 1) / n_atoms,
+                )
+                for name in self.species
+            ]
+        )
+        if self._ts.has_forces:
+            net = frame_forces(self.atoms).sum(axis=0)
+            self.results.net_force.append(float(np.linalg.norm(net)))
+
+    def _get_aggregator(self) -> ResultsGroup:
+        return ResultsGroup(lookup=dict.fromkeys(self._names, ResultsGroup.flatten_sequence))
+
+    def _conclude(self) -> None:
+        for name in self._names:
+            self.results[name] = np.array(self.results[name], dtype=np.float64)
+
+    def metrics(self, *, provenance: str) -> list[Metric]:
+        """Largest drift and net force, and the temperature of each species, as metrics."""
+        results = self.results
+        found = [
+            Metric(
+                name="centre_of_mass_speed",
+                value=float(results.drift.max()),
+                unit="A/ps",
+                definition="largest speed of the centre of mass in any frame",
+                provenance=provenance,
+            )
+        ]
+        if results.net_force.size:
+            found.append(
+                Metric(
+                    name="net_force",
+                    value=float(results.net_force.max()) * 1e3,
+                    unit="meV/A",
+                    definition="largest |sum of all forces| in any frame",
+                    provenance=provenance,
+                )
+            )
+        for index, name in enumerate(self.species):
+            found.append(
+                mean_metric(
+                    f"temperature[{name}]",
+                    results.temperature[:, index],
+                    "K",
+                    f"kinetic temperature of the {name} atoms (equipartition: equal for all)",
+                    provenance,
+                )
+            )
+        return found

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the current frame of a universe holds, in double precision where its reader has it."""
+
+from __future__ import annotations
+
+import numpy as np
+from MDAnalysis.core.groups import AtomGroup
+from MDAnalysis.lib.mdamath import triclinic_vectors
+
+from egraff.errors import InputError
+
+
+def frame_geometry(atoms: AtomGroup) -> tuple[np.ndarray, np.ndarray, tuple[bool, bool, bool]]:
+    """Positions, cell and periodicity of the current frame.
+
+    Returns:
+        positions `[n_atoms, 3]` and cell `[3, 3]` in Angstrom (zeros without one), pbc.
+    """
+    ts = atoms.universe.trajectory.ts
+    positions = ts.data.get("positions")
+    positions = atoms.positions.astype(np.float64) if positions is None else positions[atoms.ix]
+    cell = ts.data.get("cell")
+    if cell is None:
+        box = ts.dimensions
+        cell = np.zeros((3, 3)) if box is None else triclinic_vectors(box).astype(np.float64)
+    pbc = ts.data.get("pbc", (bool(np.any(cell)),) * 3)
+    return positions, cell, tuple(pbc)
+
+
+def frame_velocities(atoms: AtomGroup) -> np.ndarray:
+    """Velocities of the current frame, `[n_atoms, 3]`, Angstrom/ps.
+
+    Raises:
+        InputError: the trajectory has no velocities.
+    """
+    ts = atoms.universe.trajectory.ts
+    if not ts.has_velocities:
+        raise InputError(
+            "expected velocities in the trajectory, got none",
+            where=atoms.universe.trajectory.filename,
+            fix="dump vx vy vz",
+        )
+    stored = ts.data.get("velocities")
+    return atoms.velocities.astype(np.float64) if stored is None else stored[atoms.ix]
+
+
+def frame_forces(atoms: AtomGroup) -> np.ndarray:
+    """Forces of the current frame, `[n_atoms, 3]`, eV/Angstrom.
+
+    Raises:
+        InputError: the trajectory has no forces.
+    """
+    ts = atoms.universe.trajectory.ts
+    if not ts.has_forces:
+        raise InputError(
+            "expected forces in the trajectory, got none",
+            where=atoms.universe.trajectory.filename,
+            fix="dump fx fy fz",
+        )
+    stored = ts.data.get("forces")
+    return atoms.forces.astype(np.float64) if stored is None else stored[atoms.ix]
+
+
+def species_labels(atoms: AtomGroup) -> np.ndarray:
+    """Element of each atom, or its type where elements are not known, `[n_atoms]`."""
+    return atoms.elements if hasattr(atoms, "elements") else atoms.types
+
+
+def even_interval(times_ps: np.ndarray, what: str) -> float:
+    """The time between frames, ps.
+
+    Raises:
+        InputError: fewer than 2 frames, or frames that are not evenly spaced.
+    """
+    times_ps = np.asarray(times_ps, dtype=np.float64)
+    if len(times_ps) < 2:
+        raise InputError(f"expected at least 2 frames, got {len(times_ps)}", where=what)
+    steps = np.diff(times_ps)
+    if not np.allclose(steps, steps[0], rtol=1e-4) or steps[0] <= 0.0:
+        raise InputError(
+            f"expected frames at even times, got intervals from {steps.min():g} to "
+            f"{steps.max():g} ps",
+            where=what,
+            fix="select a part of the trajectory that was dumped at one interval",
+        )
+    return float(steps.mean())

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the parts of the analysis of one run have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from egraff.analysis.logfile import ThermoLog, read_log
+from egraff.analysis.metric import Metric
+from egraff.analysis.reader import open_universe
+from egraff.analysis.runs import Run
+from egraff.analysis.statistics import equilibration_start
+from egraff.errors import InputError
+
+_FEWEST_ROWS = 10
+
+
+@dataclass
+class Section:
+    """Outcome of one part: metrics, arrays for figures, and what went wrong."""
+
+    metrics: list[Metric] = field(default_factory=list)
+    curves: dict[str, np.ndarray] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def evenly_spaced(n: int, most: int) -> list[int]:
+    """Indices of at most ``most`` of ``n`` items, evenly spaced, first and last included."""
+    if n <= most:
+        return list(range(n))
+    return np.unique(np.linspace(0, n - 1, most).round().astype(int)).tolist()
+
+
+def log_times_ps(log: ThermoLog, run: Run) -> np.ndarray:
+    """Time of each thermo row, ps."""
+    return log.column("step") * run.record["timestep_fs"] * 1e-3
+
+
+def universe_of(run: Run, *, unwrap: bool = False):
+    """The run's trajectory as an MDAnalysis universe; its index is kept beside the dump."""
+    return open_universe(
+        run.dump,
+        elements=run.record["elements"],
+        timestep_fs=run.record["timestep_fs"],
+        unwrap=unwrap,
+        save_index=True,
+    )
+
+
+def equilibrated_from(run: Run) -> float:
+    """Time from which the potential energy is stationary, ps; 0 when the log cannot tell."""
+    if not run.log.is_file():
+        return 0.0
+    log = read_log(run.log)
+    names = {name.lower() for name in log.column_names()}
+    column = next((name for name in ("pe", "poteng") if name in names), None)
+    if column is None or "step" not in names:
+        return 0.0
+    energy, time = log.column(column), log_times_ps(log, run)
+    finite = np.isfinite(energy)
+    if finite.sum() < _FEWEST_ROWS:
+        return 0.0
+    return float(time[finite][equilibration_start(energy[finite])])
+
+
+def production_frames(run: Run, times_ps: np.ndarray, *, fewest: int) -> int:
+    """First frame after equilibration.
+
+    Raises:
+        InputError: fewer than ``fewest`` frames are left.
+    """
+    first = int(np.searchsorted(times_ps, equilibrated_from(run) - 1e-9))
+    if len(times_ps) - first < fewest:
+        raise InputError(
+            f"expected at least {fewest} frames after equilibration, got {len(times_ps) - first}",
+            where=run.dump,
+            fix="run longer, or dump more often",
+        )
+    return first

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Radial distribution functions of a run, and how they differ from a reference's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms
+
+from egraff.analysis.frames import default_r_max, frames_universe
+from egraff.analysis.rdf import RadialDistribution
+from egraff.analysis.runs import Run
+from egraff.analysis.section import Section, evenly_spaced, production_frames, universe_of
+from egraff.analysis.structure import (
+    Structure,
+    compare_structures,
+    expected_noise,
+    noise_floor,
+    structure_of,
+)
+from egraff.errors import InputError
+
+if TYPE_CHECKING:
+    from egraff.analysis.pipeline import Parameters, Reference
+
+_FEWEST_FRAMES = 2
+
+
+def _run_rdf(run: Run, r_max: float, parameters: Parameters, section: Section):
+    universe = universe_of(run)
+    section.problems += [problem.message for problem in universe.trajectory.problems]
+    times = universe.trajectory.times_ps
+    first = production_frames(run, times, fewest=_FEWEST_FRAMES)
+    chosen = [first + index for index in evenly_spaced(len(times) - first, parameters.max_frames)]
+    how = f"{len(chosen)} of {len(times)} frames, from {times[first]:g} ps"
+    analysis = RadialDistribution(
+        universe.atoms,
+        r_max=r_max,
+        bin_width=parameters.bin_width,
+        n_threads=parameters.threads,
+    )
+    return analysis.run(frames=chosen), how
+
+
+def _reference_rdf(reference: Reference, r_max: float, parameters: Parameters):
+    frames = reference.frames
+    chosen = [frames[index] for index in evenly_spaced(len(frames), parameters.max_frames)]
+    universe = frames_universe(chosen, where=reference.path)
+    analysis = RadialDistribution(
+        universe.atoms,
+        r_max=r_max,
+        bin_width=parameters.bin_width,
+        n_threads=parameters.threads,
+    )
+    return analysis.run()
+
+
+def _check_composition(run: Run, frame: Atoms, symbols: np.ndarray, where: str) -> None:
+    """The run must hold the reference's elements in the same proportions."""
+
+    def fractions(elements):
+        return {symbol: np.mean(np.asarray(elements) == symbol) for symbol in set(elements)}
+
+    own, other = fractions(list(symbols)), fractions(frame.get_chemical_symbols())
+    same = own.keys() == other.keys() and all(abs(own[k] - other[k]) < 1e-9 for k in own)
+    if not same:
+        raise InputError(
+            f"expected the composition of the reference, {frame.get_chemical_formula()}, got "
+            f"{Atoms(list(symbols)).get_chemical_formula()} in {run.dump}",
+            where=where,
+            fix="give the reference trajectory of the system that was simulated",
+        )
+
+
+def _curves(prefix: str, structure: Structure) -> dict[str, np.ndarray]:
+    curves = {
+        f"{prefix}/r": structure.r,
+        f"{prefix}/pairs": np.array(structure.pairs),
+        f"{prefix}/g": structure.g,
+        f"{prefix}/periodic": np.array(structure.periodic),
+    }
+    if structure.g_error is not None:
+        curves[f"{prefix}/g_error"] = structure.g_error
+    return curves
+
+
+@dataclass(frozen=True)
+class StructureComparison:
+    """Outcome of `structure`, with what the criterion of RDF drift needs."""
+
+    section: Section
+    analysis: RadialDistribution
+    reference: Structure
+
+    def frames(self) -> tuple[np.ndarray, np.ndarray, Structure]:
+        """g(r) of each frame, times in ps, and the reference's structure."""
+        return self.analysis.curves(), self.analysis.results.times_ps, self.reference
+
+
+def structure(run: Run, reference: Reference, parameters: Parameters) -> StructureComparison:
+    """RDFs of the run and the reference, and every measure between them."""
+    section = Section()
+    r_max = parameters.r_max or reference.once(
+        ("r_max", parameters.bin_width),
+        lambda: default_r_max(reference.frames, parameters.bin_width),
+    )
+    atoms = universe_of(run).atoms
+    _check_composition(run, reference.frames[0], atoms.elements, reference.path)
+    analysis, how = _run_rdf(run, r_max, parameters, section)
+    reference_analysis = reference.once(
+        ("rdf", r_max, parameters), lambda: _reference_rdf(reference, r_max, parameters)
+    )
+    own, other = structure_of(analysis), structure_of(reference_analysis)
+    name = Path(reference.path).name
+    provenance = (
+        f"{run.dump.name}: {how}; {name}: {other.n_frames} frames; r < {analysis.r_max:g} A in "
+        f"bins of {analysis.bin_width:g} A"
+    )
+    section.metrics += compare_structures(own, other, provenance=provenance)
+    section.metrics += expected_noise(own, other, provenance=provenance)
+    section.metrics += noise_floor(
+        reference_analysis, provenance=f"{name}: first against second half"
+    )
+    section.curves |= _curves("rdf", own) | _curves("rdf_reference", other)
+    return StructureComparison(section, analysis, other)
+
+
+def structure_alone(run: Run, parameters: Parameters) -> Section:
+    """RDFs of the run when there is no reference to compare with."""
+    section = Section()
+    universe = universe_of(run)
+    ts = universe.trajectory.ts
+    first = Atoms(
+        universe.atoms.elements,
+        positions=ts.data["positions"],
+        cell=ts.data["cell"],
+        pbc=ts.data["pbc"],
+    )
+    r_max = parameters.r_max or default_r_max([first], parameters.bin_width)
+    analysis, _ = _run_rdf(run, r_max, parameters, section)
+    section.curves |= _curves("rdf", structure_of(analysis))
+    return section

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a correlated time series to a metric."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from egraff.analysis.metric import Metric
+from egraff.analysis.statistics import mean_with_error
+
+TOO_FEW = "too few independent samples for an error"
+
+
+def mean_metric(
+    name: str,
+    series: np.ndarray,
+    unit: str,
+    definition: str,
+    provenance: str,
+    *,
+    note: str | None = None,
+) -> Metric:
+    """Mean of a stationary series with its standard error, corrected for correlation.
+
+    Args:
+        name: of the metric.
+        series: `[n_times]`, at least one value.
+        unit: of the series.
+        definition: what a value of the series is.
+        provenance: where the series is from.
+        note: added to the note.
+    """
+    text = {"name": name, "unit": unit, "definition": definition, "provenance": provenance}
+    if len(series) < 2:
+        notes = "; ".join(part for part in (note, "one sample: no error") if part)
+        return Metric(value=float(series[0]), n_eff=1.0, note=notes, **text)
+    mean = mean_with_error(series)
+    parts = (note, TOO_FEW if mean.error is None else None)
+    return Metric(
+        value=mean.value,
+        error=mean.error,
+        n_eff=mean.n_eff,
+        note="; ".join(part for part in parts if part) or None,
+        **text,
+    )
+
+
+def geometric_mean_metric(
+    name: str, series: np.ndarray, unit: str, definition: str, provenance: str
+) -> Metric:
+    """Geometric mean of a positive series, exp <ln x>, with the error of that mean.
+
+    A value of exactly zero makes it zero.
+    """
+    if np.any(series <= 0.0):
+        return Metric(
+            name=name,
+            value=0.0,
+            unit=unit,
+            definition=definition,
+            provenance=provenance,
+            note="exactly zero at some time",
+        )
+    logarithm = mean_metric(name, np.log(series), unit, definition, provenance)
+    value = float(np.exp(logarithm.value))
+    return Metric(
+        name=name,
+        value=value,
+        error=None if logarithm.error is None else value * logarithm.error,
+        unit=unit,
+        n_eff=logarithm.n_eff,
+        definition=definition,
+        provenance=provenance,
+        note=logarithm.note,
+    )

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What follows from g(r): coordination numbers and the structure factor."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from egraff.analysis.metric import Metric
+from egraff.analysis.rdf import RadialDistribution
+from egraff.analysis.series import mean_metric
+from egraff.errors import InputError
+
+
+def structure_factor(
+    q: np.ndarray, r: np.ndarray, g: np.ndarray, number_density: float, *, window: bool = False
+) -> np.ndarray:
+    """Structure factor S(q) = 1 + 4 pi rho int r^2 (g(r) - 1) sin(q r) / (q r) dr.
+
+    The integral is exact for a g(r) that is constant within each bin; beyond the last bin g is
+    taken to be 1.
+
+    Args:
+        q: wave vectors, `[n_q]`, 1/Angstrom, above 0.
+        r: centres of even bins that begin at zero, `[n_bins]`, Angstrom.
+        g: `[n_bins]`.
+        number_density: atoms per Angstrom^3.
+        window: multiply g - 1 by Lorch's sin(pi r / R) / (pi r / R), which removes the ripples of
+            a cut at R (Lorch, J. Phys. C 2, 229 (1969)) at the price of broader peaks.
+
+    Returns:
+        `[n_q]`, dimensionless.
+
+    Raises:
+        InputError: a wave vector is not above 0.
+    """
+    q = np.asarray(q, dtype=np.float64)
+    if np.any(q <= 0.0):
+        raise InputError(f"expected wave vectors above 0, got {q.min()}", where="q")
+    width = r[1] - r[0]
+    edges = np.append(r - 0.5 * width, r[-1] + 0.5 * width)
+    h = np.asarray(g, dtype=np.float64) - 1.0
+    if window:
+        h = h * np.sinc(r / edges[-1])
+    # int r sin(q r) dr = (sin(q r) - q r cos(q r)) / q^2
+    x = q[:, None] * edges[None, :]
+    primitive = (np.sin(x) - x * np.cos(x)) / q[:, None] ** 3
+    return 1.0 + 4.0 * np.pi * number_density * np.diff(primitive, axis=1) @ h
+
+
+def first_minimum(r: np.ndarray, g: np.ndarray) -> float | None:
+    """Distance of the first minimum of g after its first peak above 1, or None.
+
+    g is smoothed over five bins first, so that noise makes no minimum.
+    """
+    smooth = np.convolve(g, np.ones(5) / 5.0, mode="same")
+    above = np.flatnonzero(smooth > 1.0)
+    if not above.size:
+        return None
+    peak = int(above[0])
+    while peak + 1 < len(g) and smooth[peak + 1] >= smooth[peak]:
+        peak += 1
+    bottom = peak
+    while bottom + 1 < len(g) and smooth[bottom + 1] < smooth[bottom]:
+        bottom += 1
+    # still falling at the end of the range: the minimum is not in sight
+    return None if bottom >= len(g) - 3 else float(r[bottom])
+
+
+def coordination_numbers(
+    analysis: RadialDistribution, cutoff: float, *, provenance: str
+) -> list[Metric]:
+    """Mean number of neighbours b of an atom a nearer than ``cutoff``, for every ordered pair.
+
+    Args:
+        analysis: finished.
+        cutoff: Angstrom; rounded to the edge of a bin.
+        provenance: for the metrics.
+
+    Returns:
+        ``coordination[a-b]``, "b around a", dimensionless.
+
+    Raises:
+        InputError: the cutoff is beyond the range of the analysis.
+    """
+    last = round(cutoff / analysis.bin_width)
+    if not 1 <= last <= analysis.n_bins:
+        raise InputError(
+            f"expected a cutoff up to {analysis.r_max:g} A, got {cutoff:g}",
+            where="cutoff",
+            fix="run the analysis with a larger r_max",
+        )
+    reach = last * analysis.bin_width
+    labels = np.array(analysis.species)[analysis._index]
+    metrics = []
+    for pair_index, pair in enumerate(analysis.pairs):
+        within = analysis.results.counts[:, pair_index, :last].sum(axis=1)
+        first, second = pair.split("-")
+        ordered = {(first, second), (second, first)}
+        for centre, other in sorted(ordered):
+            factor = 2.0 if centre == other else 1.0
+            series = factor * within / np.sum(labels == centre)
+            metrics.append(
+                mean_metric(
+                    f"coordination[{centre}-{other}]",
+                    series,
+                    "1",
+                    f"mean number of {other} nearer than {reach:g} A to {centre}",
+                    provenance,
+                )
+            )
+    return metrics
