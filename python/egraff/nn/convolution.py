@@ -38,7 +38,7 @@ class EdgeConvolution(nn.Module):
         paths: list[tuple[int, o3.Irrep]] = []
         n_weights = 0
         for block, slice_in in zip(irreps_in, irreps_in.slices(), strict=True):
-            product = _BlockProduct(block, slice_in.start, irreps_sh, irreps_keep, n_weights)
+            product = BlockProduct(block, slice_in.start, irreps_sh, irreps_keep, n_weights)
             if product.irreps_out:
                 products.append(product)
                 paths.extend((block.mul, ir) for ir in product.irreps_out)
@@ -66,15 +66,28 @@ class EdgeConvolution(nn.Module):
         """
         sums: list[Tensor] = []
         for product in self.products:
-            sums.extend(product(x, sh, weights, edge_index, n_local))
+            features = x[:, product.start : product.stop].index_select(0, edge_index[1])
+            messages = product(features, sh, weights)
+            total = torch.zeros(
+                n_local, product.mul, product.dim_out, dtype=messages.dtype, device=messages.device
+            ).index_add(0, edge_index[0], messages)
+            for part in total.split_with_sizes(product.dims_out, dim=2):
+                sums.append(part.reshape(n_local, product.mul * part.shape[2]))
         return torch.cat([sums[i] for i in self.order], dim=1)
 
 
-class _BlockProduct(nn.Module):
+class BlockProduct(nn.Module):
     """All paths that start from one block ``mul x ir`` of the features.
 
     The harmonics are contracted with the Clebsch-Gordan coefficients of all paths at once, which
     leaves one small matrix per edge; a batched product with it does every path of the block.
+
+    Args:
+        block: multiplicity and irrep.
+        start: column at which the block starts.
+        irreps_sh: irreps of the harmonics.
+        irreps_keep: only paths into irreps that occur here are made.
+        first_weight: column at which the block's weights start.
     """
 
     def __init__(
@@ -103,6 +116,7 @@ class _BlockProduct(nn.Module):
         self.dims_out: list[int] = [ir.dim for ir in irreps_out]
         self.dim_out: int = sum(self.dims_out)
         self.start = start
+        self.stop: int = start + block.dim
         self.first_weight = first_weight
         self.n_weights: int = self.mul * len(irreps_out)
         self.n_paths: int = len(irreps_out)
@@ -114,22 +128,22 @@ class _BlockProduct(nn.Module):
             )
             self.register_buffer("component_path", component_path, False)
 
-    def forward(
-        self, x: Tensor, sh: Tensor, weights: Tensor, edge_index: Tensor, n_local: int
-    ) -> list[Tensor]:
-        n_edges = edge_index.shape[1]
+    def forward(self, features: Tensor, sh: Tensor, weights: Tensor) -> Tensor:
+        """Make the messages of one block.
+
+        Args:
+            features: ``[n_edges, mul * dim_in]``, the block's columns alone.
+            sh: ``[n_edges, irreps_sh.dim]``.
+            weights: ``[n_edges, n_weights of all blocks]``, or one row for all edges.
+
+        Returns:
+            ``[n_edges, mul, dim_out]``, the components of all paths side by side.
+        """
+        n_edges = features.shape[0]
         # sizes are spelled out: an inferred -1 fails on an MPI rank without edges
-        features = x[:, self.start : self.start + self.mul * self.dim_in]
-        features = features.index_select(0, edge_index[1]).view(n_edges, self.mul, self.dim_in)
+        features = features.view(n_edges, self.mul, self.dim_in)
         matrix = torch.mm(sh, self.coupling).view(n_edges, self.dim_in, self.dim_out)
         messages = torch.bmm(features, matrix)
         path_weights = weights[:, self.first_weight : self.first_weight + self.n_weights]
-        path_weights = path_weights.view(n_edges, self.n_paths, self.mul).transpose(1, 2)
-        messages = messages * path_weights.index_select(2, self.component_path)
-        total = torch.zeros(
-            n_local, self.mul, self.dim_out, dtype=messages.dtype, device=messages.device
-        ).index_add(0, edge_index[0], messages)
-        return [
-            part.reshape(n_local, self.mul * part.shape[2])
-            for part in total.split_with_sizes(self.dims_out, dim=2)
-        ]
+        path_weights = path_weights.view(weights.shape[0], self.n_paths, self.mul).transpose(1, 2)
+        return messages * path_weights.index_select(2, self.component_path)
