@@ -99,10 +99,10 @@ def test_accepts_a_slab_without_third_vector_and_a_left_handed_cell():
 
 def test_refuses_missing_labels_and_lists_what_there_is():
     bad = frame(5, energy=None, label_keys=("TotEnergy", "forces"))
-    refusal("frame 5, energy: the energy is missing; the frame has: TotEnergy, forces", bad)
+    refusal("frame 5, energy: missing; the frame has: TotEnergy, forces", bad)
     bad = frame(5, forces=None)
-    refusal("frame 5, forces: the forces is missing; the frame has: nothing", bad)
-    refusal("frame 0, stress: the stress is missing", require=("energy", "stress"))
+    refusal("frame 5, forces: missing; the frame has: nothing", bad)
+    refusal("frame 0, stress: missing; the frame has", require=("energy", "stress"))
     assert validate_frames([frame(energy=None, forces=None)], require=()) == []
 
 

@@ -140,7 +140,7 @@ def _check_labels(frame: Frame, require: Sequence[str]) -> None:
             _refuse(
                 frame,
                 name,
-                f"the {name} is missing; the frame has: {found}",
+                f"missing; the frame has: {found}",
                 f"name the right key ({name}_key), or label the frame",
             )
 
