@@ -106,11 +106,16 @@ def test_refuses_missing_labels_and_lists_what_there_is():
     assert validate_frames([frame(energy=None, forces=None)], require=()) == []
 
 
-def test_refuses_declared_foreign_units():
-    bad = frame(1, info={"energy_units": "Hartree"})
-    text = "frame 1, energy_units: the file says energy_units=Hartree; expected eV and Angstrom"
-    refusal(text, bad)
-    assert validate_frames([frame(info={"units": "eV, Angstrom"})]) == []
+@pytest.mark.parametrize("unit", ["Hartree", "Ha/Bohr", "kcal/mol", "a.u.", "nm"])
+def test_refuses_declared_foreign_units(unit):
+    bad = frame(1, info={"energy_units": unit})
+    refusal(
+        f"frame 1, energy_units: the file says energy_units={unit}; expected eV and Angstrom", bad
+    )
+
+
+def test_accepts_declared_units_that_are_right():
+    assert validate_frames([frame(info={"units": "eV, Angstrom", "harmless": "Hartree"})]) == []
 
 
 def test_refuses_energies_in_kcal_per_mol():

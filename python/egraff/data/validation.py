@@ -7,6 +7,7 @@ returned as a remark for the user to read.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -29,7 +30,7 @@ _MAX_SPREAD = 20.0  # eV per atom, between frames of one composition
 _MIN_DISTANCE = 0.3  # A; the shortest bond there is, H-H, has 0.74
 _STRETCHED = 1.55  # nearest neighbours over the sum of covalent radii; a length in Bohr is 1.89
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)
-_FOREIGN_UNITS = ("hartree", "bohr", "kcal", "kj", "rydberg", "a.u", "gpa", "kbar", "nm")
+_FOREIGN_UNITS = re.compile(r"\b(hartree|ha|bohr|rydberg|ry|au|a\.u|kcal|kj|gpa|kbar|nm)\b", re.I)
 
 
 def validate_frames(
@@ -147,7 +148,7 @@ def _check_labels(frame: Frame, require: Sequence[str]) -> None:
 
 def _check_sizes(frame: Frame) -> None:
     for key, value in frame.info.items():
-        if "unit" in key.lower() and any(u in str(value).lower() for u in _FOREIGN_UNITS):
+        if "unit" in key.lower() and _FOREIGN_UNITS.search(str(value)):
             _refuse(frame, key, f"the file says {key}={value}; expected eV and Angstrom", _CONVERT)
     if frame.energy is not None:
         bound = _ENERGY_MARGIN * _THOMAS_FERMI_EV * float(np.sum(frame.numbers ** (7.0 / 3.0)))
