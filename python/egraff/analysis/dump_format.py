@@ -104,8 +104,12 @@ def parse_header(text: bytes, *, where: str) -> FrameHeader:
         position = end + 1
         return content
 
+    unknown = False
     while "columns" not in found:
         title = line()
+        if unknown and not title.startswith("ITEM: "):
+            continue  # content of a section that later LAMMPS versions may add
+        unknown = False
         if not title.startswith("ITEM: "):
             raise DumpError(
                 f"expected a line that begins with 'ITEM: ', got {title[:60]!r}",
@@ -129,7 +133,8 @@ def parse_header(text: bytes, *, where: str) -> FrameHeader:
                 found["boundary"] = tuple(words[-3:]) if len(words) >= 5 else ("pp",) * 3
             elif words[0] == "ATOMS":
                 found["columns"] = tuple(words[1:])
-            # sections of later LAMMPS versions are skipped: their lines start no ITEM
+            else:
+                unknown = True
         except (ValueError, IndexError) as error:
             raise DumpError(
                 f"cannot read the section {title!r}: {error}", where=where, field=_step_name(found)
@@ -262,11 +267,23 @@ def _parse_body(
             engine="c",
             index_col=False,
         )
-    except ValueError as error:
+    except ValueError:
+        # either a line is wrong, which this finds, or it holds NaN, which the fast parser refuses
         _check_lines(body, header, where)
-        raise DumpError(str(error), where=where, field=f"frame of step {header.step}") from None
+        return _parse_slowly(body, header, wanted)
     numbers = {name: table[name].to_numpy() for name in wanted if name not in texts}
     return numbers, {name: table[name].to_numpy(dtype=object) for name in texts}
+
+
+def _parse_slowly(
+    body: bytes, header: FrameHeader, wanted: list[str]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Parse lines that were checked, NaN and infinities included."""
+    rows = [line.decode("ascii").split() for line in body.splitlines()]
+    columns = dict(zip(header.columns, zip(*rows, strict=True), strict=True))
+    numbers = {name: np.array(columns[name], float) for name in wanted if name not in TEXT_COLUMNS}
+    words = {name: np.array(columns[name], object) for name in wanted if name in TEXT_COLUMNS}
+    return numbers, words
 
 
 def _check_lines(body: bytes, header: FrameHeader, where: str) -> None:

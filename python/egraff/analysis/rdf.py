@@ -46,13 +46,14 @@ class RadialDistribution(AnalysisBase):
         n_threads: threads of the neighbour list.
 
     After `run`, in ``results``: ``r`` `[n_bins]` bin centres in Angstrom; ``edges``; ``pairs``,
-    names such as ``H-O`` with ``total`` last; ``g`` `[n_pairs, n_bins]`; ``counts``
-    `[n_frames, n_pairs, n_bins]` pairs per frame; ``volume`` `[n_frames]` in Angstrom^3;
-    ``beyond`` `[n_frames, n_pairs]`, for molecules the number of pairs farther apart than r_max
-    (0 in periodic frames, which have no last pair); ``periodic``; ``times_ps`` `[n_frames]`.
+    names such as ``H-O`` with ``total`` last (a species of one atom has no pair with itself);
+    ``g`` `[n_pairs, n_bins]`; ``counts`` `[n_frames, n_pairs, n_bins]` pairs per frame; ``volume``
+    `[n_frames]` in Angstrom^3; ``beyond`` `[n_frames, n_pairs]`, for molecules the number of pairs
+    farther apart than r_max (0 in periodic frames, which have no last pair); ``periodic``;
+    ``times_ps`` `[n_frames]`.
 
     Raises:
-        InputError: ``r_max`` or ``bin_width`` is not positive.
+        InputError: ``r_max`` or ``bin_width`` is not positive, or there is a single atom.
     """
 
     _analysis_algorithm_is_parallelizable = True
@@ -86,28 +87,26 @@ class RadialDistribution(AnalysisBase):
         self.species = sorted(set(labels))
         self._index = np.searchsorted(self.species, labels)
         self._pair_of = np.zeros((len(self.species), len(self.species)), dtype=np.int64)
-        self.pairs = []
-        for a, b in combinations_with_replacement(range(len(self.species)), 2):
-            self._pair_of[a, b] = self._pair_of[b, a] = len(self.pairs)
-            self.pairs.append(pair_name(self.species[a], self.species[b]))
-        self.n_pairs = np.array(self._pair_numbers())
-
-    def _pair_numbers(self) -> list[float]:
+        self.pairs: list[str] = []
+        own = 0.0 if self_images else 1.0
+        total = float(len(labels))
         numbers = np.bincount(self._index, minlength=len(self.species)).astype(float)
-        own = 0.0 if self.self_images else 1.0
-        result = [
-            numbers[a] * (numbers[a] - own) / 2 if a == b else numbers[a] * numbers[b]
-            for a, b in combinations_with_replacement(range(len(self.species)), 2)
-        ]
-        total = float(len(self._index))
-        return [*result, total * (total - own) / 2]
+        n_pairs: list[float] = []
+        for a, b in combinations_with_replacement(range(len(self.species)), 2):
+            number = numbers[a] * (numbers[a] - own) / 2 if a == b else numbers[a] * numbers[b]
+            if number > 0.0:  # a single atom of a species has no partner of its kind
+                self._pair_of[a, b] = self._pair_of[b, a] = len(self.pairs)
+                self.pairs.append(pair_name(self.species[a], self.species[b]))
+                n_pairs.append(number)
+        self.n_pairs = np.array([*n_pairs, total * (total - own) / 2])
+        if not self.pairs:
+            raise InputError("expected at least two atoms, got one", where="atoms")
 
     def _prepare(self) -> None:
         self.results.counts = []
         self.results.volume = []
         self.results.beyond = []
         self.results.times_ps = []
-        # made here and not in __init__: it holds C memory and does not travel between processes
         self._neighbours = None
 
     def _single_frame(self) -> None:
@@ -134,6 +133,10 @@ class RadialDistribution(AnalysisBase):
         )
         self.results.times_ps.append(self._ts.time)
 
+    def __getstate__(self) -> dict:
+        # analyses travel between processes, C memory does not
+        return {**self.__dict__, "_neighbours": None}
+
     def _get_aggregator(self) -> ResultsGroup:
         names = ("counts", "volume", "beyond", "times_ps")
         return ResultsGroup(lookup={name: ResultsGroup.flatten_sequence for name in names})
@@ -152,7 +155,6 @@ class RadialDistribution(AnalysisBase):
         results.g = self.curves().mean(axis=0)
 
     def curves(self) -> np.ndarray:
-        """g(r) of each frame, `[n_frames, n_pairs, n_bins]`; NaN for pairs that cannot exist."""
-        pairs = np.where(self.n_pairs > 0.0, self.n_pairs, np.nan)
-        scale = self.results.norm[:, None, None] / (pairs[None, :, None] * self._shells)
+        """g(r) of each frame, `[n_frames, n_pairs, n_bins]`."""
+        scale = self.results.norm[:, None, None] / (self.n_pairs[None, :, None] * self._shells)
         return self.results.counts * scale

@@ -178,7 +178,7 @@ def check_rdf(
     for number in np.unique(window):
         inside = np.flatnonzero(window == number)
         error = np.abs(curves[inside].mean(axis=0) - reference.g)
-        integral = np.nan_to_num(error).sum(axis=1) * reference.bin_width
+        integral = error.sum(axis=1) * reference.bin_width
         worst = int(np.argmax(integral))
         if integral[worst] > criteria.rdf_limit:
             return [

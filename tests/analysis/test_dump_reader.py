@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reading LAMMPS dumps: every box, every kind of coordinates, every compression."""
+
+import bz2
+import gzip
+import pickle
+
+import MDAnalysis
+import numpy as np
+import pytest
+import zstandard
+from ase.units import kcal, mol
+from tests.analysis.dumps import frame_text
+
+from egraff.analysis.dump_file import DumpFile, read_first_frame
+from egraff.analysis.dump_format import DumpError
+from egraff.analysis.reader import EgraffDumpReader, open_universe, standard_cell
+
+ORTHOGONAL = np.diag([6.0, 7.0, 8.0])
+TILTED = np.array([[6.0, 0.0, 0.0], [1.5, 7.0, 0.0], [-2.0, 2.5, 8.0]])
+
+
+@pytest.fixture
+def positions():
+    return np.random.default_rng(3).uniform(0.0, 5.0, (5, 3))
+
+
+def write(path, *frames):
+    path.write_text("".join(frames))
+    return path
+
+
+@pytest.mark.parametrize("cell", [ORTHOGONAL, TILTED], ids=["orthogonal", "triclinic"])
+def test_positions_cell_and_origin(tmp_path, positions, cell):
+    origin = np.array([-1.0, 0.5, 2.0])
+    path = write(tmp_path / "d", frame_text(7, positions + origin, cell, origin=origin))
+    universe = open_universe(path)
+    ts = universe.trajectory.ts
+    np.testing.assert_allclose(ts.data["positions"], positions, atol=1e-14)
+    np.testing.assert_allclose(ts.data["cell"], cell, atol=1e-12)
+    np.testing.assert_allclose(ts.triclinic_dimensions, cell, atol=1e-5)
+    assert ts.data["pbc"] == (True, True, True)
+    assert ts.data["step"] == 7
+    assert ts.data["positions"].dtype == np.float64
+
+
+@pytest.mark.parametrize("cell", [ORTHOGONAL, TILTED], ids=["orthogonal", "triclinic"])
+@pytest.mark.parametrize("coordinates", ["xs ys zs", "xu yu zu", "xsu ysu zsu"])
+def test_other_coordinates(tmp_path, positions, cell, coordinates):
+    origin = np.array([1.0, 2.0, 3.0])
+    values = positions @ np.linalg.inv(cell) if "s" in coordinates else positions + origin
+    path = write(
+        tmp_path / "d", frame_text(0, values, cell, origin=origin, coordinates=coordinates)
+    )
+    ts = open_universe(path).trajectory.ts
+    np.testing.assert_allclose(ts.data["positions"], positions, atol=1e-12)
+
+
+def test_unwrapping_a_tilted_box_adds_box_vectors(tmp_path, positions):
+    # adding edge lengths axis by axis, as is often done, forgets the tilt
+    images = np.array([[1, 0, 0], [0, -1, 0], [0, 0, 2], [1, 1, 1], [0, 0, 0]])
+    extra = dict(zip(("ix", "iy", "iz"), images.T, strict=True))
+    path = write(tmp_path / "d", frame_text(0, positions, TILTED, extra=extra))
+    ts = open_universe(path, unwrap=True).trajectory.ts
+    np.testing.assert_allclose(ts.data["positions"], positions + images @ TILTED, atol=1e-12)
+
+
+def test_unwrap_without_images_is_refused(tmp_path, positions):
+    path = write(tmp_path / "d", frame_text(0, positions, TILTED))
+    with pytest.raises(DumpError, match=r"expected columns xu yu zu, or x y z with ix iy iz"):
+        open_universe(path, unwrap=True)
+
+
+def test_general_triclinic_is_turned_with_its_vectors(tmp_path, positions):
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+    turn *= np.sign(np.linalg.det(turn))
+    general = TILTED @ turn
+    box = "ITEM: BOX BOUNDS abc origin pp pp pp\n" + "".join(
+        " ".join(f"{value:.17g}" for value in (*row, 0.0)) + "\n" for row in general
+    )
+    forces = np.random.default_rng(1).normal(size=(5, 3))
+    turned = forces @ turn
+    extra = dict(zip(("fx", "fy", "fz"), turned.T, strict=True))
+    path = write(tmp_path / "d", frame_text(0, positions @ turn, general, box=box, extra=extra))
+    ts = open_universe(path).trajectory.ts
+    np.testing.assert_allclose(ts.data["cell"], TILTED, atol=1e-12)
+    np.testing.assert_allclose(ts.data["positions"], positions, atol=1e-12)
+    np.testing.assert_allclose(ts.data["forces"], forces, atol=1e-12)
+
+
+def test_standard_cell_keeps_lengths_and_angles():
+    cell = np.random.default_rng(5).normal(size=(3, 3)) + 4 * np.eye(3)
+    lower, rotation = standard_cell(cell)
+    np.testing.assert_allclose(cell @ rotation, lower, atol=1e-12)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+    assert np.all(np.diag(lower) > 0)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"),
+    [
+        (".gz", gzip.compress),
+        (".bz2", bz2.compress),
+        (".zst", zstandard.ZstdCompressor().compress),
+        ("", bytes),
+    ],
+)
+def test_compression_and_random_access(tmp_path, positions, suffix, pack):
+    text = "".join(frame_text(10 * k, positions + 0.1 * k, ORTHOGONAL) for k in range(6))
+    path = tmp_path / f"d.lammpstrj{suffix}"
+    path.write_bytes(pack(text.encode()))
+    dump = DumpFile(path)
+    assert len(dump) == 6
+    for index in (4, 1, 5, 0):
+        np.testing.assert_allclose(dump.read(index).positions(), positions + 0.1 * index)
+
+
+def test_units_and_time_headers(tmp_path, positions):
+    first = frame_text(0, positions, ORTHOGONAL, prefix="ITEM: UNITS\nmetal\nITEM: TIME\n0\n")
+    second = frame_text(20, positions, ORTHOGONAL, prefix="ITEM: TIME\n0.03\n")
+    universe = open_universe(write(tmp_path / "d", first, second), timestep_fs=1.0)
+    # the time that the file states wins over the time step
+    assert [ts.time for ts in universe.trajectory] == [0.0, 0.03]
+    assert universe.trajectory.dt == pytest.approx(0.03)
+    assert universe.trajectory.dump.units == "metal"
+
+
+def test_real_units_become_metal(tmp_path, positions):
+    extra = {name: np.ones(5) for name in ("vx", "vy", "vz", "fx", "fy", "fz")}
+    frame = frame_text(5, positions, ORTHOGONAL, extra=extra, prefix="ITEM: UNITS\nreal\n")
+    ts = open_universe(write(tmp_path / "d", frame)).trajectory.ts
+    np.testing.assert_allclose(ts.data["velocities"], 1000.0)  # A/fs to A/ps
+    np.testing.assert_allclose(ts.data["forces"], kcal / mol)
+    assert kcal / mol == pytest.approx(0.0433641, rel=1e-5)
+
+
+def test_lj_units_are_refused(tmp_path, positions):
+    frame = frame_text(0, positions, ORTHOGONAL, prefix="ITEM: UNITS\nlj\n")
+    with pytest.raises(DumpError, match="expected units metal or real, got lj"):
+        open_universe(write(tmp_path / "d", frame))
+
+
+def test_atoms_are_sorted_by_id_with_everything(tmp_path, positions):
+    extra = {"fx": np.arange(5.0), "fy": np.zeros(5), "fz": np.zeros(5), "c_pe": np.arange(5.0)}
+    elements = ["O", "H", "H", "O", "H"]
+    ids = [3, 1, 5, 2, 4]
+    frame = frame_text(0, positions, ORTHOGONAL, extra=extra, elements=elements, ids=ids)
+    universe = open_universe(write(tmp_path / "d", frame), additional_columns=True)
+    order = np.argsort(ids)
+    ts = universe.trajectory.ts
+    np.testing.assert_allclose(ts.data["positions"], positions[order])
+    np.testing.assert_allclose(ts.data["forces"][:, 0], order)
+    np.testing.assert_allclose(ts.data["c_pe"], order)
+    assert universe.atoms.elements.tolist() == [elements[i] for i in order]
+    np.testing.assert_allclose(universe.atoms.masses[0], 1.008)
+
+
+def test_elements_from_types(tmp_path, positions):
+    text = frame_text(0, positions, ORTHOGONAL, elements=["H", "O", "H", "H", "O"])
+    text = text.replace("type element x", "type x").replace(" H ", " ").replace(" O ", " ")
+    path = write(tmp_path / "d", text)
+    assert open_universe(path, elements=["H", "O"]).atoms.elements.tolist() == list("HOHHO")
+    with pytest.raises(DumpError, match="expected an element for each of 2 atom types, got 1"):
+        open_universe(path, elements=["H"])
+
+
+def test_unknown_element_is_refused(tmp_path, positions):
+    frame = frame_text(0, positions, ORTHOGONAL, elements=["Xy"] * 5)
+    with pytest.raises(DumpError, match="Xy is not an element symbol"):
+        open_universe(write(tmp_path / "d", frame))
+
+
+def test_unknown_extra_column_is_refused(tmp_path, positions):
+    path = write(tmp_path / "d", frame_text(0, positions, ORTHOGONAL))
+    with pytest.raises(DumpError, match="expected one of the columns type, got c_pe"):
+        open_universe(path, additional_columns=["c_pe"])
+
+
+def test_same_numbers_as_mdanalysis(tmp_path, positions):
+    extra = {name: np.random.default_rng(2).normal(size=5) for name in ("vx", "vy", "vz")}
+    frames = [frame_text(10 * k, positions + k, TILTED, extra=extra) for k in range(4)]
+    path = write(tmp_path / "d.lammpstrj", *frames)
+    theirs = MDAnalysis.Universe(
+        str(path), format="LAMMPSDUMP", topology_format="LAMMPSDUMP", dt=0.001
+    )
+    for ours, other in zip(
+        open_universe(path, timestep_fs=1.0).trajectory, theirs.trajectory, strict=True
+    ):
+        np.testing.assert_allclose(ours.positions, other.positions, atol=1e-5)
+        np.testing.assert_allclose(ours.velocities, other.velocities, atol=1e-6)
+        np.testing.assert_allclose(ours.dimensions, other.dimensions, atol=1e-4)
+        assert ours.time == pytest.approx(other.time)
+
+
+def test_reader_slices_copies_and_pickles(tmp_path, positions):
+    frames = [frame_text(10 * k, positions + k, ORTHOGONAL) for k in range(5)]
+    reader = EgraffDumpReader(write(tmp_path / "d", *frames), timestep_fs=2.0)
+    assert [ts.time for ts in reader[1::2]] == pytest.approx([0.02, 0.06])
+    assert reader.dt == pytest.approx(0.02)
+    assert reader.copy()[3].data["step"] == 30
+    again = pickle.loads(pickle.dumps(reader))
+    assert [ts.data["step"] for ts in again] == [0, 10, 20, 30, 40]
+
+
+def test_index_is_saved_and_trusted_only_for_its_file(tmp_path, positions):
+    frames = [
+        frame_text(10 * k, positions + k, ORTHOGONAL, prefix=f"ITEM: TIME\n{k}\n") for k in range(3)
+    ]
+    path = write(tmp_path / "d", *frames)
+    dump = DumpFile(path, save_index=True)
+    assert dump.index_path.is_file()
+    again = DumpFile(path)
+    assert again.entries == dump.entries
+    write(path, *frames, frame_text(30, positions, ORTHOGONAL))
+    assert len(DumpFile(path)) == 4
+    dump.index_path.write_bytes(b"not an index")
+    assert len(DumpFile(path)) == 4
+
+
+def test_first_frame_alone(tmp_path, positions):
+    frames = [frame_text(10 * k, positions + k, ORTHOGONAL) for k in range(3)]
+    frame = read_first_frame(write(tmp_path / "d", *frames))
+    assert frame.header.step == 0
+    np.testing.assert_allclose(frame.positions(), positions)
+
+
+def test_boundary_words(tmp_path, positions):
+    frame = frame_text(0, positions, ORTHOGONAL, boundary="pp ff ss")
+    assert open_universe(write(tmp_path / "d", frame)).trajectory.ts.data["pbc"] == (
+        True,
+        False,
+        False,
+    )

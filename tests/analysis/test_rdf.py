@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Radial distributions: ideal gas, crystal shells, molecules, and two independent codes."""
+
+import freud
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from MDAnalysis.analysis.rdf import InterRDF
+
+from egraff.analysis.frames import default_r_max, frames_universe, half_shortest_lattice_vector
+from egraff.analysis.rdf import RadialDistribution
+from egraff.analysis.structure_factor import (
+    coordination_numbers,
+    first_minimum,
+    structure_factor,
+)
+from egraff.errors import InputError
+
+
+def ideal_gas(n_frames, n_atoms, length, seed=0, elements=None):
+    random = np.random.default_rng(seed)
+    elements = elements or ["Ar"] * n_atoms
+    return [
+        Atoms(
+            elements, positions=random.uniform(0, length, (n_atoms, 3)), cell=[length] * 3, pbc=True
+        )
+        for _ in range(n_frames)
+    ]
+
+
+def run(frames, **options):
+    return RadialDistribution(frames_universe(frames).atoms, **options).run()
+
+
+def test_ideal_gas_is_one_also_beyond_half_the_box():
+    elements = ["H"] * 30 + ["O"] * 53
+    analysis = run(ideal_gas(150, 83, 9.6, elements=elements), r_max=8.0, bin_width=0.5)
+    results = analysis.results
+    assert results.pairs == ["H-H", "H-O", "O-O", "total"]
+    for row in results.g[:, 4:]:
+        # far from the origin there are enough pairs for 2 %
+        np.testing.assert_allclose(row, 1.0, atol=0.03)
+
+
+def test_crystal_shells_of_fcc_in_a_cell_of_one_atom():
+    frame = bulk("Cu", a=3.6)
+    analysis = run([frame], r_max=6.5, bin_width=0.1, self_images=True)
+    # neighbours of an fcc atom: 12, 6, 24, 12, 24, 8 at a sqrt(k / 2)
+    per_atom = 2.0 * np.cumsum(analysis.results.counts[0, 0])
+    for k, total in enumerate(np.cumsum([12, 6, 24, 12, 24, 8]), start=1):
+        inside = round((3.6 * np.sqrt(k / 2) + 0.15) / 0.1)
+        assert per_atom[inside] == total
+
+
+def test_coordination_of_rock_salt():
+    frame = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    analysis = run([frame, frame], r_max=5.0, bin_width=0.05)
+    found = {m.name: m.value for m in coordination_numbers(analysis, 3.4, provenance="p")}
+    assert found == {
+        "coordination[Cl-Cl]": 0.0,
+        "coordination[Cl-Na]": 6.0,
+        "coordination[Na-Cl]": 6.0,
+        "coordination[Na-Na]": 0.0,
+    }
+    with pytest.raises(InputError, match="expected a cutoff up to 5 A, got 9"):
+        coordination_numbers(analysis, 9.0, provenance="p")
+
+
+def test_tilted_cells_of_any_orientation_give_the_same():
+    frame = bulk("NaCl", "rocksalt", a=5.64).repeat((3, 3, 3))
+    frame.rattle(0.1, seed=1)
+    turned = frame.copy()
+    turned.rotate(33.0, (1, 2, 3), rotate_cell=True)
+    sheared = frame.copy()  # the same lattice by other vectors
+    sheared.set_cell(np.array([[1, 0, 0], [1, 1, 0], [0, -1, 1]]) @ np.array(frame.cell))
+    one, two, three = (run([f], r_max=7.0).results.counts for f in (frame, turned, sheared))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one, three)
+
+
+@pytest.fixture(scope="module")
+def two_species():
+    return ideal_gas(5, 200, 14.0, seed=4, elements=["H"] * 80 + ["O"] * 120)
+
+
+def test_agrees_with_mdanalysis_where_that_is_right(two_species):
+    analysis = run(two_species, r_max=6.0, bin_width=0.1)
+    universe = frames_universe(two_species)
+    h, o = (universe.select_atoms(f"element {name}") for name in "HO")
+    for pair, groups, block in (("H-O", (h, o), None), ("O-O", (o, o), (1, 1))):
+        theirs = InterRDF(*groups, nbins=60, range=(0.0, 6.0), exclusion_block=block).run()
+        ours = analysis.results.g[analysis.results.pairs.index(pair)]
+        np.testing.assert_allclose(ours, theirs.results.rdf, rtol=1e-3, atol=1e-3)
+
+
+def test_agrees_with_freud_where_that_is_right(two_species):
+    analysis = run(two_species, r_max=6.0, bin_width=0.1)
+    theirs = freud.density.RDF(bins=60, r_max=6.0, normalization_mode="finite_size")
+    for frame in two_species:
+        theirs.compute((freud.box.Box.cube(14.0), frame.positions - 7.0), reset=False)
+    np.testing.assert_allclose(analysis.results.g[-1], theirs.rdf, rtol=2e-3, atol=2e-3)
+
+
+def test_several_processes_give_the_same(two_species):
+    universe = frames_universe(two_species)
+    options = {"r_max": 5.0, "bin_width": 0.1}
+    serial = RadialDistribution(universe.atoms, **options).run()
+    parallel = RadialDistribution(universe.atoms, **options).run(
+        backend="multiprocessing", n_workers=2
+    )
+    np.testing.assert_array_equal(serial.results.counts, parallel.results.counts)
+    np.testing.assert_allclose(serial.results.g, parallel.results.g)
+
+
+def test_molecule_counts_every_pair_once():
+    water = molecule("H2O")
+    analysis = run([water], r_max=3.0, bin_width=0.05)
+    counts = analysis.results.counts[0].sum(axis=1)
+    assert dict(zip(analysis.results.pairs, counts, strict=True)) == {
+        "H-H": 1.0,
+        "H-O": 2.0,
+        "total": 3.0,
+    }
+    assert not analysis.results.periodic
+    # V is that of the sphere of r_max: the distribution integrates to one over it
+    volume = 4 / 3 * np.pi * 3.0**3
+    shells = 4 / 3 * np.pi * np.diff(analysis.results.edges**3)
+    np.testing.assert_allclose((analysis.results.g * shells).sum(axis=1) / volume, 1.0)
+
+
+def test_molecule_pairs_beyond_the_range_are_counted():
+    analysis = run([molecule("H2O")], r_max=1.2, bin_width=0.05)
+    assert analysis.results.beyond[0].tolist() == [1.0, 0.0, 1.0]
+
+
+def test_lone_atom_of_a_species_has_no_pair():
+    assert run([molecule("H2O")], r_max=3.0).results.pairs == ["H-H", "H-O", "total"]
+    with pytest.raises(InputError, match="expected at least two atoms, got one"):
+        run([Atoms("Ar")], r_max=3.0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("r_max", 0.0), ("bin_width", -0.1)])
+def test_lengths_must_be_positive(name, value):
+    universe = frames_universe([molecule("H2O")])
+    with pytest.raises(InputError, match=f"{name}: expected a length above 0 A, got {value}"):
+        RadialDistribution(universe.atoms, **{"r_max": 3.0, "bin_width": 0.1, name: value})
+
+
+def test_range_of_comparison():
+    thin = np.array([[10.0, 0, 0], [9.0, 4.0, 0], [0, 0, 12.0]])
+    # the shortest lattice vector is b - a = (-1, 4, 0)
+    assert half_shortest_lattice_vector(thin) == pytest.approx(np.sqrt(17.0) / 2)
+    assert default_r_max(ideal_gas(1, 5, 14.3), 0.05) == pytest.approx(7.15)
+    assert default_r_max(ideal_gas(1, 5, 50.0), 0.05) == pytest.approx(10.0)
+    assert default_r_max([molecule("H2O")], 0.05) > 1.25 * 1.52 + 0.9
+
+
+def test_reference_must_be_one_system():
+    with pytest.raises(InputError, match=r"frame 1: expected the atoms of frame 0 \(H2O\)"):
+        frames_universe([molecule("H2O"), molecule("CH4")])
+    with pytest.raises(InputError, match="expected at least one frame, got none"):
+        frames_universe([])
+
+
+def test_structure_factor_of_hard_sphere_hole():
+    # g = 0 inside sigma, 1 outside: S(q) = 1 - 4 pi rho (sin x - x cos x) / q^3
+    sigma, density, width = 3.0, 0.02, 0.01
+    r = (np.arange(1000) + 0.5) * width
+    q = np.linspace(0.05, 8.0, 40)
+    found = structure_factor(q, r, (r > sigma).astype(float), density)
+    x = q * sigma
+    np.testing.assert_allclose(
+        found, 1 - 4 * np.pi * density * (np.sin(x) - x * np.cos(x)) / q**3, atol=1e-9
+    )
+    np.testing.assert_allclose(structure_factor(q, r, np.ones(1000), density, window=True), 1.0)
+    with pytest.raises(InputError, match=r"expected wave vectors above 0, got 0\.0"):
+        structure_factor([0.0], r, np.ones(1000), density)
+
+
+def test_first_minimum():
+    r = np.linspace(0.05, 10, 200)
+    g = 1 + np.where(r > 2.0, 2 * np.cos(2 * np.pi * (r - 3.0) / 3.0) * np.exp(-r / 5), -1.0)
+    assert first_minimum(r, g) == pytest.approx(4.5, abs=0.15)
+    assert first_minimum(r, np.zeros(200)) is None
+    assert first_minimum(r, np.exp(-r) + 1.0 + (r < 3)) is None

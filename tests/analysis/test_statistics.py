@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Errors of correlated means against the exact ones of an autoregressive process."""
+
+import numpy as np
+import pytest
+
+from egraff.analysis.metric import Metric, not_enough_data
+from egraff.analysis.series import geometric_mean_metric, mean_metric
+from egraff.analysis.statistics import (
+    autocovariance,
+    block_error,
+    block_means,
+    bootstrap_error,
+    equilibration_start,
+    mean_with_error,
+    statistical_inefficiency,
+    summary_over_runs,
+)
+from egraff.errors import InputError
+
+
+def autoregressive(n, phi, seed, n_series=1):
+    """x(t) = phi x(t-1) + noise, stationary; its exact inefficiency is (1 + phi) / (1 - phi)."""
+    random = np.random.default_rng(seed)
+    noise = random.standard_normal((n, n_series))
+    x = np.empty_like(noise)
+    x[0] = noise[0] / np.sqrt(1 - phi**2)
+    for t in range(1, n):
+        x[t] = phi * x[t - 1] + noise[t]
+    return x
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9, 0.97])
+def test_inefficiency_is_the_exact_one(phi):
+    x = autoregressive(20000, phi, seed=1, n_series=8)
+    found = np.mean([statistical_inefficiency(series) for series in x.T])
+    assert found == pytest.approx((1 + phi) / (1 - phi), rel=0.08)
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.8, 0.95])
+def test_error_of_the_mean_covers(phi):
+    x = autoregressive(4000, phi, seed=2, n_series=300)
+    means = [mean_with_error(series) for series in x.T]
+    pulls = np.array([mean.value / mean.error for mean in means])
+    # the spread of 300 pulls is known to 4 %
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.13)
+
+
+def test_anticorrelated_series_count_as_independent():
+    assert statistical_inefficiency(autoregressive(2000, -0.6, seed=3)[:, 0]) == 1.0
+
+
+def test_constant_series():
+    mean = mean_with_error(np.full(50, -3.7e4))
+    assert (mean.value, mean.error, mean.inefficiency) == (-3.7e4, 0.0, 1.0)
+
+
+def test_too_short_for_an_error():
+    mean = mean_with_error(np.arange(20.0))
+    assert mean.error is None
+    assert mean.n_eff < 4
+
+
+def test_autocovariance_by_definition():
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    centred = x - x.mean(axis=0)
+    for lag in (0, 1, 7, 29):
+        expected = np.sum(centred[: 30 - lag] * centred[lag:], axis=0) / (30 - lag)
+        np.testing.assert_allclose(autocovariance(x)[lag], expected, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("series", "message"),
+    [
+        (np.array([1.0]), "expected a series of at least 2 values"),
+        (np.ones((3, 2)), "expected a series of at least 2 values"),
+        (np.array([1.0, np.nan, 2.0]), "expected finite values, got NaN or infinity"),
+    ],
+)
+def test_bad_series(series, message):
+    with pytest.raises(InputError, match=message):
+        statistical_inefficiency(series)
+
+
+def test_equilibration_is_found():
+    noise = autoregressive(2000, 0.5, seed=4)[:, 0]
+    start = equilibration_start(noise + 30.0 * np.exp(-np.arange(2000) / 80.0))
+    assert 200 <= start <= 700
+    assert equilibration_start(noise) < 200
+
+
+def test_block_error_of_blocks_longer_than_the_correlation():
+    x = autoregressive(20000, 0.8, seed=5, n_series=20)
+    exact = np.sqrt(9.0 / (1 - 0.8**2) / 20000)  # sigma^2 g / n
+    assert np.mean(block_error(x, 40)) == pytest.approx(exact, rel=0.1)
+
+
+def test_block_means():
+    np.testing.assert_allclose(block_means(np.arange(6.0), 3), [0.5, 2.5, 4.5])
+    with pytest.raises(InputError, match="expected 1 to 6 blocks for 6 values, got 7"):
+        block_means(np.arange(6.0), 7)
+
+
+def test_bootstrap_error_of_a_mean():
+    x = np.random.default_rng(6).normal(size=400)
+    error = bootstrap_error(lambda rows: float(rows.mean()), x, n_resamples=2000)
+    assert error == pytest.approx(x.std() / 20.0, rel=0.06)
+    assert error == bootstrap_error(lambda rows: float(rows.mean()), x, n_resamples=2000)
+
+
+def test_summary_over_runs():
+    summary = summary_over_runs([1.0, 2.0, 3.0, 4.0])
+    assert summary.value == 2.5
+    assert summary.error == pytest.approx(np.std([1, 2, 3, 4]) / 2.0, rel=0.1)
+    assert summary_over_runs([1.0, 2.0]).error is None
+
+
+TEXT = {"unit": "K", "definition": "d", "provenance": "p"}
+
+
+def test_metric_to_json_and_back():
+    metric = Metric(name="m", value=1, error=0.5, n_eff=3, note="n", **TEXT)
+    assert Metric.from_dict(metric.as_dict()) == metric
+    assert set(Metric(name="m", value=1.0, **TEXT).as_dict()) == {
+        "name",
+        "value",
+        "error",
+        "unit",
+        "n_eff",
+        "definition",
+        "provenance",
+    }
+
+
+def test_metric_refuses_what_is_not_a_number():
+    with pytest.raises(InputError, match="metric m: expected a finite error, got nan"):
+        Metric(name="m", value=1.0, error=float("nan"), **TEXT)
+    with pytest.raises(InputError, match="expected a note with a value of None, got none"):
+        Metric(name="m", value=None, **TEXT)
+    assert not_enough_data("m", "K", "d", "p", "too short").note == "too short"
+
+
+def test_metrics_of_series():
+    x = 5.0 + autoregressive(4000, 0.5, seed=7)[:, 0]
+    metric = mean_metric("m", x, "K", "d", "p")
+    assert metric.value == pytest.approx(x.mean())
+    assert metric.n_eff == pytest.approx(4000 / 3, rel=0.15)
+    assert mean_metric("m", x[:1], "K", "d", "p").note == "one sample: no error"
+    geometric = geometric_mean_metric("m", np.exp(x), "1", "d", "p")
+    assert geometric.value == pytest.approx(np.exp(x.mean()))
+    assert geometric.error == pytest.approx(geometric.value * metric.error)
+    assert geometric_mean_metric("m", np.array([0.0, 1.0]), "1", "d", "p").value == 0.0
