@@ -27,7 +27,6 @@ def run(exported, tmp_path):
                 "timestep_fs": 0.5,
                 "dump_every": 5,
                 "thermo_every": 5,
-                "ranks": 2,
                 "device": "cpu",
                 **values,
             }
@@ -68,7 +67,7 @@ def slab():
 )
 def test_every_frame_is_what_the_calculator_gives(run, exported, atoms):
     """Energies and forces along a trajectory, from the files alone."""
-    record, rows, directory = run(atoms, ensemble="nvt", thermostat="csvr")
+    record, rows, directory = run(atoms, ensemble="nvt", thermostat="csvr", ranks=ranks)
     frames = ase.io.read(directory / "dump.lammpstrj", index=":", format="lammps-dump-text")
     calculator = EgraffCalculator(exported("float64"))
 
@@ -91,7 +90,7 @@ def test_nve_conserves_the_energy(run):
 
 def test_npt_and_resume(run):
     record, _, directory = run(salt(), ensemble="npt", steps=10)
-    record = resume_md({"steps": 20, "ranks": 1}, directory)
+    record = resume_md({"steps": 20, "ranks": 2}, directory)
     rows = log_rows(directory / "log.lammps")
 
     assert record["status"] == "completed"
