@@ -15,8 +15,9 @@ from egraff.analysis.series import mean_metric
 from egraff.errors import InputError
 from egraff.neighbours import find_edges
 
-#: Two atoms are bonded when they are nearer than this times the sum of their covalent radii.
-BOND_FACTOR = 1.2
+#: Two atoms are bonded when they are nearer than this times the sum of their covalent radii. At
+#: 1.2, a common choice, H2 is not bonded once it vibrates.
+BOND_FACTOR = 1.3
 
 
 def radii_of(elements: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def linear_drift(time_ps: np.ndarray, values: np.ndarray) -> tuple[float, float 
     spread = float(np.sum(t**2))
     if len(t) < 3 or spread == 0.0:
         raise InputError(
-            f"expected at least 3 different times, got {len(set(time_ps))}", where="time"
+            f"expected at least 3 different times, got {len(set(time_ps))}", where="time_ps"
         )
     slope = float(np.sum(t * (values - values.mean())) / spread)
     residuals = values - values.mean() - slope * t
