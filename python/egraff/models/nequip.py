@@ -150,16 +150,26 @@ class NequIP(ForceField):
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> dict[str, Tensor]:
         """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        x = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
-        radial = self.basis(x) * self.envelope(x)[:, None]
-        harmonics = self.harmonics(edge_vec)
-
+        harmonics, radial = self.embed_edges(species, edge_index, edge_vec)
         features = self.embedding(species)
         for layer in self.layers:
             features = layer(features, species, harmonics, radial, edge_index, n_local)
         energy = self.readout(features)[:, 0]
         return {"atomic_energy": self.scale_shift(energy, species[:n_local])}
+
+    def embed_edges(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return all that the layers read of the edges; :mod:`egraff.fuse` replaces it.
+
+        Returns:
+            Harmonics ``[n_edges, irreps_sh.dim]`` and radial basis ``[n_edges, n_bessel]``,
+            envelope included.
+        """
+        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
+        x = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        radial = self.basis(x) * self.envelope(x)[:, None]
+        return self.harmonics(edge_vec), radial
 
 
 class Interaction(nn.Module):

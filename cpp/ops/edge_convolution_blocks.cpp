@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "ops/edge_convolution_blocks.h"
+
+#include <algorithm>
+
+namespace egraff::convolution {
+
+Grouping group_by_centre(const Inputs &inputs) {
+    const int64_t n_edges = inputs.edge_index.size(1), n_nodes = inputs.x.size(0);
+    const int64_t n_local = inputs.n_local, n_species = inputs.pair_scale.size(0);
+    const int64_t *species = inputs.species.const_data_ptr<int64_t>();
+    for (int64_t k = 0; k < n_nodes; ++k) {
+        TORCH_CHECK_VALUE(species[k] >= 0 && species[k] < n_species,
+                          "egraff::edge_convolution: species: expected 0 <= species < ", n_species,
+                          ", got ", species[k], " at node ", k);
+    }
+    const int64_t *centre = inputs.edge_index.const_data_ptr<int64_t>();
+    const int64_t *neighbour = centre + n_edges;
+    Grouping grouping;
+    grouping.first.resize(n_local + 1);
+    int64_t node = 0;
+    for (int64_t e = 0; e < n_edges; ++e) {
+        const int64_t i = centre[e];
+        TORCH_CHECK_VALUE(i >= 0 && i < n_local && i + 1 >= node,
+                          "egraff::edge_convolution: edge_index: expected centres in ascending "
+                          "order, 0 <= i < n_local = ",
+                          n_local, ", got ", i, " at edge ", e);
+        TORCH_CHECK_VALUE(neighbour[e] >= 0 && neighbour[e] < n_nodes,
+                          "egraff::edge_convolution: edge_index: expected neighbours "
+                          "0 <= j < n_nodes = ",
+                          n_nodes, ", got ", neighbour[e], " at edge ", e);
+        while (node <= i) {
+            grouping.first[node++] = static_cast<int32_t>(e);
+        }
+    }
+    while (node <= n_local) {
+        grouping.first[node++] = static_cast<int32_t>(n_edges);
+    }
+    return grouping;
+}
+
+Grouping group_by_neighbour(const Inputs &inputs) {
+    const int64_t n_edges = inputs.edge_index.size(1), n_nodes = inputs.x.size(0);
+    const int64_t *neighbour = inputs.edge_index.const_data_ptr<int64_t>() + n_edges;
+    Grouping grouping;
+    grouping.first.assign(n_nodes + 1, 0);
+    for (int64_t e = 0; e < n_edges; ++e) {
+        ++grouping.first[neighbour[e] + 1];
+    }
+    for (int64_t j = 0; j < n_nodes; ++j) {
+        grouping.first[j + 1] += grouping.first[j];
+    }
+    grouping.order.resize(n_edges);
+    std::vector<int32_t> next(grouping.first.begin(), grouping.first.end() - 1);
+    for (int64_t e = 0; e < n_edges; ++e) {
+        grouping.order[next[neighbour[e]]++] = static_cast<int32_t>(e);
+    }
+    return grouping;
+}
+
+std::vector<int64_t> cut(const Grouping &grouping, int64_t n_edges) {
+    std::vector<int64_t> blocks{0};
+    const int64_t n_nodes = grouping.n_nodes();
+    for (int64_t node = 0; node < n_nodes;) {
+        const int64_t start = node++;
+        while (node < n_nodes && grouping.first[node + 1] - grouping.first[start] <= n_edges &&
+               node - start < n_edges) {
+            ++node;
+        }
+        blocks.push_back(node);
+    }
+    return blocks;
+}
+
+template <typename T>
+EdgeBlock<T>::EdgeBlock(const Inputs &in, const Plan<T> &plan)
+    : centre_(in.edge_index.const_data_ptr<int64_t>()), neighbour_(centre_ + in.edge_index.size(1)),
+      species_(in.species.const_data_ptr<int64_t>()), vec_(in.edge_vec.const_data_ptr<T>()),
+      pair_scale_(in.pair_scale.const_data_ptr<double>()),
+      pair_table_(in.pair_table.const_data_ptr<int64_t>()), n_species_(in.pair_scale.size(0)),
+      table_size_(in.tables.size(1) * in.tables.size(2) * in.tables.size(3) * in.tables.size(4)),
+      kernels_(kernels<T>()) {
+    geometry_.l_max = plan.l_max;
+    geometry_.norm = plan.norm.data();
+    geometry_.grid_start = static_cast<T>(in.grid_start);
+    geometry_.n_intervals = static_cast<T>(in.tables.size(2) - 1);
+}
+
+template <typename T> void EdgeBlock<T>::reserve(int64_t n) {
+    const int64_t stride = std::max<int64_t>(1, (n + LANES<T> - 1) / LANES<T>) * LANES<T>;
+    const int l_max = geometry_.l_max, n_harmonics = (l_max + 1) * (l_max + 1);
+    geometry_.stride = static_cast<int>(stride);
+    geometry_.vec = vec_rows_.resize(3 * stride);
+    geometry_.scale = scale_.resize(stride);
+    T *rows = rows_.resize((3 + 2 + 2 * HERMITE + n_harmonics + scratch_rows(l_max)) * stride);
+    const auto take = [&](int64_t count) {
+        T *start = rows;
+        rows += count * stride;
+        return start;
+    };
+    geometry_.unit = take(3);
+    geometry_.inverse_length = take(1);
+    geometry_.interval = take(1);
+    geometry_.basis = take(HERMITE);
+    geometry_.slope = take(HERMITE);
+    geometry_.harmonics = take(n_harmonics);
+    geometry_.scratch = take(scratch_rows(l_max));
+    row_.resize(stride);
+    knot_.resize(stride);
+    table_.resize(stride);
+}
+
+template <typename T>
+void EdgeBlock<T>::fill(const Grouping &grouping, int64_t first, int64_t last, bool read_centres,
+                        int64_t width) {
+    const int64_t n = last - first;
+    reserve(n);
+    const int64_t s = geometry_.stride;
+    T *vec = vec_rows_.data(), *scale = scale_.data();
+    const int64_t *source = read_centres ? centre_ : neighbour_;
+    for (int64_t k = 0; k < n; ++k) {
+        const int64_t e = grouping.order.empty() ? first + k : grouping.order[first + k];
+        for (int a = 0; a < 3; ++a) {
+            vec[a * s + k] = vec_[3 * e + a];
+        }
+        const int64_t pair = species_[centre_[e]] * n_species_ + species_[neighbour_[e]];
+        scale[k] = static_cast<T>(pair_scale_[pair]);
+        table_.data()[k] = pair_table_[pair] * table_size_;
+        row_.data()[k] = source[e] * width;
+    }
+    for (int64_t k = n; k < s; ++k) { // beyond the cutoff, where all is zero
+        vec[k] = T(2);
+        vec[s + k] = vec[2 * s + k] = T(0);
+        scale[k] = T(1);
+        table_.data()[k] = row_.data()[k] = 0;
+    }
+    kernels_.geometry(geometry_);
+    for (int64_t k = 0; k < s; ++k) {
+        knot_.data()[k] = table_.data()[k] +
+                          static_cast<int64_t>(geometry_.interval[k]) * (HERMITE / 2) * LANES<T>;
+    }
+}
+
+template class EdgeBlock<float>;
+template class EdgeBlock<double>;
+
+} // namespace egraff::convolution

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Edges grouped by node, cut into blocks that fit the cache, with all that follows from the edge
+// vectors computed block by block, so that nothing of the size of all edges is stored.
+#pragma once
+
+#include "ops/edge_convolution_plan.h"
+
+#include <memory>
+#include <vector>
+
+namespace egraff::convolution {
+
+// The edges of each node: by centre they already lie in order; by neighbour `order` sorts them.
+struct Grouping {
+    std::vector<int32_t> first; // [n_nodes + 1]
+    std::vector<int32_t> order; // [n_edges], or empty: edges are in order
+
+    int64_t n_nodes() const { return static_cast<int64_t>(first.size()) - 1; }
+};
+
+// Throws ValueError if an index of an edge or a species is out of range or centres do not ascend.
+Grouping group_by_centre(const Inputs &inputs);
+// For indices that group_by_centre has seen.
+Grouping group_by_neighbour(const Inputs &inputs);
+
+// First node of each block, and the end: blocks of about `n_edges` edges, at least one node each.
+// Blocks, and with them all results, do not depend on the number of threads.
+std::vector<int64_t> cut(const Grouping &grouping, int64_t n_edges);
+
+// An array that starts at a cache line. Its numbers are not initialised.
+template <typename T> class Buffer {
+  public:
+    T *resize(size_t n) {
+        if (n > size_) {
+            data_.reset(static_cast<T *>(::operator new(n * sizeof(T), alignment)));
+            size_ = n;
+        }
+        return data_.get();
+    }
+    T *data() { return data_.get(); }
+
+  private:
+    static constexpr std::align_val_t alignment{64};
+    struct Free {
+        void operator()(T *p) const { ::operator delete(p, alignment); }
+    };
+    std::unique_ptr<T, Free> data_;
+    size_t size_ = 0;
+};
+
+// The geometry of one block of edges; one object for each thread, used again for each block.
+template <typename T> class EdgeBlock {
+  public:
+    EdgeBlock(const Inputs &inputs, const Plan<T> &plan);
+
+    // Edges grouping.order[first..last), or first..last if they are in order. Sets `row` to where
+    // the rows of each edge's neighbour (or centre) start in an array of this width.
+    void fill(const Grouping &grouping, int64_t first, int64_t last, bool read_centres,
+              int64_t width);
+
+    int stride() const { return geometry_.stride; }
+    const GeometryArgs<T> &geometry() const { return geometry_; }
+    const int64_t *row() { return row_.data(); }
+    const int64_t *knot() { return knot_.data(); }
+    // rows of the harmonics of this order
+    const T *harmonics(int l) const { return geometry_.harmonics + l * l * stride(); }
+
+  private:
+    void reserve(int64_t n);
+
+    const int64_t *centre_, *neighbour_, *species_;
+    const T *vec_;
+    const double *pair_scale_;
+    const int64_t *pair_table_;
+    int64_t n_species_, table_size_;
+    const Kernels<T> &kernels_;
+    GeometryArgs<T> geometry_{};
+    Buffer<T> rows_, vec_rows_, scale_;
+    Buffer<int64_t> row_, knot_, table_;
+};
+
+} // namespace egraff::convolution

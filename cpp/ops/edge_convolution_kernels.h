@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The inner loops of egraff::edge_convolution, compiled once for every instruction set.
+//
+// Numbers of one kind lie side by side: "rows" of an array over edges are `stride` apart, and the
+// channels of a feature component are contiguous, padded to a multiple of LANES. Only plain
+// structs and pointers appear here, because an inline function of the standard library that was
+// compiled for AVX-512 could be the copy that the linker keeps for all.
+#pragma once
+
+#include <cstdint>
+
+namespace egraff::convolution {
+
+// highest order of features and harmonics
+inline constexpr int MAX_L = 3;
+// channels that are processed together: one cache line, one AVX-512 register
+template <typename T> inline constexpr int LANES = 64 / sizeof(T);
+// value and two derivatives at either end of an interval of the radial table
+inline constexpr int HERMITE = 6;
+
+// One non-zero Clebsch-Gordan coefficient: products[product] contributes to dest[component].
+template <typename T> struct Coupling {
+    int32_t product;   // component of the source times harmonics of this order, plus harmonic
+    int32_t component; // of the destination
+    T value;
+};
+
+// What follows from the edge vectors of a block of edges. All rows have `stride` entries, a
+// multiple of LANES, of which those past the last edge are harmless padding.
+template <typename T> struct GeometryArgs {
+    int stride;
+    int l_max;
+    const T *vec;      // [3][stride]
+    const T *scale;    // [stride], 1 / cutoff of the pair of elements
+    const T *norm;     // [l_max + 1][l_max + 1], prefactors of the harmonics
+    T grid_start;      // of the table, in units of the cutoff
+    T n_intervals;     // of the table
+    T *unit;           // [3][stride]
+    T *inverse_length; // [stride]
+    T *interval;       // [stride], whole numbers
+    T *basis;          // [HERMITE][stride]
+    T *slope;          // [HERMITE][stride], derivative of `basis` by the length
+    T *harmonics;      // [(l_max + 1)^2][stride]
+    T *scratch;        // [scratch_rows(l_max)][stride]
+};
+
+inline constexpr int scratch_rows(int l_max) {
+    return (l_max + 1) * (l_max + 2) / 2 + 2 * (l_max + 1) + 3;
+}
+
+// Turns derivatives by length and harmonics into derivatives by the edge vector.
+template <typename T> struct GeometryBackwardArgs {
+    GeometryArgs<T> geometry; // as filled by the forward call, scratch included
+    const T *d_harmonics;     // [(l_max + 1)^2][stride]
+    const T *d_length;        // [stride]
+    T *d_vec;                 // [3][stride]
+};
+
+// dest[node] += sum over edges of the node of coupling(weight * source[row] (x) harmonics), for
+// LANES channels of one path.
+template <typename T> struct AccumulateArgs {
+    int n_nodes;
+    const int32_t *first; // [n_nodes + 1], the edges of each node
+    int stride;
+    const T *source;    // features that edges read
+    const int64_t *row; // [stride], where an edge's row of `source` starts
+    int64_t source_stride;
+    const T *table;
+    const int64_t *knot; // [stride], where an edge's interval of `table` starts
+    const T *basis;
+    const T *harmonics; // rows of the path's order only
+    const Coupling<T> *coupling;
+    int n_coupling;
+    T *dest;
+    int64_t dest_row;    // from node to node
+    int64_t dest_stride; // from component to component
+};
+
+// Derivatives of sum(gradient * dest) by the length and the harmonics of each edge, added up lane
+// by lane.
+template <typename T> struct EdgeGradientArgs {
+    AccumulateArgs<T> forward; // its `dest` is not used
+    const T *slope;
+    const T *gradient; // by dest, laid out like it
+    T *d_harmonics;    // [edge][row][LANES]; rows of the path's order start here
+    T *d_length;       // likewise
+    int64_t d_row;     // from edge to edge
+};
+
+template <typename T> struct Kernels {
+    const char *name;
+    void (*geometry)(const GeometryArgs<T> &);
+    void (*geometry_backward)(const GeometryBackwardArgs<T> &);
+    // [order of the source][order of the harmonics]
+    void (*accumulate[MAX_L + 1][MAX_L + 1])(const AccumulateArgs<T> &);
+    void (*edge_gradient[MAX_L + 1][MAX_L + 1])(const EdgeGradientArgs<T> &);
+};
+
+template <typename T> const Kernels<T> &kernels_baseline();
+#ifdef EGRAFF_X86_KERNELS
+template <typename T> const Kernels<T> &kernels_avx2();
+template <typename T> const Kernels<T> &kernels_avx512();
+#endif
+
+// The best set for this processor; torch's environment variable ATEN_CPU_CAPABILITY lowers it.
+template <typename T> const Kernels<T> &kernels();
+
+} // namespace egraff::convolution

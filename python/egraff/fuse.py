@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Swap the hot blocks of a trained model for fused operators, before it is exported.
+
+An architecture can be fused when it has a method ``embed_edges``, which returns everything that
+its layers read of the edges: the harmonics, the radial basis, and possibly an envelope; and when
+its layers hold a ``radial`` network and an edge ``convolution``, called as
+``convolution(x, harmonics, radial(basis), edge_index, n_local)``. The fused model is a subclass
+whose ``embed_edges`` hands edge vectors and species through to the fused convolutions instead.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from dataclasses import dataclass
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+from egraff.errors import EgraffError
+from egraff.models.base import ForceField
+from egraff.nn.convolution import EdgeConvolution
+from egraff.nn.fused import FusedEdgeConvolution, PassThrough
+from egraff.nn.radial_table import Taylor, tabulate
+
+# Bounds on the errors of tables, relative to the largest weight of the layer and its derivative.
+# float32 cannot resolve more; float64 leaves the network's own rounding far behind.
+TOLERANCE = {"float32": (1e-7, 1e-6), "float64": (1e-12, 1e-10)}
+# Tables for more pairs of elements than memory is good for are refused.
+MAX_TABLE_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A fused model and what is known of its tables.
+
+    Attributes:
+        model: computes what the plain model computes, without second derivatives.
+        tables: for each fused layer: its name, knots, errors (as in
+            :class:`egraff.nn.radial_table.RadialTable`), bytes.
+    """
+
+    model: ForceField
+    tables: list[dict[str, int | float | str]]
+
+
+def can_fuse(model: ForceField) -> bool:
+    """Tell whether there are fused operators for this model."""
+    return hasattr(model, "embed_edges") and bool(_layers(model))
+
+
+def fuse(model: ForceField) -> Fused:
+    """Return a fused copy of a model.
+
+    Args:
+        model: a plain model; it is not changed.
+
+    Raises:
+        EgraffError: there are no fused operators for this architecture, or its radial networks
+            cannot be tabulated.
+    """
+    if not can_fuse(model):
+        raise EgraffError(
+            f"expected an architecture with fused operators, got {model.architecture}\n"
+            "  fix: export with --no-fuse"
+        )
+    exact = copy.deepcopy(model).to(torch.float64)
+    _check_harmonics(exact)
+    n_species = len(model.elements)
+    cutoffs = torch.tensor(
+        model.pair_cutoffs or [[model.r_max] * n_species] * n_species, dtype=torch.float64
+    )
+    pairs, pair_table = _distinct_pairs(exact, cutoffs)
+    fused = copy.deepcopy(model)
+    layers = _layers(fused)
+    reports: list[dict[str, int | float | str]] = []
+    for name, exact_layer in _layers(exact).items():
+        table = tabulate(
+            functools.partial(_weights, exact, exact_layer.radial, pairs, cutoffs),
+            tolerance=TOLERANCE[model.dtype][0],
+            derivative_tolerance=TOLERANCE[model.dtype][1],
+        )
+        size = table.knots.numel() * (4 if model.dtype == "float32" else 8)
+        if size > MAX_TABLE_BYTES:
+            raise EgraffError(
+                f"expected radial tables of at most {MAX_TABLE_BYTES >> 20} MiB, got "
+                f"{size >> 20} MiB for {len(pairs)} pairs of elements in {name}\n"
+                "  fix: export with --no-fuse"
+            )
+        layer = layers[name]
+        layer.convolution = FusedEdgeConvolution(
+            exact_layer.convolution,
+            table.knots.unflatten(2, (len(pairs), -1)).movedim(2, 0),
+            pair_scale=1.0 / cutoffs,
+            pair_table=pair_table,
+            dtype=getattr(torch, model.dtype),
+        )
+        layer.radial = PassThrough()
+        reports.append(
+            {
+                "layer": name,
+                "n_tables": len(pairs),
+                "n_knots": table.n_knots,
+                "error": table.error,
+                "derivative_error": table.derivative_error,
+                "bytes": size,
+            }
+        )
+    plain = type(model)
+    fused.__class__ = type(f"Fused{plain.__name__}", (_FusedEdges, plain), {})
+    return Fused(fused, reports)
+
+
+class _FusedEdges:
+    """What a fused model does in place of its architecture."""
+
+    def embed_edges(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Hand through what fused convolutions read."""
+        return edge_vec, species
+
+
+def _layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules with a radial network and an edge convolution, by name."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(getattr(module, "convolution", None), EdgeConvolution)
+        and isinstance(getattr(module, "radial", None), nn.Module)
+    }
+
+
+def _check_harmonics(model: ForceField) -> None:
+    """Make sure that the model's harmonics are those that the operator computes."""
+    vectors = torch.randn(8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    edge_index = torch.stack([torch.arange(8), torch.arange(8)])
+    harmonics = model.embed_edges(torch.zeros(8, dtype=torch.int64), edge_index, vectors)[0]
+    orders = list(range(round(harmonics.shape[1] ** 0.5)))
+    expected = o3.spherical_harmonics(orders, vectors, True, "component")
+    if expected.shape != harmonics.shape or (expected - harmonics).abs().max() > 1e-10:
+        raise EgraffError(
+            "expected all harmonics from l = 0 to l_max with e3nn's component normalisation, got "
+            f"others in {model.architecture}\n  fix: export with --no-fuse"
+        )
+
+
+def _edge_functions(model: ForceField, pairs: list[int], cutoffs: Tensor, x: Tensor) -> Tensor:
+    """Return what the model makes of the lengths ``x`` (in cutoffs) of edges of these pairs.
+
+    Returns:
+        ``[n_pairs, n, n_functions]``: the radial basis.
+    """
+    n_species, n = cutoffs.shape[0], x.shape[0]
+    chosen = torch.tensor(pairs)
+    species = torch.stack([chosen // n_species, chosen % n_species], dim=1)
+    species = species.repeat_interleave(n, dim=0).flatten()
+    nodes = torch.arange(species.shape[0]).view(-1, 2).T
+    lengths = (cutoffs.flatten()[chosen][:, None] * x).flatten()
+    vectors = lengths[:, None] * torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    return model.embed_edges(species, nodes, vectors)[1].view(len(pairs), n, -1)
+
+
+def _distinct_pairs(model: ForceField, cutoffs: Tensor) -> tuple[list[int], Tensor]:
+    """Find pairs of elements with the same functions of the length in units of their cutoff.
+
+    Returns:
+        One pair (as centre * n_species + neighbour) for each distinct set of functions, and the
+        position in that list for every pair, ``[n_species, n_species]``.
+    """
+    probes = torch.linspace(0.05, 0.95, 11, dtype=torch.float64)
+    n_pairs = cutoffs.numel()
+    with torch.no_grad():
+        functions = _edge_functions(model, list(range(n_pairs)), cutoffs, probes).flatten(1)
+    # float32 models have rounded cutoffs
+    tolerance = (1e-12 if model.dtype == "float64" else 1e-6) * float(functions.abs().max())
+    pairs: list[int] = []
+    table = torch.zeros(n_pairs, dtype=torch.int64)
+    for pair in range(n_pairs):
+        differences = [float((functions[pair] - functions[k]).abs().max()) for k in pairs]
+        same = [k for k, difference in enumerate(differences) if difference <= tolerance]
+        if not same:
+            same = [len(pairs)]
+            pairs.append(pair)
+        table[pair] = same[0]
+    return pairs, table.view_as(cutoffs)
+
+
+def _weights(
+    model: ForceField, radial: nn.Module, pairs: list[int], cutoffs: Tensor, x: Tensor
+) -> Taylor:
+    """Return the radial weights of all pairs, ``[n, n_pairs * n_weights]``, and two derivatives."""
+    x = x.detach().requires_grad_(True)
+    basis = _edge_functions(model, pairs, cutoffs, x)
+    first, second = torch.empty_like(basis), torch.empty_like(basis)
+    for pair in range(basis.shape[0]):
+        for k in range(basis.shape[2]):
+            (slope,) = torch.autograd.grad(basis[pair, :, k].sum(), x, create_graph=True)
+            (curvature,) = torch.autograd.grad(slope.sum(), x, retain_graph=True)
+            first[pair, :, k], second[pair, :, k] = slope.detach(), curvature
+    basis, first, second = (part.detach().flatten(0, 1) for part in (basis, first, second))
+
+    # the network along the parabola that touches the basis: its derivatives are the chain rule
+    def along(step: Tensor) -> Tensor:
+        return radial(basis + step * first + 0.5 * step**2 * second)
+
+    def slope_along(step: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.func.jvp(along, (step,), (one,))
+
+    zero, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
+    (value, slope), (_, curvature) = torch.func.jvp(slope_along, (zero,), (one,))
+    shape = (len(pairs), x.shape[0], value.shape[1])
+    value, slope, curvature = (
+        part.detach().view(shape).transpose(0, 1).flatten(1) for part in (value, slope, curvature)
+    )
+    return value, slope, curvature

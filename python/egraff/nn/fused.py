@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The fused edge convolution, which takes the place of the plain one on export.
+
+The operator ``egraff::edge_convolution`` computes lengths, radial weights (from a table),
+harmonics and the Clebsch-Gordan product of each edge in registers and adds the message to its
+atom, so that memory does not grow with the number of edges. It has first derivatives only.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from egraff.errors import EgraffError
+from egraff.nn.convolution import EdgeConvolution
+from egraff.nn.radial_table import GRID_START
+
+# highest order for which the operator has kernels
+MAX_L = 3
+
+
+class FusedEdgeConvolution(nn.Module):
+    """Stands where an edge convolution stood; called with edge vectors and species instead.
+
+    Args:
+        plain: the convolution to replace; its harmonics are all orders from 0 to l_max.
+        knots: ``[n_tables, n_knots, 3, plain.n_weights]`` float64, as in
+            :class:`egraff.nn.radial_table.RadialTable`.
+        pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
+        pair_table: ``[n_species, n_species]`` int64, the table of each pair.
+        dtype: floating-point type of the model.
+
+    Raises:
+        EgraffError: an order above ``MAX_L``.
+    """
+
+    def __init__(
+        self,
+        plain: EdgeConvolution,
+        knots: Tensor,
+        *,
+        pair_scale: Tensor,
+        pair_table: Tensor,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        paths, index, value = _paths(plain)
+        order = max(max(path[2:5]) for path in paths)
+        if order > MAX_L:
+            raise EgraffError(
+                f"expected features and harmonics up to l = {MAX_L}, got l = {order}, for which "
+                "there is no fused convolution\n  fix: export with --no-fuse"
+            )
+        self.grid_start = GRID_START
+        self.width_out: int = plain.irreps_out.dim
+        self.register_buffer("paths", torch.tensor(paths, dtype=torch.int64))
+        self.register_buffer("coupling_index", torch.tensor(index, dtype=torch.int64))
+        self.register_buffer("coupling_value", torch.tensor(value, dtype=torch.float64))
+        self.register_buffer("pair_scale", pair_scale.to(torch.float64))
+        self.register_buffer("pair_table", pair_table.to(torch.int64))
+        channels = [path[1] for path in paths]
+        tables = torch.stack([_chunks(table.to(dtype), channels) for table in knots])
+        self.register_buffer("tables", tables)
+
+    def forward(
+        self, x: Tensor, edge_vec: Tensor, species: Tensor, edge_index: Tensor, n_local: int
+    ) -> Tensor:
+        """Sum the messages of all edges.
+
+        Args:
+            x: ``[n_nodes, irreps_in.dim]``.
+            edge_vec: ``[n_edges, 3]`` in Angstrom.
+            species: ``[n_nodes]``.
+            edge_index: ``[2, n_edges]``, row 0 the receiving centre, ascending.
+            n_local: number of receiving nodes.
+
+        Returns:
+            ``[n_local, irreps_out.dim]``.
+        """
+        return torch.ops.egraff.edge_convolution(
+            x,
+            edge_vec,
+            edge_index,
+            species,
+            self.tables,
+            self.pair_scale,
+            self.pair_table,
+            self.paths,
+            self.coupling_index,
+            self.coupling_value,
+            self.grid_start,
+            n_local,
+            self.width_out,
+        )
+
+
+class PassThrough(nn.Module):
+    """Stands where a radial network stood, whose outputs are now in a table."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the input."""
+        return x
+
+
+def _paths(plain: EdgeConvolution) -> tuple[list[list[int]], list[list[int]], list[float]]:
+    """Return the paths as the operator wants them, in the order of their weights.
+
+    Returns:
+        For each path: first column in x, channels, orders of x, harmonics and output, first
+        column of the output, first coupling, number of couplings. Then the components (x,
+        harmonics, output) of each coupling, and its value.
+    """
+    paths: list[list[int]] = []
+    index: list[list[int]] = []
+    value: list[float] = []
+    for product in plain.products:
+        matrix = product.coupling.view(-1, product.dim_in, product.dim_out)
+        first = 0
+        for dim in product.dims_out:
+            path = matrix[:, :, first : first + dim].transpose(0, 1).to(torch.float64)
+            first += dim
+            # coefficients are sums of products of square roots: what is not zero is far from it
+            entries = (path.abs() > 1e-6).nonzero().tolist()
+            l_sh = int(max(row for _, row, _ in entries) ** 0.5)
+            paths.append(
+                [product.start, product.mul, (product.dim_in - 1) // 2, l_sh, (dim - 1) // 2]
+                + [0, len(value), len(entries)]
+            )
+            for a, row, b in entries:
+                index.append([a, row - l_sh**2, b])
+                value.append(float(path[a, row, b]))
+    start = 0
+    for path in (paths[k] for k in plain.order):
+        path[5] = start
+        start += path[1] * (2 * path[4] + 1)
+    return paths, index, value
+
+
+def _chunks(knots: Tensor, channels: list[int]) -> Tensor:
+    """Cut ``[n_knots, 3, n_weights]`` into cache lines: ``[n_chunks, n_knots, 3, lanes]``.
+
+    The weights of a chunk belong to one path and are padded with zeros.
+    """
+    lanes = 64 // knots.element_size()
+    parts = []
+    for weights in knots.split(channels, dim=2):
+        weights = nn.functional.pad(weights, (0, -weights.shape[2] % lanes))
+        parts.extend(weights.split(lanes, dim=2))
+    return torch.stack(parts).contiguous()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Functions of the distance as splines: what an exported model has in place of radial networks.
+
+A radial network costs the more, the deeper it is, and is evaluated for every edge; but it depends
+on the distance alone. Here each of its outputs becomes a quintic Hermite spline: value, first and
+second derivative at equidistant knots are those of the network, so the spline is twice
+continuously differentiable, its error falls with the sixth power of the spacing, and the force,
+taken as the derivative of the spline, belongs to the tabulated energy exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from egraff.errors import EgraffError
+
+# value, first and second derivative of functions of x, each [n, n_functions]
+Taylor = tuple[Tensor, Tensor, Tensor]
+
+# The first knot, in units of the cutoff. Atoms are never closer than that; if they were, the
+# first polynomial is continued.
+GRID_START = 0.02
+# Refinement stops with an error above this: the function is not smooth.
+MAX_KNOTS = 8193
+# Where in an interval the error is measured.
+PROBES = (0.07, 0.21, 0.35, 0.5, 0.65, 0.79, 0.93)
+
+
+@dataclass(frozen=True)
+class RadialTable:
+    """A spline on equidistant knots from ``GRID_START`` to 1, in units of the cutoff.
+
+    Attributes:
+        knots: ``[n_knots, 3, n_functions]`` float64: value, and derivatives times spacing and
+            times spacing squared. All zero at the last knot, the cutoff.
+        error: largest error of a value, relative to the largest value of any function.
+        derivative_error: likewise for the first derivative.
+    """
+
+    knots: Tensor
+    error: float
+    derivative_error: float
+
+    @property
+    def n_knots(self) -> int:
+        """Number of knots."""
+        return self.knots.shape[0]
+
+
+def tabulate(
+    function: Callable[[Tensor], Taylor], *, tolerance: float, derivative_tolerance: float
+) -> RadialTable:
+    """Return the coarsest table of the sizes that are tried which is within the tolerances.
+
+    Args:
+        function: maps ``x`` ``[n]`` float64 to values and derivatives, zero at x = 1.
+        tolerance: bound on the error of values, relative to the largest value.
+        derivative_tolerance: bound on the error of first derivatives, relative to the largest.
+
+    Raises:
+        EgraffError: no table is fine enough; the function is not smooth.
+    """
+    n_intervals = 16
+    while n_intervals < MAX_KNOTS:
+        table = _table(function, n_intervals)
+        if table.error <= tolerance and table.derivative_error <= derivative_tolerance:
+            return table
+        # 16, 24, 32, 48, 64, 96, ...
+        n_intervals += n_intervals // (2 if n_intervals & (n_intervals - 1) == 0 else 3)
+    raise EgraffError(
+        f"expected a smooth function of the distance, got one that {table.n_knots} knots describe "
+        f"with a relative error of {table.error:.1e} (derivative {table.derivative_error:.1e}), "
+        f"allowed {tolerance:.0e} ({derivative_tolerance:.0e})\n"
+        "  fix: export with --no-fuse"
+    )
+
+
+def evaluate(knots: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Evaluate a table at ``x`` ``[n]`` in [0, 1]: values and derivatives ``[n, n_functions]``."""
+    n_intervals = knots.shape[0] - 1
+    spacing = (1.0 - GRID_START) / n_intervals
+    u = (x - GRID_START) / spacing
+    k = u.floor().clamp(0, n_intervals - 1)
+    t = (u - k)[:, None]
+    left, right = knots[k.to(torch.int64)], knots[k.to(torch.int64) + 1]
+    basis = [
+        1 - 10 * t**3 + 15 * t**4 - 6 * t**5,
+        t - 6 * t**3 + 8 * t**4 - 3 * t**5,
+        (t**2 - 3 * t**3 + 3 * t**4 - t**5) / 2,
+        10 * t**3 - 15 * t**4 + 6 * t**5,
+        -4 * t**3 + 7 * t**4 - 3 * t**5,
+        (t**3 - 2 * t**4 + t**5) / 2,
+    ]
+    slope = [
+        -30 * t**2 + 60 * t**3 - 30 * t**4,
+        1 - 18 * t**2 + 32 * t**3 - 15 * t**4,
+        (2 * t - 9 * t**2 + 12 * t**3 - 5 * t**4) / 2,
+        30 * t**2 - 60 * t**3 + 30 * t**4,
+        -12 * t**2 + 28 * t**3 - 15 * t**4,
+        (3 * t**2 - 8 * t**3 + 5 * t**4) / 2,
+    ]
+    ends = [left[:, 0], left[:, 1], left[:, 2], right[:, 0], right[:, 1], right[:, 2]]
+    value = sum(b * end for b, end in zip(basis, ends, strict=True))
+    derivative = sum(s * end for s, end in zip(slope, ends, strict=True)) / spacing
+    return value, derivative
+
+
+def _table(function: Callable[[Tensor], Taylor], n_intervals: int) -> RadialTable:
+    spacing = (1.0 - GRID_START) / n_intervals
+    grid = torch.linspace(GRID_START, 1.0, n_intervals + 1, dtype=torch.float64)
+    value, first, second = function(grid)
+    knots = torch.stack([value, spacing * first, spacing**2 * second], dim=1)
+    knots[-1] = 0.0
+    probes = grid[:-1, None] + spacing * torch.tensor(PROBES, dtype=torch.float64)
+    exact = function(probes.flatten())
+    spline = evaluate(knots, probes.flatten())
+    errors = [
+        float((a - b).abs().max()) / max(float(b.abs().max()), 1e-300)
+        for a, b in zip(spline, exact[:2], strict=True)
+    ]
+    return RadialTable(knots, *errors)
