@@ -225,7 +225,9 @@ def test_log_runs_with_other_columns(tmp_path):
     other = log_text(("Step", "Temp"), [(30, 5.0)])
     read = log(tmp_path, log_text(COLUMNS, ROWS) + other)
     assert read.column_names() == ["Step", "Temp"]
-    with pytest.raises(LogError, match="expected a thermo column press, got Step Temp"):
+    with pytest.raises(
+        LogError, match="expected a thermo column press in every run, got in all: Step Temp"
+    ):
         read.column("press")
 
 

@@ -86,12 +86,13 @@ class ThermoLog:
         Names are compared without regard to case: ``temp`` finds ``Temp``.
 
         Raises:
-            LogError: no run has that column.
+            LogError: a run has no such column (then rows would not match other columns').
         """
         lookup = {column.lower(): column for column in self.column_names()}
         if name.lower() not in lookup:
             raise LogError(
-                f"expected a thermo column {name}, got {' '.join(self.column_names()) or '(none)'}",
+                f"expected a thermo column {name} in every run, got in all: "
+                f"{' '.join(self.column_names()) or 'none'}",
                 where=self.path,
                 fix=f"add {name} to thermo_style custom",
             )

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From run directories to results: comparison, cache, failures, command line."""
+
+import json
+from dataclasses import replace
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.lj import LennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
+from tests.analysis.dumps import frame_text, log_text, write_run
+from tests.analysis.test_rdf import ideal_gas
+from typer.testing import CliRunner
+
+from egraff.analysis.frames import frames_universe
+from egraff.analysis.metric import Metric
+from egraff.analysis.pipeline import CURVES, RESULT, Parameters, analyse_run, read_reference
+from egraff.analysis.rdf import RadialDistribution
+from egraff.analysis.runs import find_runs, read_run
+from egraff.analysis.structure import (
+    compare_structures,
+    expected_noise,
+    noise_floor,
+    structure_of,
+)
+from egraff.errors import InputError
+
+LENGTH = 12.0
+CELL = np.diag([LENGTH] * 3)
+N_FRAMES = 60
+
+
+def atoms_moving(seed, n_frames=N_FRAMES):
+    """Eight atoms that shake about the sites of a crystal, and what an LJ model says of them."""
+    random = np.random.default_rng(seed)
+    sites = np.array([[x, y, z] for x in (1, 7) for y in (1, 7) for z in (1, 7)], float)
+    frames = []
+    for index in range(n_frames):
+        positions = (sites + random.normal(scale=0.3, size=sites.shape)) % LENGTH
+        atoms = Atoms("Ar8", positions=positions, cell=CELL, pbc=True)
+        atoms.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=5.9)
+        labels = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        atoms.info["time_fs"] = 20.0 * index
+        frames.append(atoms)
+    return frames
+
+
+def make_run(directory, seed=1, **record):
+    frames = atoms_moving(seed)
+    velocities = np.random.default_rng(seed).normal(size=(N_FRAMES, 8, 3))
+    texts = []
+    for index, frame in enumerate(frames):
+        extra = dict(zip(("vx", "vy", "vz"), velocities[index].T, strict=True))
+        extra |= dict.fromkeys(("ix", "iy", "iz"), np.zeros(8, int))
+        texts.append(frame_text(10 * index, frame.positions, CELL, extra=extra))
+    noise = np.random.default_rng(seed).normal(size=(N_FRAMES, 4))
+    rows = [
+        (10 * i, 60 + 3 * a, -1 + 0.01 * b, 0.5 + 0.01 * c, -0.5 + 1e-4 * d)
+        for i, (a, b, c, d) in enumerate(noise)
+    ]
+    log = log_text(("Step", "Temp", "PotEng", "KinEng", "TotEng"), rows)
+    run = write_run(directory, texts, log=log, n_atoms=8, steps=590, **record)
+    (run / "model.egraff.pt").write_text("a model")
+    return run
+
+
+@pytest.fixture
+def reference(tmp_path):
+    path = tmp_path / "reference.xyz"
+    ase.io.write(path, atoms_moving(99))
+    return path
+
+
+def model(_path):
+    return LennardJones(sigma=3.4, epsilon=0.0104, rc=5.9)
+
+
+def result_of(run):
+    content = json.loads((run / RESULT).read_text())
+    return content, {entry["name"]: Metric.from_dict(entry) for entry in content["metrics"]}
+
+
+def test_everything_about_a_run(tmp_path, reference):
+    run = make_run(tmp_path / "run")
+    assert analyse_run(read_run(run), reference=read_reference(reference), load_calculator=model)
+    content, metrics = result_of(run)
+    assert content["problems"] == []
+    assert content["violations"] == []
+    assert metrics["temperature"].value == pytest.approx(60.0, abs=2.0)
+    assert metrics["nve_drift"].unit == "meV/atom/ps"
+    wright = metrics["wright_factor[total]"]
+    # the same distribution: no more than noise
+    assert wright.value < 3 * metrics["expected_noise_wright_factor[total]"].value
+    assert wright.error is not None
+    # xyz files keep eight decimals
+    assert metrics["replay_fv"].value < 1e-6
+    assert metrics["stability_time"].value == pytest.approx(1.18)
+    assert metrics["speed"].value == 1.5
+    assert metrics["temperature[Ar]"].n_eff > 10
+    assert metrics["diffusion[Ar]"].value is None  # shaking is no diffusion
+    with np.load(run / CURVES) as curves:
+        assert curves["rdf/g"].shape == curves["rdf_reference/g"].shape
+        assert len(curves["replay/fv"]) == N_FRAMES
+    final = ase.io.read(run / "analysis" / "final_frame.xyz")
+    np.testing.assert_allclose(final.positions, atoms_moving(1)[-1].positions, atol=1e-7)
+
+
+def test_result_is_kept_until_its_input_changes(tmp_path, reference):
+    run = read_run(make_run(tmp_path / "run"))
+    frames = read_reference(reference)
+    options = {"reference": frames, "parameters": Parameters(max_frames=20)}
+    assert analyse_run(run, **options)
+    assert not analyse_run(run, **options)
+    # threads change no result, so they do not count
+    threads = replace(options["parameters"], threads=2)
+    assert not analyse_run(run, **{**options, "parameters": threads})
+    assert analyse_run(run, **{**options, "parameters": Parameters(max_frames=21)})
+    assert analyse_run(run, **options, force=True)
+    with (run.directory / "dump.lammpstrj").open("a") as stream:
+        stream.write(frame_text(600, atoms_moving(2)[0].positions, CELL))
+    assert analyse_run(run, **options)
+
+
+def test_failed_run_keeps_what_it_has(tmp_path):
+    rows = [(10 * i, 60.0, -1.0, 0.5, -0.5) for i in range(20)]
+    log = log_text(("Step", "Temp", "PotEng", "KinEng", "TotEng"), rows, finished=False)
+    run = write_run(
+        tmp_path / "run",
+        [],
+        log=log + "ERROR: Lost atoms: original 8 current 7\n",
+        status="failed",
+        error="Lost atoms",
+    )
+    analyse_run(read_run(run))
+    content, metrics = result_of(run)
+    assert content["problems"][0].startswith("dump.lammpstrj: no such file; structure, conserv")
+    assert content["violations"][0]["criterion"] == "lammps-error"
+    assert metrics["temperature"].value == pytest.approx(60.0)
+    assert metrics["stability_time"].value == pytest.approx(0.38)
+
+
+def test_first_bad_frame_is_saved(tmp_path):
+    good = atoms_moving(3, 3)
+    bad = good[2].positions.copy()
+    bad[1] = bad[0] + 0.2
+    texts = [frame_text(10 * i, p, CELL) for i, p in enumerate([good[0].positions, bad])]
+    run = write_run(tmp_path / "run", texts, n_atoms=8)
+    analyse_run(read_run(run))
+    content, metrics = result_of(run)
+    assert content["violations"][0]["criterion"] == "minimum-distance"
+    assert metrics["stability_time"].note.startswith("minimum-distance: atoms 1 and 2")
+    saved = ase.io.read(run / "analysis" / "first_bad_frame.xyz")
+    np.testing.assert_allclose(saved.positions, bad, atol=1e-7)
+
+
+def test_reference_of_another_system(tmp_path):
+    path = tmp_path / "other.xyz"
+    ase.io.write(path, ideal_gas(3, 8, LENGTH, elements=["Ar"] * 4 + ["Ne"] * 4))
+    run = make_run(tmp_path / "run")
+    analyse_run(read_run(run), reference=read_reference(path))
+    content, _ = result_of(run)
+    assert "expected the composition of the reference, Ar4Ne4, got Ar8" in content["problems"][0]
+
+
+def test_without_a_reference_there_is_still_an_rdf(tmp_path):
+    run = make_run(tmp_path / "run")
+    analyse_run(read_run(run))
+    with np.load(run / CURVES) as curves:
+        assert "rdf/g" in curves
+        assert "rdf_reference/g" not in curves
+
+
+def test_model_that_is_gone(tmp_path, reference):
+    run = make_run(tmp_path / "run")
+    (run / "model.egraff.pt").unlink()
+    analyse_run(read_run(run), reference=read_reference(reference), load_calculator=model)
+    content, metrics = result_of(run)
+    assert "model: no such file" in content["problems"][0]
+    assert "wright_factor[total]" in metrics
+
+
+def rdf_of(frames):
+    return RadialDistribution(frames_universe(frames).atoms, r_max=6.0, bin_width=0.1).run()
+
+
+def test_noise_of_equal_structures_is_what_is_expected():
+    # many pairs of ideal-gas samples: their mean Wright factor is the expected one
+    found, expected, errors = [], [], []
+    for seed in range(12):
+        one, two = (
+            structure_of(rdf_of(ideal_gas(40, 40, LENGTH, seed=100 + 2 * seed + k))) for k in (0, 1)
+        )
+        wright = compare_structures(one, two, provenance="p")[-4]
+        assert wright.name == "wright_factor[total]"
+        found.append(wright.value)
+        errors.append(wright.error)
+        expected.append(expected_noise(one, two, provenance="p")[-1].value)
+    assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.25)
+    assert np.mean(errors) == pytest.approx(np.std(found), rel=1.0)
+
+
+def test_noise_floor_of_halves():
+    metrics = noise_floor(rdf_of(ideal_gas(40, 40, LENGTH, seed=5)), provenance="p")
+    floor = {metric.name: metric for metric in metrics}["noise_floor_wright_factor[total]"]
+    assert 0 < floor.value < 0.5
+    assert floor.note == "one pair of halves: no error"
+    with pytest.raises(InputError, match="expected at least 2 frames to compare halves, got 1"):
+        noise_floor(rdf_of(ideal_gas(1, 40, LENGTH)), provenance="p")
+
+
+def test_structures_that_cannot_be_compared():
+    one = structure_of(rdf_of(ideal_gas(4, 20, LENGTH)))
+    other = structure_of(rdf_of(ideal_gas(4, 20, LENGTH, elements=["Ne"] * 20)))
+    with pytest.raises(InputError, match="expected the species pairs Ne-Ne, total, got Ar-Ar"):
+        compare_structures(one, other, provenance="p")
+    universe = frames_universe(ideal_gas(4, 20, LENGTH))
+    wider = structure_of(RadialDistribution(universe.atoms, r_max=5.0, bin_width=0.1).run())
+    with pytest.raises(InputError, match="expected the same bins, got 50 and 60"):
+        compare_structures(one, wider, provenance="p")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": "many"}, "steps: expected a int, got 'many'"),
+        ({"ensemble": None}, "ensemble: expected a str, got None"),
+        ({"timestep_fs": "1"}, "timestep_fs: expected a number, got '1'"),
+    ],
+)
+def test_bad_records(tmp_path, change, message):
+    run = write_run(tmp_path / "run", [], **change)
+    with pytest.raises(InputError) as caught:
+        read_run(run)
+    assert message in str(caught.value)
+
+
+def test_records_that_are_not(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        read_run(tmp_path)
+    with pytest.raises(InputError, match=r"expected at least one run\.json at or below it, got no"):
+        find_runs(tmp_path)
+    with pytest.raises(InputError, match="no such directory"):
+        find_runs(tmp_path / "absent")
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match="not valid JSON"):
+        read_run(tmp_path)
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(InputError, match="expected a JSON object, got list"):
+        read_run(tmp_path)
+
+
+def test_bad_parameters():
+    with pytest.raises(InputError, match="max_frames: expected a value above 0, got 0"):
+        Parameters(max_frames=0)
+
+
+def test_command_line(tmp_path, reference):
+    from egraff.cli import app
+
+    make_run(tmp_path / "runs" / "one")
+    make_run(tmp_path / "runs" / "two", seed=2)
+    arguments = ["analyse", str(tmp_path / "runs"), "--reference", str(reference), "--no-replay"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "one: analysed" in done.output
+    again = CliRunner().invoke(app, arguments)
+    assert "two: up to date" in again.output
