@@ -12,18 +12,7 @@ from egraff.cli import app
 from egraff.errors import EgraffError, InputError
 from egraff.quickstart import PLANS, learn, quickstart, simulate
 
-VERBS = [
-    "quickstart",
-    "data",
-    "train",
-    "eval",
-    "export",
-    "check",
-    "run",
-    "analyse",
-    "report",
-    "doctor",
-]
+VERBS = ["data", *(c.name or c.callback.__name__ for c in app.registered_commands)]
 
 
 def run_python(code: str) -> subprocess.CompletedProcess:
