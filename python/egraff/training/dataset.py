@@ -88,11 +88,13 @@ def frame_graph(
     """Make the graph of a frame, with NaN for each label that the frame lacks.
 
     NaN keeps the labels of differently labelled frames together in one batch; the loss and the
-    errors leave NaN out.
+    errors leave NaN out. The stress of a frame that is not periodic in all directions counts as
+    missing.
 
     Raises:
         InputError: an element that is not among ``elements``.
     """
+    has_stress = frame.stress is not None and frame.pbc.all()
     return build_graph(
         frame.symbols,
         frame.positions,
@@ -103,7 +105,7 @@ def frame_graph(
         pair_cutoffs=pair_cutoffs,
         energy=np.nan if frame.energy is None else frame.energy,
         forces=np.full((len(frame), 3), np.nan) if frame.forces is None else frame.forces,
-        stress=np.full((3, 3), np.nan) if frame.stress is None else frame.stress,
+        stress=frame.stress if has_stress else np.full((3, 3), np.nan),
     )
 
 
@@ -151,7 +153,7 @@ class ShuffledBatches:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0, of the next pass (called by the trainer)."""
+        """Choose the epoch, from 0, of the next pass."""
         self.epoch = epoch
 
     def __len__(self) -> int:

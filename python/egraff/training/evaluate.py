@@ -15,7 +15,7 @@ from torch import Tensor
 
 from egraff import __version__
 from egraff.data import Frame, fit_reference_energies, read_frames, validate_frames
-from egraff.errors import InputError, ModelFileError
+from egraff.errors import EgraffError, InputError, ModelFileError
 from egraff.files import sha256, write_json
 from egraff.forces import edge_forces, edge_virial, predict
 from egraff.graph import Graph
@@ -136,6 +136,7 @@ def evaluate(
 
     Raises:
         InputError: no frame has any label.
+        EgraffError: the model's predictions are not finite numbers.
     """
     if not any(f.energy is not None or f.forces is not None for f in frames):
         found = ", ".join(frames[0].label_keys) or "nothing"
@@ -157,6 +158,13 @@ def evaluate(
         trivial.append(trivial_errors(batch, baseline))
     errors = concatenate(own)
     model_metrics = error_metrics(errors)
+    broken = np.flatnonzero(np.isinf(errors.energy) | np.isinf(errors.force_abs))
+    if len(broken):
+        raise EgraffError(
+            f"expected finite energies and forces, got none for {len(broken)} of {len(errors)} "
+            f"frames, the first is frame {frames[broken[0]].source[1]}\n"
+            "  fix: train again with a smaller lr, or look at that frame"
+        )
     trivial_metrics = error_metrics(concatenate(trivial))
     return Evaluation(
         n_frames=len(errors),

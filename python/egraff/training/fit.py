@@ -146,11 +146,9 @@ class _Run:
         config = self.config
         graphs = model_graphs(self.splits.train, self.model)
         batches = ShuffledBatches(len(graphs), batch_size=config.batch_size, seed=config.seed)
-        # the loader of a continued training is set up before the trainer announces the epoch
+        # worker processes of a continued training fetch batches before its first epoch begins
         batches.set_epoch(epochs_done)
-        self.training = ForceFieldTraining(
-            self.model, config, steps_per_epoch=len(batches), about=self.about
-        )
+        self.training = ForceFieldTraining(self.model, config, batches=batches, about=self.about)
         first = [graphs[number] for number in next(iter(batches))]
         self.threads = choose_threads(
             self.model, collate(first), wanted=config.threads, device=self.device

@@ -86,15 +86,15 @@ class Loss:
         energy = check_shapes("energy", prediction.energy, batch.energy)
         forces = check_shapes("forces", prediction.forces, batch.forces)
         n_atoms = batch.n_atoms_per_frame
-        energy_term = self._mean((prediction.energy - energy) / n_atoms)
+        energy_term = self._mean(prediction.energy / n_atoms, energy / n_atoms)
         stress_term = torch.zeros_like(energy_term)
         if self.weights.stress > 0 and batch.stress is not None:
             stress = check_shapes("stress", prediction.virial, batch.stress)
-            # times the volume before the difference: a molecule has no volume, and NaN beside the
-            # prediction would come back as the gradient of its weights
-            virial = -stress * batch.volume[:, None, None]
-            stress_term = self._mean((prediction.virial - virial) / n_atoms[:, None, None])
-        return LossTerms(energy_term, self._mean(prediction.forces - forces), stress_term)
+            # the label times the volume, not the prediction over it: a molecule has no volume, and
+            # a NaN beside the prediction would come back in the gradient
+            scale = batch.volume[:, None, None] / n_atoms[:, None, None]
+            stress_term = self._mean(-prediction.virial / n_atoms[:, None, None], stress * scale)
+        return LossTerms(energy_term, self._mean(prediction.forces, forces), stress_term)
 
     def total(self, terms: LossTerms) -> Tensor:
         """Return the weighted sum of the terms."""
@@ -104,11 +104,13 @@ class Loss:
             + self.weights.stress * terms.stress
         )
 
-    def _mean(self, difference: Tensor) -> Tensor:
-        """Average l(difference) over what is labelled; NaN marks what is not."""
-        labelled = ~torch.isnan(difference.detach())
-        # replaced before l: the derivative of NaN times zero would be NaN again
-        difference = torch.where(labelled, difference, torch.zeros_like(difference))
+    def _mean(self, predicted: Tensor, label: Tensor) -> Tensor:
+        """Average l(predicted - label) over what is labelled; NaN marks labels that are not there.
+
+        A prediction that is NaN stays NaN: a broken model must not pass for an unlabelled frame.
+        """
+        labelled = ~torch.isnan(label)
+        difference = torch.where(labelled, predicted - label, torch.zeros_like(predicted))
         if self.kind == "mse":
             values = difference.square()
         elif self.kind == "mae":

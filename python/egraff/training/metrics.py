@@ -56,9 +56,9 @@ def frame_errors(batch: Graph, *, energy: Tensor, forces: Tensor, stress: Tensor
     Raises:
         EgraffError: a prediction and its label differ in shape.
     """
-    force = (forces - check_shapes("forces", forces, batch.forces)).detach()
-    tensor = (stress - check_shapes("stress", stress, batch.stress)).detach()
-    difference = (energy - check_shapes("energy", energy, batch.energy)).detach()
+    difference = _difference("energy", energy, batch.energy)
+    force = _difference("forces", forces, batch.forces)
+    tensor = _difference("stress", stress, batch.stress)
 
     def per_frame(atom_values: Tensor) -> Tensor:
         sums = torch.zeros_like(difference)
@@ -73,6 +73,13 @@ def frame_errors(batch: Graph, *, energy: Tensor, forces: Tensor, stress: Tensor
         tensor.square().sum(dim=(1, 2)),
     )
     return FrameErrors(*(column.cpu().numpy() for column in columns))
+
+
+def _difference(name: str, predicted: Tensor, label: Tensor | None) -> Tensor:
+    """Subtract the label: NaN without a label, infinite where the prediction is not a number."""
+    label = check_shapes(name, predicted, label)
+    difference = torch.nan_to_num((predicted - label).detach(), nan=torch.inf)
+    return torch.where(torch.isnan(label), torch.nan, difference)
 
 
 def trivial_errors(batch: Graph, baseline: Sequence[float]) -> FrameErrors:
@@ -179,11 +186,12 @@ def _weighted(errors: FrameErrors, counts: NDArray[np.float64]) -> dict[str, NDA
     }
     values = {}
     for name, (numerator, denominator) in sums.items():
-        labelled = np.isfinite(numerator)
+        labelled = ~np.isnan(numerator)
         if not labelled.any():
             continue
         weights = counts[:, labelled]
-        with np.errstate(invalid="ignore"):  # a resampled set may hold no labelled frame
+        # a resampled set may hold no labelled frame; an infinite error may be counted zero times
+        with np.errstate(invalid="ignore"):
             mean = (weights @ numerator[labelled]) / (weights @ denominator[labelled])
         values[name] = np.sqrt(mean) if "_rmse_" in name else mean
     return values

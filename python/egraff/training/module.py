@@ -19,6 +19,7 @@ from egraff.graph import Graph
 from egraff.models import ForceField
 from egraff.training.checkpoint import KEY, make_payload
 from egraff.training.config import TrainConfig
+from egraff.training.dataset import ShuffledBatches
 from egraff.training.ema import ExponentialMovingAverage
 from egraff.training.loss import Loss
 from egraff.training.metrics import FrameErrors, concatenate, error_metrics, frame_errors
@@ -60,7 +61,7 @@ class ForceFieldTraining(LightningModule):
     Args:
         model: the model to train.
         config: settings.
-        steps_per_epoch: optimiser steps in one epoch.
+        batches: the order of the training frames, which is told each epoch.
         about: ``training_data`` and ``check_structure`` for the checkpoints.
     """
 
@@ -69,7 +70,7 @@ class ForceFieldTraining(LightningModule):
         model: ForceField,
         config: TrainConfig,
         *,
-        steps_per_epoch: int,
+        batches: ShuffledBatches,
         about: Mapping[str, Any],
     ) -> None:
         super().__init__()
@@ -84,7 +85,8 @@ class ForceFieldTraining(LightningModule):
             huber_delta=config.huber_delta,
         )
         self.ema = ExponentialMovingAverage(model, decay=config.ema_decay)
-        self.rate = LearningRate(config, steps_per_epoch=steps_per_epoch)
+        self.rate = LearningRate(config, steps_per_epoch=len(batches))
+        self.batches = batches
         self.best_loss = math.inf
         self.best_epoch = 0
         self.best_metrics: dict[str, float] = {}
@@ -118,7 +120,11 @@ class ForceFieldTraining(LightningModule):
         self.ema.to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        """Start the clock, and make random layers repeatable after an interruption."""
+        """Start the clock; order and random layers follow from the epoch, not from what was before.
+
+        Lightning announces epochs to the samplers inside batch samplers only, hence the call here.
+        """
+        self.batches.set_epoch(self.current_epoch)
         self._started = time.perf_counter()
         self._train = _Accumulator()
         torch.manual_seed((self.config.seed << 20) + self.current_epoch)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from egraff.training.evaluate import Evaluation
@@ -23,9 +24,9 @@ SHOWN = (
 
 def evaluation_table(evaluation: Evaluation, *, title: str) -> Table:
     """Return errors, their 95 % intervals, the trivial predictor's and the ratios as a table."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
-    for column in ("model", "95 % interval", "trivial", "times better", "unit"):
+    for column in ("model", "95 %", "trivial", "better", "unit"):
         table.add_column(column, justify="right" if column != "unit" else "left")
     for name, label, factor, unit in SHOWN:
         if name not in evaluation.model:

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Settings: where they come from, and what is said when they are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from egraff.errors import InputError
+from egraff.training.config import (
+    TrainConfig,
+    check_config,
+    load_config,
+    merge,
+    read_settings,
+    recipe,
+    save_config,
+)
+
+MINIMAL = {"data": "train.xyz", "model": "nequip"}
+
+
+def test_file_with_overrides_on_top(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("model: nequip\ndata: a.xyz\nlr: 0.5\nmodel_options: {l_max: 1, resnet: on}\n")
+    config = load_config(path, {"lr": 0.25, "epochs": None, "model_options.l_max": 2})
+    assert config.lr == 0.25
+    assert config.epochs == 200
+    assert config.model_options == {"l_max": 2, "resnet": True}
+    assert config.data == Path("a.xyz")
+
+
+def test_saved_settings_read_back_the_same(tmp_path):
+    config = check_config(
+        {**MINIMAL, "reference_energies": {"H": -13.6}, "energy_scale": 2, "min_lr": 1e-6}
+    )
+    save_config(config, tmp_path / "c.yaml")
+    assert load_config(tmp_path / "c.yaml") == config
+    assert set(yaml.safe_load((tmp_path / "c.yaml").read_text())) == set(TrainConfig.model_fields)
+
+
+def test_every_setting_is_documented():
+    for name in TrainConfig.model_fields:
+        assert name in TrainConfig.__doc__, name
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"learning_rat": 1},
+            r"c.yaml: learning_rat: unknown setting\n  fix: .*settings: data",
+        ),
+        ({"epoch": 1}, r"epoch: unknown setting\n  fix: did you mean epochs\?"),
+        ({"data": None}, r"data: Input is not a valid path"),
+        ({"lr": 0}, r"lr: Input should be greater than 0, got 0\n  fix: correct the value"),
+        ({"loss": "l1"}, r"loss: Input should be 'mse', 'mae' or 'huber', got 'l1'"),
+        ({"energy_weight": 0, "force_weight": 0}, r"force_weight and stress_weight are all zero"),
+        ({"reference_energies": "isolated_atoms"}, r"but no file isolated_atoms is given"),
+        ({"energy_scale": -1.0}, r"energy_scale: expected a positive number, got -1.0"),
+        ({"model_options": {"r_max": 4}}, r"model_options: r_max cannot be set there but beside"),
+    ],
+)
+def test_refusals(settings, message):
+    with pytest.raises(InputError, match=message):
+        check_config({**MINIMAL, **settings}, where="c.yaml")
+
+
+def test_a_setting_that_is_needed():
+    with pytest.raises(InputError, match=r"data: this setting is needed\n  fix: .* or as --data"):
+        check_config({"model": "nequip"})
+
+
+def test_overrides_do_not_change_what_they_are_put_on():
+    settings = {"model_options": {"l_max": 1}}
+    assert merge(settings, {"model_options.l_max": 2}) == {"model_options": {"l_max": 2}}
+    assert settings == {"model_options": {"l_max": 1}}
+
+
+def test_a_dot_into_a_number():
+    with pytest.raises(InputError, match=r"lr\.x: lr is 0\.1, which has no x\n  fix: set lr its"):
+        merge({"lr": 0.1}, {"lr.x": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n- b\n", r"expected `name: value` lines, got list"),
+        ("a: [1\n", r"not valid YAML"),
+        (None, r"expected a readable YAML file, got FileNotFoundError"),
+    ],
+)
+def test_files_that_are_no_settings(tmp_path, text, message):
+    path = tmp_path / "c.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_settings(path)
+
+
+def test_an_empty_file_has_no_settings(tmp_path):
+    (tmp_path / "c.yaml").write_text("# nothing\n")
+    assert read_settings(tmp_path / "c.yaml") == {}
+
+
+@pytest.mark.parametrize("name", ["molecule", "crystal"])
+def test_recipes_are_valid(name):
+    config = load_config(recipe(name), {"data": "train.xyz"})
+    assert config.model == "nequip"
+
+
+def test_unknown_recipe():
+    with pytest.raises(InputError, match=r"no recipe 'x'\n  fix: choose one of crystal, molecule"):
+        recipe("x")
