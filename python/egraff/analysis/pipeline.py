@@ -35,6 +35,8 @@ from egraff.files import atomic_path, sha256, write_json
 RESULT = Path("analysis") / "result.json"
 CURVES = Path("analysis") / "curves.npz"
 
+_FEWEST_FRAMES = 50
+
 #: Raised whenever what the same input gives changes.
 REVISION = 2
 
@@ -47,6 +49,8 @@ class Parameters:
         r_max: range of the structure comparison in Angstrom; None for `default_r_max`.
         bin_width: of the radial distributions, Angstrom (EGraFFBench's 0.05).
         max_frames: at most this many frames, evenly spaced, enter the structure comparison.
+        max_atoms: nor more than this many atoms in all of its frames (but at least 50 frames): a
+            frame of a large system holds many samples of its structure.
         max_replay_frames: at most this many reference frames, evenly spaced, are replayed.
         criteria: of stability.
         threads: of the neighbour lists; it changes no result.
@@ -55,12 +59,17 @@ class Parameters:
     r_max: float | None = None
     bin_width: float = 0.05
     max_frames: int = 400
+    max_atoms: int = 1_000_000
     max_replay_frames: int = 200
     criteria: Criteria = field(default_factory=Criteria)
     threads: int = 1
 
+    def structure_frames(self, n_atoms: int) -> int:
+        """How many frames of ``n_atoms`` enter the structure comparison."""
+        return min(self.max_frames, max(_FEWEST_FRAMES, self.max_atoms // n_atoms))
+
     def __post_init__(self) -> None:
-        for name in ("bin_width", "max_frames", "max_replay_frames", "threads"):
+        for name in ("bin_width", "max_frames", "max_atoms", "max_replay_frames", "threads"):
             if not getattr(self, name) > 0:
                 raise InputError(f"expected a value above 0, got {getattr(self, name)}", where=name)
 

@@ -34,7 +34,8 @@ def _run_rdf(run: Run, r_max: float, parameters: Parameters, section: Section):
     section.problems += [problem.message for problem in universe.trajectory.problems]
     times = universe.trajectory.times_ps
     first = production_frames(run, times, fewest=_FEWEST_FRAMES)
-    chosen = [first + index for index in evenly_spaced(len(times) - first, parameters.max_frames)]
+    most = parameters.structure_frames(len(universe.atoms))
+    chosen = [first + index for index in evenly_spaced(len(times) - first, most)]
     how = f"{len(chosen)} of {len(times)} frames, from {times[first]:g} ps"
     analysis = RadialDistribution(
         universe.atoms,
@@ -47,7 +48,8 @@ def _run_rdf(run: Run, r_max: float, parameters: Parameters, section: Section):
 
 def _reference_rdf(reference: Reference, r_max: float, parameters: Parameters):
     frames = reference.frames
-    chosen = [frames[index] for index in evenly_spaced(len(frames), parameters.max_frames)]
+    most = parameters.structure_frames(len(frames[0]))
+    chosen = [frames[index] for index in evenly_spaced(len(frames), most)]
     universe = frames_universe(chosen, where=reference.path)
     analysis = RadialDistribution(
         universe.atoms,

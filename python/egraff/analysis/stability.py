@@ -29,6 +29,8 @@ from egraff.analysis.structure import Structure
 from egraff.errors import InputError
 from egraff.neighbours import find_edges
 
+_POSITIONS = frozenset(f"{axis}{kind}" for axis in "xyz" for kind in ("", "s", "u", "su"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Criteria:
@@ -107,7 +109,7 @@ def check_dump(
     radii = radii_of(elements)
     bonds, lengths = None, None
     for index in range(len(dump)):
-        frame = dump.read(index)
+        frame = dump.read(index, columns=_POSITIONS)
         if frame.header.n_atoms != len(elements):
             text = f"{frame.header.n_atoms} of {len(elements)} atoms are left"
             return [Violation("lost-atoms", float(times_ps[index]), text, index)]
