@@ -8,15 +8,13 @@ is one linear map, which is what egraff stores.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from egraff.errors import InputError
+from egraff.interop.weights import fold_product
 from egraff.models import build
-from egraff.nn.species import SpeciesLinear
 
 # option of nequip's NequIPGNNModel -> option of egraff's NequIP
 _OPTIONS = {
@@ -114,7 +112,7 @@ def convert_state(
         _copy_network(weights, f"{theirs}.edge_mlp.mlp", result, f"{ours}.radial.weights")
         if layer.self_connection is not None:
             product = weights[f"{theirs}.sc.weight"]
-            folded = _fold(layer.self_connection, product, embedding)
+            folded = fold_product(layer.self_connection, product, embedding)
             for block, weight in folded.items():
                 result[f"{ours}.self_connection.blocks.{block}.weight"] = weight
     _copy_network(weights, "per_atom_energy_readout.mlp_module.mlp", result, "readout.weights")
@@ -126,33 +124,6 @@ def convert_state(
     return options, {
         name: value.to(model.state_dict()[name].dtype) for name, value in result.items()
     }
-
-
-def _fold(connection: SpeciesLinear, product: Tensor, embedding: Tensor) -> dict[int, Tensor]:
-    """Sum a product with the element's embedding over the embedding's channels.
-
-    Args:
-        connection: egraff's map for each element.
-        product: weights of e3nn's fully connected product, one block ``[mul_in, n_embedding,
-            mul_out]`` for each pair of an input and an output block of the same irrep.
-        embedding: ``[n_species, n_embedding]``.
-
-    Returns:
-        ``[n_species, mul_in, mul_out]`` for each output block that the input reaches.
-    """
-    n_embedding = embedding.shape[1]
-    folded = {}
-    start = 0
-    for block_in in connection.irreps_in:
-        for number, block_out in enumerate(connection.irreps_out):
-            if block_in.ir != block_out.ir:
-                continue
-            shape = (block_in.mul, n_embedding, block_out.mul)
-            weight = product[start : start + math.prod(shape)].reshape(shape)
-            start += math.prod(shape)
-            # both divide by sqrt(mul_in); e3nn also by the number of channels that it sums
-            folded[number] = torch.einsum("uvw,sv->suw", weight, embedding) / math.sqrt(n_embedding)
-    return folded
 
 
 def _copy_network(

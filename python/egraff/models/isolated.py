@@ -74,6 +74,12 @@ class IsolatedAtomForceField(ForceField):
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> dict[str, Tensor]:
         """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
+        return {"atomic_energy": self.network_energy(species, edge_index, edge_vec, n_local)}
+
+    def network_energy(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> Tensor:
+        """Return the atomic energies ``[n_local]`` in eV, float64."""
         energy = self.network(species, edge_index, edge_vec, n_local, True)
         if self.subtract_isolated:
             every = torch.arange(self.n_species, device=species.device)
@@ -81,4 +87,4 @@ class IsolatedAtomForceField(ForceField):
             no_vec = torch.zeros(0, 3, dtype=edge_vec.dtype, device=edge_vec.device)
             alone = self.network(every, no_index, no_vec, self.n_species, False)
             energy = energy - alone.index_select(0, species[:n_local])
-        return {"atomic_energy": self.scale_shift(energy, species[:n_local])}
+        return self.scale_shift(energy, species[:n_local])

@@ -64,6 +64,46 @@ class BesselBasis(nn.Module):
         return self.prefactor * self.roots * torch.sinc(x[:, None] * self.roots)
 
 
+class GaussianBasis(nn.Module):
+    """Gaussians exp(-(d - c_n)^2 / (2 w^2)) at n equal steps w from 0 to ``end``.
+
+    Args:
+        n_basis: number of functions, at least 2.
+        end: position of the last one, in the unit of the distances.
+    """
+
+    def __init__(self, n_basis: int, end: float) -> None:
+        super().__init__()
+        self.n_basis = n_basis
+        self.register_buffer("centres", torch.linspace(0.0, end, n_basis))
+        self.coefficient = -0.5 / (end / (n_basis - 1)) ** 2
+
+    def forward(self, d: Tensor) -> Tensor:
+        """Map distances ``[n_edges]`` to ``[n_edges, n_basis]``."""
+        return torch.exp(self.coefficient * (d[:, None] - self.centres) ** 2)
+
+
+class ChebyshevBasis(nn.Module):
+    """Chebyshev polynomials T_1 ... T_n of a distance that a transform has mapped to (0, 1).
+
+    Args:
+        n_basis: number of polynomials.
+    """
+
+    def __init__(self, n_basis: int) -> None:
+        super().__init__()
+        self.n_basis = n_basis
+
+    def forward(self, d: Tensor) -> Tensor:
+        """Map transformed distances ``[n_edges]`` to ``[n_edges, n_basis]``."""
+        before, last = torch.ones_like(d), d
+        values = [last]
+        for _ in range(self.n_basis - 1):
+            before, last = last, 2.0 * d * last - before
+            values.append(last)
+        return torch.stack(values, dim=1)
+
+
 class RadialNetwork(nn.Module):
     """Perceptron without biases from radial basis values to weights.
 

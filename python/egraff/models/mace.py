@@ -1,0 +1,410 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""MACE: higher-order equivariant message passing.
+
+I. Batatia, D. P. Kovacs, G. N. C. Simm, C. Ortner, G. Csanyi, NeurIPS 35, 11423 (2022),
+arXiv:2206.07697; design space: arXiv:2205.06643; density normalisation, heads, transforms:
+arXiv:2401.00096. The numbers follow mace-torch 0.3.16.
+
+    A_i^t = 1/N sum_j R^t(r_ij) . (W_up h_j^t (x) Y(r_ij))              interaction (eq. 8)
+    B_i^t = sum_nu sum_eta W[Z_i] C_eta . (A_i^t)^nu                    product (eqs. 10, 11)
+    h_i^(t+1) = W B_i^t + W_sc[Z_i] h_i^t                               update (eq. 12)
+    E_i = shift[Z_i] + scale[Z_i] sum_t readout_t(h_i^t)                readout (eq. 13)
+
+====================  ==========================================================
+paper                 here
+====================  ==========================================================
+r_cut                 ``r_max``
+R                     ``Interaction.radial`` (basis of distances -> MLP)
+Y                     ``MACE.harmonics``
+A                     the message of ``Interaction``
+C_eta, nu             ``SymmetricContraction``; ``correlation`` is the largest nu
+W_sc (residual)       ``Interaction.skip``
+readout_t             ``Layer.readout``: linear, and a perceptron in the last layer
+E0                    ``energy_shift``
+====================  ==========================================================
+
+With a residual first interaction the network gives an isolated atom an energy of its own; see
+``isolated_atom``. Otherwise it gives zero, and ``energy_shift`` is the isolated atom's energy.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import ClassVar, Literal
+
+import torch
+from e3nn import o3
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor, nn
+
+from egraff import ops
+from egraff.errors import InputError
+from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.nn.interaction import Interaction
+from egraff.nn.pairs import AgnesiTransform, SoftTransform, ZBLRepulsion
+from egraff.nn.radial import BesselBasis, ChebyshevBasis, GaussianBasis, PolynomialCutoff
+from egraff.nn.readout import LinearReadout, NonLinearReadout
+from egraff.nn.symmetric_contraction import SymmetricContraction
+
+Kind = Literal[
+    "real_agnostic",
+    "real_agnostic_residual",
+    "real_agnostic_density",
+    "real_agnostic_density_residual",
+]
+
+
+class MACEConfig(IsolatedAtomConfig):
+    """Options of MACE beyond those of every model.
+
+    Attributes:
+        n_layers: interaction layers.
+        l_max: highest order of the harmonics.
+        hidden_irreps: irreps of the features, even scalars first, each with the same number of
+            channels, for example ``64x0e + 64x1o``.
+        correlation: body order of the product minus one: one number, or one for each layer.
+        interaction_first: kind of the first interaction.
+        interaction: kind of the others.
+        radial_basis: functions of the distance; ``chebyshev`` needs a transform to (0, 1).
+        n_radial: how many.
+        distance_transform: map applied to distances before the basis.
+        cutoff_p: exponent of the polynomial envelope.
+        apply_cutoff: multiply the envelope to the basis; otherwise to the radial network's output.
+        radial_widths: hidden widths of the radial networks.
+        edge_irreps: irreps of the neighbours' features in the interactions; default: all.
+        edge_irreps_first: use the scalars of ``edge_irreps`` in the first interaction, too.
+        readout_width: hidden width of the last readout.
+        gate: its activation.
+        last_readout_only: read energies from the last layer only.
+        species_product: weights of the product for each element, rather than in common.
+        zbl: add the screened repulsion of the nuclei.
+        zbl_scale: factor on that energy (mace-torch's ``ScaleShiftMACE`` multiplies its scale).
+        heads: names of the sets of readouts.
+        head: the one that is used; default: the first.
+        head_energy_scale: ``energy_scale`` of each head, where they differ.
+        head_energy_shift: ``energy_shift`` of each head, where they differ.
+    """
+
+    n_layers: int = Field(default=2, ge=1)
+    l_max: int = Field(default=3, ge=0)
+    hidden_irreps: str = "128x0e + 128x1o"
+    correlation: int | list[int] = 3
+    interaction_first: Kind = "real_agnostic"
+    interaction: Kind = "real_agnostic_residual"
+    radial_basis: Literal["bessel", "gaussian", "chebyshev"] = "bessel"
+    n_radial: int = Field(default=8, ge=2)
+    distance_transform: Literal["none", "agnesi", "soft"] = "none"
+    cutoff_p: float = Field(default=5.0, ge=2.0)
+    apply_cutoff: bool = True
+    radial_widths: list[int] = Field(default=[64, 64, 64])
+    edge_irreps: str | None = None
+    edge_irreps_first: bool = False
+    readout_width: int = Field(default=16, ge=1)
+    gate: Literal["silu", "tanh", "abs", "none"] = "silu"
+    last_readout_only: bool = False
+    species_product: bool = True
+    zbl: bool = False
+    zbl_scale: float = 1.0
+    heads: list[str] = Field(default=["default"], min_length=1)
+    head: str | None = None
+    head_energy_scale: dict[str, list[float]] | None = None
+    head_energy_shift: dict[str, list[float]] | None = None
+
+    @field_validator("hidden_irreps")
+    @classmethod
+    def _scalars_first_and_equal_channels(cls, text: str) -> str:
+        irreps = _irreps(text)
+        if not irreps or irreps[0].ir != o3.Irrep("0e"):
+            raise ValueError(f"expected even scalars first, as in 64x0e + 64x1o, got {irreps}")
+        if len({block.mul for block in irreps}) > 1:
+            raise ValueError(f"expected the same number of channels for every irrep, got {irreps}")
+        if len({block.ir for block in irreps}) < len(irreps):
+            raise ValueError(f"expected each irrep once, got {irreps}")
+        return text
+
+    @field_validator("edge_irreps")
+    @classmethod
+    def _known_irreps(cls, text: str | None) -> str | None:
+        if text is not None:
+            _irreps(text)
+        return text
+
+    @model_validator(mode="after")
+    def _layers_and_heads(self) -> MACEConfig:
+        if len(self.correlations()) != self.n_layers or min(self.correlations()) < 1:
+            raise ValueError(
+                f"correlation: expected one positive number, or one for each of {self.n_layers} "
+                f"layers, got {self.correlation}"
+            )
+        if self.head is not None and self.head not in self.heads:
+            raise ValueError(f"head: expected one of {', '.join(self.heads)}, got {self.head!r}")
+        if self.radial_basis == "chebyshev" and self.distance_transform != "agnesi":
+            raise ValueError(
+                "radial_basis: chebyshev polynomials need distances in (0, 1), "
+                "as distance_transform = agnesi makes them"
+            )
+        for name in ("energy_scale", "energy_shift"):
+            of_heads = getattr(self, f"head_{name}")
+            if of_heads is None:
+                continue
+            sizes = {len(values) for values in of_heads.values()}
+            if set(of_heads) != set(self.heads) or sizes != {len(self.elements)}:
+                raise ValueError(
+                    f"head_{name}: expected {len(self.elements)} values for each of "
+                    f"{', '.join(self.heads)}"
+                )
+            object.__setattr__(self, name, of_heads[self.active_head()])
+        return self
+
+    def correlations(self) -> list[int]:
+        """Return the correlation order of each layer."""
+        if isinstance(self.correlation, int):
+            return [self.correlation] * self.n_layers
+        return self.correlation
+
+    def active_head(self) -> str:
+        """Return the name of the head that is used."""
+        return self.heads[0] if self.head is None else self.head
+
+
+def _irreps(text: str) -> o3.Irreps:
+    try:
+        return o3.Irreps(text)
+    except ValueError as error:
+        raise ValueError(f"not irreps: {text!r}") from error
+
+
+class MACE(IsolatedAtomForceField):
+    """The MACE force field; see the module's text for the equations."""
+
+    architecture = "mace"
+    citations: ClassVar[list[str]] = [
+        "MACE: I. Batatia et al., Adv. Neural Inf. Process. Syst. 35, 11423 (2022), "
+        "arXiv:2206.07697",
+        "Design space: I. Batatia et al., Nat. Mach. Intell. 7, 56 (2025), arXiv:2205.06643",
+    ]
+    Config = MACEConfig
+
+    def __init__(self, config: MACEConfig) -> None:
+        super().__init__(config)
+        # without a residual connection around the first product, no neighbours means no energy
+        self.subtract_isolated = self.subtract_isolated and "residual" in config.interaction_first
+        hidden = o3.Irreps(config.hidden_irreps)
+        channels = hidden[0].mul
+        irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
+
+        inverse = 1.0 / torch.tensor(
+            self.pair_cutoffs or [[config.r_max] * self.n_species] * self.n_species
+        )
+        self.register_buffer("inverse_cutoff", inverse.flatten())
+        self.embedding = nn.Embedding(self.n_species, channels)
+        self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
+        self.envelope = PolynomialCutoff(config.cutoff_p)
+        self.apply_cutoff = config.apply_cutoff
+        self.scaled_distance = config.radial_basis == "bessel"
+        self.basis = _basis(config)
+        self.transform = {
+            "none": lambda _: None,
+            "agnesi": AgnesiTransform,
+            "soft": SoftTransform,
+        }[config.distance_transform](self.elements)
+        self.r_unit = 1.0 / config.r_max
+        self.zbl = ZBLRepulsion(self.elements, config.cutoff_p) if config.zbl else None
+        self.zbl_scale = config.zbl_scale
+
+        irreps = o3.Irreps([(channels, (0, 1))])
+        layers = []
+        for number in range(config.n_layers):
+            layer = Layer(number, irreps, hidden, irreps_sh, config)
+            if number > 0:
+                self.exchange_widths.append(layer.irreps_edge.dim)
+            layers.append(layer)
+            irreps = layer.irreps_out
+        self.layers = nn.ModuleList(layers)
+
+    def forward(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> dict[str, Tensor]:
+        """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
+        energy = self.network_energy(species, edge_index, edge_vec, n_local)
+        if self.zbl is not None:
+            r = torch.linalg.vector_norm(edge_vec, dim=1)
+            energy = energy + self.zbl_scale * self.zbl(r, species, edge_index, n_local)
+        return {"atomic_energy": energy}
+
+    def network(
+        self,
+        species: Tensor,
+        edge_index: Tensor,
+        edge_vec: Tensor,
+        n_local: int,
+        exchange: bool,
+    ) -> Tensor:
+        """Return the sum of the readouts for each local atom, ``[n_local]``."""
+        centre, neighbour = species[edge_index[0]], species[edge_index[1]]
+        r = torch.linalg.vector_norm(edge_vec, dim=1)
+        x = r * self.inverse_cutoff[centre * self.n_species + neighbour]
+        envelope = self.envelope(x)
+        if self.transform is not None:
+            r = self.transform(r, centre, neighbour)
+            x = r * self.r_unit
+        radial = self.basis(x if self.scaled_distance else r)
+        late_envelope: Tensor | None = None
+        if self.apply_cutoff:
+            radial = radial * envelope[:, None]
+        else:
+            late_envelope = envelope
+        harmonics = self.harmonics(edge_vec)
+
+        features = self.embedding(species)
+        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
+        for layer in self.layers:
+            features = layer(
+                features, species, harmonics, radial, late_envelope, edge_index, n_local, exchange
+            )
+            if layer.readout is not None:
+                energy = energy + layer.readout(features)
+        return energy
+
+    def with_head(self, head: str) -> MACE:
+        """Return a model with the same weights that predicts for another head.
+
+        Raises:
+            InputError: there is no such head.
+        """
+        if head not in self.config.heads:
+            raise InputError(
+                f"expected one of {', '.join(self.config.heads)}, got {head!r}",
+                field="head",
+                fix="choose one of the heads that the model was trained with",
+            )
+        model = copy.deepcopy(self)
+        model.config = MACEConfig(**{**self.config.model_dump(), "head": head})
+        for layer in model.layers:
+            if layer.readout is not None:
+                layer.readout.head = self.config.heads.index(head)
+        with torch.no_grad():
+            if self.config.head_energy_scale is not None:
+                model.scale_shift.scale.copy_(
+                    torch.tensor(model.config.energy_scale, dtype=torch.float64)
+                )
+            if self.config.head_energy_shift is not None:
+                model.scale_shift.shift.copy_(
+                    torch.tensor(model.config.energy_shift, dtype=torch.float64)
+                )
+        return model
+
+
+def _basis(config: MACEConfig) -> nn.Module:
+    if config.radial_basis == "gaussian":
+        return GaussianBasis(config.n_radial, config.r_max)
+    if config.radial_basis == "chebyshev":
+        return ChebyshevBasis(config.n_radial)
+    return BesselBasis(config.n_radial, config.r_max)
+
+
+class Layer(nn.Module):
+    """Interaction, product, update, readout.
+
+    Args:
+        number: position among the layers, from 0.
+        irreps_in: irreps of the incoming features.
+        hidden: irreps of the features between layers.
+        irreps_sh: irreps of the harmonics.
+        config: the model's options.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        irreps_in: o3.Irreps,
+        hidden: o3.Irreps,
+        irreps_sh: o3.Irreps,
+        config: MACEConfig,
+    ) -> None:
+        super().__init__()
+        first, last = number == 0, number == config.n_layers - 1
+        n_species = len(config.elements)
+        # nothing follows the last layer but a readout of its scalars
+        self.irreps_out = hidden[:1] if last else hidden
+        self.irreps_edge = _edge_irreps(irreps_in, config, first=first)
+        irreps_message = _message_irreps(irreps_sh, hidden, first=first)
+        self.interaction = Interaction(
+            config.interaction_first if first else config.interaction,
+            irreps_in=irreps_in,
+            irreps_edge=self.irreps_edge,
+            irreps_sh=irreps_sh,
+            irreps_message=irreps_message,
+            irreps_connection=self.irreps_out,
+            n_radial=config.n_radial,
+            radial_widths=config.radial_widths,
+            n_species=n_species,
+            avg_num_neighbours=config.avg_num_neighbours,
+            first=first,
+        )
+        self.species_product = config.species_product
+        self.product = SymmetricContraction(
+            irreps_message,
+            self.irreps_out,
+            config.correlations()[number],
+            n_species if config.species_product else 1,
+        )
+        self.linear = o3.Linear(self.irreps_out, self.irreps_out)
+        n_heads, head = len(config.heads), config.heads.index(config.active_head())
+        self.readout = None
+        if last and not first:
+            self.readout = NonLinearReadout(
+                self.irreps_out, config.readout_width, config.gate, n_heads, head
+            )
+        elif last or not config.last_readout_only:
+            self.readout = LinearReadout(self.irreps_out, n_heads, head)
+
+    def forward(
+        self,
+        x: Tensor,
+        species: Tensor,
+        harmonics: Tensor,
+        radial: Tensor,
+        envelope: Tensor | None,
+        edge_index: Tensor,
+        n_local: int,
+        exchange: bool,
+    ) -> Tensor:
+        """Update the features; arguments as :class:`egraff.nn.interaction.Interaction` has them.
+
+        Returns:
+            ``[n_local, irreps_out.dim]``.
+        """
+        message, connection = self.interaction(
+            x, species, harmonics, radial, envelope, edge_index, n_local, exchange
+        )
+        local = species[:n_local]
+        if not self.species_product:
+            local = torch.zeros_like(local)
+        update = self.linear(self.product(message, local))
+        if connection is not None:
+            update = update + connection
+        return update
+
+
+def _edge_irreps(irreps_in: o3.Irreps, config: MACEConfig, *, first: bool) -> o3.Irreps:
+    if config.edge_irreps is None:
+        return irreps_in
+    irreps = o3.Irreps(config.edge_irreps)
+    if not first:
+        return irreps
+    return o3.Irreps([(irreps.count("0e"), (0, 1))]) if config.edge_irreps_first else irreps_in
+
+
+def _message_irreps(irreps_sh: o3.Irreps, hidden: o3.Irreps, *, first: bool) -> o3.Irreps:
+    """Return the message's irreps: those of the harmonics, and pseudotensors where hidden has any.
+
+    As in mace-torch, it is odd scalars among the hidden irreps that ask for pseudotensors.
+    """
+    irreps = [block.ir for block in irreps_sh]
+    if not first and hidden.count("0o") > 0:
+        irreps = [o3.Irrep(order, p) for order in range(irreps_sh.lmax + 1) for p in (1, -1)]
+    return o3.Irreps([(hidden[0].mul, ir) for ir in sorted(irreps)])
+
+
+ops.load()

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""MACE's interaction blocks: two-body features of each atom from the features of its neighbours.
+
+The four kinds differ in two choices. *Residual* kinds hand the incoming features, mapped by
+weights of the atom's element, around the product that follows; the others map the message itself.
+*Density* kinds divide the message by one plus a learned, smooth count of the neighbours instead
+of by the mean number of neighbours of the training set.
+"""
+
+from __future__ import annotations
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+from egraff.nn.convolution import EdgeConvolution
+from egraff.nn.radial import RadialNetwork
+from egraff.nn.species import SpeciesLinear
+
+KINDS = (
+    "real_agnostic",
+    "real_agnostic_residual",
+    "real_agnostic_density",
+    "real_agnostic_density_residual",
+)
+
+
+class Interaction(nn.Module):
+    """One interaction block.
+
+    Args:
+        kind: one of :data:`KINDS`, named as in mace-torch.
+        irreps_in: irreps of the incoming features.
+        irreps_edge: irreps of the neighbours' features in the product with the harmonics.
+        irreps_sh: irreps of the harmonics.
+        irreps_message: irreps of the message.
+        irreps_connection: irreps of the residual connection.
+        n_radial: functions in the radial basis.
+        radial_widths: hidden widths of the radial network.
+        n_species: number of elements.
+        avg_num_neighbours: divides the message, unless the density does.
+        first: whether this is the first block, whose input is known for ghosts too.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        irreps_in: o3.Irreps,
+        irreps_edge: o3.Irreps,
+        irreps_sh: o3.Irreps,
+        irreps_message: o3.Irreps,
+        irreps_connection: o3.Irreps,
+        n_radial: int,
+        radial_widths: list[int],
+        n_species: int,
+        avg_num_neighbours: float,
+        first: bool,
+    ) -> None:
+        super().__init__()
+        self.first = first
+        self.residual = "residual" in kind
+        self.scale = 1.0 / avg_num_neighbours
+        self.linear_up = o3.Linear(irreps_in, irreps_edge)
+        self.convolution = EdgeConvolution(irreps_edge, irreps_sh, irreps_message)
+        self.radial = RadialNetwork([n_radial, *radial_widths, self.convolution.n_weights])
+        self.linear = o3.Linear(self.convolution.irreps_out.simplify(), irreps_message)
+        self.skip = (
+            SpeciesLinear(irreps_in, irreps_connection, n_species)
+            if self.residual
+            else SpeciesLinear(irreps_message, irreps_message, n_species)
+        )
+        self.density = RadialNetwork([n_radial, 1]) if "density" in kind else None
+
+    def forward(
+        self,
+        x: Tensor,
+        species: Tensor,
+        harmonics: Tensor,
+        radial: Tensor,
+        envelope: Tensor | None,
+        edge_index: Tensor,
+        n_local: int,
+        exchange: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Make the messages.
+
+        Args:
+            x: ``[n_nodes, irreps_in.dim]`` in the first block, ``[n_local, ...]`` later.
+            species: ``[n_nodes]``.
+            harmonics: ``[n_edges, irreps_sh.dim]``.
+            radial: ``[n_edges, n_radial]``.
+            envelope: ``[n_edges]`` where it is not yet part of ``radial``.
+            edge_index: ``[2, n_edges]``.
+            n_local: number of local atoms.
+            exchange: whether ghosts' features come from other ranks.
+
+        Returns:
+            Messages ``[n_local, irreps_message.dim]``, and the residual connection
+            ``[n_local, irreps_connection.dim]`` of residual kinds.
+        """
+        local = species[:n_local]
+        sent = self.linear_up(x)
+        if exchange and not self.first:
+            sent = torch.ops.egraff.ghost_exchange(sent, species.shape[0])
+        weights = self.radial(radial)
+        if envelope is not None:
+            weights = weights * envelope[:, None]
+        message = self.linear(self.convolution(sent, harmonics, weights, edge_index, n_local))
+        if self.density is not None:
+            share = torch.tanh(self.density(radial)[:, 0] ** 2)
+            if envelope is not None:
+                share = share * envelope
+            count = torch.zeros(n_local, dtype=share.dtype, device=share.device)
+            count = count.index_add(0, edge_index[0], share)
+            message = message / (count + 1.0)[:, None]
+        else:
+            message = message * self.scale
+        if self.residual:
+            return message, self.skip(x[:n_local], local)
+        return self.skip(message, local), None
