@@ -8,12 +8,11 @@ three forms (orthogonal, restricted triclinic, general triclinic).
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
+from egraff import _dump
 from egraff.errors import InputError
 
 #: Columns that hold words, not numbers.
@@ -22,9 +21,6 @@ TEXT_COLUMNS = frozenset({"element", "typelabel"})
 _WRAPPED = (("x", "y", "z"), ("xs", "ys", "zs"))
 _UNWRAPPED = (("xu", "yu", "zu"), ("xsu", "ysu", "zsu"))
 _IMAGES = ("ix", "iy", "iz")
-
-#: Below this many fields a frame is parsed without pandas, which costs a millisecond to start.
-_FEW_FIELDS = 6000
 
 
 class DumpError(InputError):
@@ -246,67 +242,30 @@ def parse_frame(text: bytes, *, where: str, columns: frozenset[str] | None = Non
     return DumpFrame(header, numbers, words, where)
 
 
+_SKIP, _NUMBER, _WORD = 0, 1, 2
+
+
 def _parse_body(
     body: bytes, header: FrameHeader, wanted: list[str], where: str
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    n_fields = len(header.columns)
-    # LAMMPS ends every value with one blank. When the counts fit that, no line can be short (a
-    # long one is an error of the parser), and the much faster single-blank parser is safe.
-    plain = body.count(b" ") == header.n_atoms * n_fields and b"  " not in body
-    if not plain:
-        _check_lines(body, header, where)
-    if header.n_atoms * n_fields < _FEW_FIELDS:
-        return _parse_few(body, header, wanted, where)
-    names = [*header.columns, "_end"] if plain else list(header.columns)
-    texts = [name for name in wanted if name in TEXT_COLUMNS]
-    types = {name: str if name in TEXT_COLUMNS else np.float64 for name in wanted}
+    words = [name for name in wanted if name in TEXT_COLUMNS]
+    numbers = [name for name in wanted if name not in TEXT_COLUMNS]
+    kinds = [
+        (_WORD if name in TEXT_COLUMNS else _NUMBER) if name in wanted else _SKIP
+        for name in header.columns
+    ]
     try:
-        table = pd.read_csv(
-            io.BytesIO(body),
-            sep=" " if plain else r"\s+",
-            header=None,
-            names=names,
-            usecols=wanted,
-            dtype=types,
-            na_filter=False,
-            engine="c",
-            index_col=False,
-        )
+        table, texts = _dump.parse(body, header.n_atoms, kinds)
     except ValueError:
-        # either a line is wrong, which this finds, or it holds NaN, which the fast parser refuses
         _check_lines(body, header, where)
-        return _parse_few(body, header, wanted, where)
-    numbers = {name: table[name].to_numpy() for name in wanted if name not in texts}
-    return numbers, {name: table[name].to_numpy(dtype=object) for name in texts}
-
-
-def _parse_few(
-    body: bytes, header: FrameHeader, wanted: list[str], where: str
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Parse without pandas: less work for small frames, and NaN and infinities are numbers."""
-    fields = body.split()
-    n_fields = len(header.columns)
-    if len(fields) != header.n_atoms * n_fields:
-        _check_lines(body, header, where)
-    numbers: dict[str, np.ndarray] = {}
-    words: dict[str, np.ndarray] = {}
-    for index, name in enumerate(header.columns):
-        if name not in wanted:
-            continue
-        column = fields[index::n_fields]
-        if name in TEXT_COLUMNS:
-            words[name] = np.array([field.decode("ascii", "replace") for field in column], object)
-            continue
-        try:
-            numbers[name] = np.array(column).astype(np.float64)
-        except ValueError:
-            _check_lines(body, header, where)
-            raise
-    return numbers, words
+        raise
+    return dict(zip(numbers, table, strict=True)), {
+        name: np.array(text, dtype=object) for name, text in zip(words, texts, strict=True)
+    }
 
 
 def _check_lines(body: bytes, header: FrameHeader, where: str) -> None:
-    """Find the line that is wrong and name it; the fast parser cannot."""
+    """Find the line that is wrong and name it; the parser only says that there is one."""
     lines = body.splitlines()
     place = f"frame of step {header.step}"
     if len(lines) != header.n_atoms:
