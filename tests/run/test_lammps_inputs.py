@@ -88,7 +88,7 @@ def test_production_goes_on_where_it_was(lammps, tmp_path):
     options = {"log": ("-log", "none"), "every": 2, "save": 4}
     lammps("in.production", steps=8, **options)
     assert (tmp_path / "restart.latest").exists()
-    lammps("in.production", steps=14, ranks=2, **options)
+    lammps("in.production", steps=14, **options)
 
     assert steps_of_frames(tmp_path / "dump.lammpstrj") == list(range(0, 15, 2))
     times = {row["Step"]: row["Time"] for row in log_rows(tmp_path / "log.lammps")}

@@ -43,36 +43,36 @@ def interrupt():
 
 @pytest.mark.parametrize("ensemble", ["nve", "nvt", "npt"])
 def test_two_halves_are_one_whole(run_lj, ensemble):
-    """100 steps resumed up to 200 give the rows and frames of 200 at once, to rounding."""
-    _, _, halves = run_lj(out="halves", ensemble=ensemble, steps=100, ranks=2)
-    _, expected, whole = run_lj(out="whole", ensemble=ensemble, steps=200)
-    record = resume_md({"steps": 200, "ranks": 1}, halves)
+    """40 steps resumed up to 100 give the rows and frames of 100 at once, to rounding."""
+    _, _, halves = run_lj(out="halves", ensemble=ensemble, steps=40, ranks=2)
+    _, expected, whole = run_lj(out="whole", ensemble=ensemble, steps=100)
+    record = resume_md({"steps": 100, "ranks": 1}, halves)
 
     assert record["status"] == "completed"
-    assert record["steps"] == record["steps_done"] == 200
-    assert [segment["from_step"] for segment in record["segments"]] == [0, 100]
+    assert record["steps"] == record["steps_done"] == 100
+    assert [segment["from_step"] for segment in record["segments"]] == [0, 40]
     walls = [segment["wall_time_s"] for segment in record["segments"]]
     assert record["wall_time_s"] == pytest.approx(sum(walls), abs=2e-3)
-    assert frame_steps(halves) == frame_steps(whole) == list(range(0, 201, 20))
+    assert frame_steps(halves) == frame_steps(whole) == list(range(0, 101, 20))
     found = log_rows(halves / "log.lammps")
-    assert [row["Step"] for row in found] == list(range(0, 201, 10))
+    assert [row["Step"] for row in found] == list(range(0, 101, 10))
     for one, other in zip(expected, found, strict=True):
         assert one["TotEng"] == pytest.approx(other["TotEng"], rel=1e-7)
 
 
 def test_interrupted_run_stops_cleanly_and_goes_on(run_lj, monkeypatch, settings):
-    when_at(monkeypatch, 500, interrupt)
+    when_at(monkeypatch, 30, interrupt)
     record, _, directory = run_lj(steps=200_000, restart_every=0, ranks=2)
     stopped_at = record["steps_done"]
 
     assert record["status"] == "interrupted"
-    assert 500 <= stopped_at < 200_000
+    assert 30 <= stopped_at < 200_000
     assert [one.step for one in find_restarts(directory)] == [stopped_at]
     assert not (directory / "stop").exists()
     with pytest.raises(InputError, match=f"at least the {stopped_at} steps that are done, got 20"):
         resume_md({"steps": 20}, directory)
 
-    target = stopped_at + 55
+    target = stopped_at + 45
     again = {**settings(restart_every=0).model_dump(), "steps": target, "ranks": 1}
     assert resume_md(again, directory)["steps_done"] == target
     steps = [row["Step"] for row in log_rows(directory / "log.lammps")]
@@ -86,7 +86,7 @@ def test_second_interrupt_kills_and_the_run_can_still_be_resumed(run_lj, monkeyp
         interrupt()
         interrupt()
 
-    when_at(monkeypatch, 130, twice)
+    when_at(monkeypatch, 50, twice)
     record, _, directory = run_lj(steps=10_000_000, restart_every=40, ranks=2)
 
     assert record["status"] == "interrupted"

@@ -56,16 +56,16 @@ def slab():
 
 
 @pytest.mark.parametrize(
-    "atoms",
+    ("atoms", "ranks"),
     [
-        salt(),
-        primitive(),
-        slab(),
-        Atoms("LiFLiF", [[0, 0, 0], [1.8, 0, 0], [2, 2, 0], [0, 1.9, 1]]),
+        (salt(), 2),
+        (primitive(), 1),
+        (slab(), 1),
+        (Atoms("LiFLiF", [[0, 0, 0], [1.8, 0, 0], [2, 2, 0], [0, 1.9, 1]]), 1),
     ],
     ids=["crystal", "cell smaller than the cutoff", "slab", "molecule"],
 )
-def test_every_frame_is_what_the_calculator_gives(run, exported, atoms):
+def test_every_frame_is_what_the_calculator_gives(run, exported, atoms, ranks):
     """Energies and forces along a trajectory, from the files alone."""
     record, rows, directory = run(atoms, ensemble="nvt", thermostat="csvr", ranks=ranks)
     frames = ase.io.read(directory / "dump.lammpstrj", index=":", format="lammps-dump-text")
