@@ -29,6 +29,14 @@ SMALL: dict[str, dict[str, Any]] = {
         "n_bessel": 4,
         "radial_width": 8,
     },
+    "mace": {
+        "hidden_irreps": "8x0e + 8x1o",
+        "l_max": 2,
+        "correlation": 3,
+        "n_radial": 4,
+        "radial_widths": [8, 8],
+        "readout_width": 4,
+    },
     "allegro": {
         "n_layers": 2,
         "l_max": 2,
@@ -38,6 +46,17 @@ SMALL: dict[str, dict[str, Any]] = {
         "embedding_hidden": [8],
         "latent_hidden": [8],
         "readout_hidden": [8],
+    },
+    "equiformer": {
+        "irreps_node_embedding": "8x0e+4x1o+2x2e",
+        "irreps_sh": "1x0e+1x1o+1x2e",
+        "irreps_head": "4x0e+2x1o+1x2e",
+        "irreps_mlp_mid": "8x0e+4x1o+2x2e",
+        "irreps_feature": "8x0e",
+        "num_layers": 2,
+        "num_heads": 2,
+        "number_of_basis": 6,
+        "fc_neurons": [8],
     },
     "torchmd_net": {
         "hidden_channels": 16,

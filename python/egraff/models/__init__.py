@@ -12,12 +12,14 @@ from pydantic import ValidationError
 from egraff.errors import InputError
 from egraff.models.allegro import Allegro
 from egraff.models.base import ForceField
+from egraff.models.equiformer import Equiformer
+from egraff.models.mace import MACE
 from egraff.models.nequip import NequIP
 from egraff.models.presets import PRESETS
 from egraff.models.torchmd_net import TorchMDNet
 
 ARCHITECTURES: dict[str, type[ForceField]] = {
-    cls.architecture: cls for cls in (Allegro, NequIP, TorchMDNet)
+    cls.architecture: cls for cls in (Allegro, Equiformer, MACE, NequIP, TorchMDNet)
 }
 
 

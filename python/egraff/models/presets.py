@@ -10,6 +10,53 @@ from __future__ import annotations
 from typing import Any
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "mace": {
+        "small": {
+            "hidden_irreps": "16x0e + 16x1o",
+            "l_max": 2,
+            "correlation": 3,
+            "radial_widths": [32, 32],
+        },
+        # the paper's 3BPA and AcAc models (arXiv:2206.07697, appendix)
+        "paper": {
+            "hidden_irreps": "256x0e + 256x1o + 256x2e",
+            "l_max": 3,
+            "correlation": 3,
+        },
+        # shape of the medium MACE-MP-0 (arXiv:2401.00096) ...
+        "mp_0": {
+            "hidden_irreps": "128x0e + 128x1o",
+            "l_max": 3,
+            "correlation": 3,
+            "n_radial": 10,
+            "interaction_first": "real_agnostic_residual",
+        },
+        # ... and of its successors with a safer short range and density normalisation
+        "mp_0b": {
+            "hidden_irreps": "128x0e + 128x1o",
+            "l_max": 3,
+            "correlation": 3,
+            "n_radial": 10,
+            "interaction_first": "real_agnostic_density",
+            "interaction": "real_agnostic_density_residual",
+            "distance_transform": "agnesi",
+            "zbl": True,
+        },
+        "egraffbench": {
+            "hidden_irreps": "16x0e + 16x1o + 16x2e",
+            "l_max": 3,
+            "correlation": 3,
+            "interaction_first": "real_agnostic_residual",
+        },
+        # what EGraFFBench ran and reported under the name BOTNet
+        "mace-c1-n5": {
+            "n_layers": 5,
+            "hidden_irreps": "16x0e + 16x1o + 16x2e",
+            "l_max": 3,
+            "correlation": 1,
+            "interaction_first": "real_agnostic_residual",
+        },
+    },
     "nequip": {
         "small": {
             "n_layers": 3,
@@ -81,6 +128,72 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "latent_hidden": [1024, 1024],
             "readout_hidden": [128],
             "latent_update": "residual",
+        },
+    },
+    "equiformer": {
+        "small": {
+            "irreps_node_embedding": "16x0e+8x1o+4x2e",
+            "irreps_sh": "1x0e+1x1o+1x2e",
+            "irreps_head": "8x0e+4x1o+2x2e",
+            "irreps_mlp_mid": "16x0e+8x1o+4x2e",
+            "irreps_feature": "32x0e",
+            "num_layers": 2,
+            "num_heads": 2,
+            "number_of_basis": 16,
+            "fc_neurons": [32],
+        },
+        # the authors' scripts for the paper's MD17 table, l up to 2 and 3: rotations only
+        "paper": {
+            "irreps_node_embedding": "128x0e+64x1e+32x2e",
+            "irreps_sh": "1x0e+1x1e+1x2e",
+            "irreps_head": "32x0e+16x1e+8x2e",
+            "irreps_mlp_mid": "384x0e+192x1e+96x2e",
+            "irreps_feature": "512x0e",
+            "num_layers": 6,
+            "num_heads": 4,
+            "number_of_basis": 32,
+            "basis_type": "exp",
+            "fc_neurons": [64, 64],
+        },
+        "paper_l3": {
+            "irreps_node_embedding": "128x0e+64x1e+64x2e+32x3e",
+            "irreps_sh": "1x0e+1x1e+1x2e+1x3e",
+            "irreps_head": "32x0e+16x1e+16x2e+8x3e",
+            "irreps_mlp_mid": "384x0e+192x1e+192x2e+96x3e",
+            "irreps_feature": "512x0e",
+            "num_layers": 6,
+            "num_heads": 4,
+            "number_of_basis": 32,
+            "basis_type": "exp",
+            "fc_neurons": [64, 64],
+        },
+        # graph_attention_transformer_nonlinear_l2_md17 of the authors' repository
+        "md17": {
+            "irreps_node_embedding": "128x0e+64x1e+32x2e",
+            "irreps_sh": "1x0e+1x1e+1x2e",
+            "irreps_head": "32x0e+16x1e+8x2e",
+            "irreps_mlp_mid": "384x0e+192x1e+96x2e",
+            "irreps_feature": "512x0e",
+            "num_layers": 6,
+            "num_heads": 4,
+            "number_of_basis": 128,
+            "basis_type": "gaussian",
+            "fc_neurons": [64, 64],
+            "alpha_drop": 0.2,
+        },
+        # as the benchmark ran it: the energy jumps at the cutoff
+        "egraffbench": {
+            "irreps_node_embedding": "128x0e+64x1e+32x2e",
+            "irreps_sh": "1x0e+1x1e+1x2e",
+            "irreps_head": "32x0e+16x1e+8x2e",
+            "irreps_mlp_mid": "384x0e+192x1e+96x2e",
+            "irreps_feature": "512x0e",
+            "num_layers": 6,
+            "num_heads": 4,
+            "number_of_basis": 32,
+            "basis_type": "exp",
+            "fc_neurons": [64, 64],
+            "smooth_cutoff": False,
         },
     },
     "torchmd_net": {

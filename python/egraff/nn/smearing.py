@@ -79,3 +79,28 @@ class GaussianBasis(nn.Module):
         """Map scaled distances ``[n]`` to ``[n, n_basis]``."""
         offset = x[:, None] * self.r_max - self.centres
         return torch.exp(self.coefficient * offset * offset)
+
+
+class LearnedGaussianBasis(nn.Module):
+    """Normalised Gaussians of x = r / r_max with learnt centres and widths, drawn at random.
+
+    They do not vanish at the cutoff (Ying et al., arXiv:2106.05234, section 3.1).
+
+    Args:
+        n_basis: number of functions.
+    """
+
+    def __init__(self, n_basis: int) -> None:
+        super().__init__()
+        self.n_basis = n_basis
+        dtype = torch.get_default_dtype()
+        self.centres = nn.Parameter(torch.rand(n_basis, dtype=dtype))
+        self.widths = nn.Parameter(torch.empty(n_basis, dtype=dtype).uniform_(1.0 / n_basis, 1.0))
+        self.slope = nn.Parameter(torch.ones((), dtype=dtype))
+        self.offset = nn.Parameter(torch.zeros((), dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map scaled distances ``[n]`` to ``[n, n_basis]``."""
+        width = self.widths.abs() + 1e-5
+        distance = (self.slope * x[:, None] + self.offset - self.centres) / width
+        return torch.exp(-0.5 * distance * distance) / (math.sqrt(2.0 * math.pi) * width)

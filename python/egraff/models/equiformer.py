@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Equiformer: a transformer whose features are irreps and whose linear maps are tensor products.
+
+Y.-L. Liao, T. Smidt, ICLR 2023, arXiv:2206.11990. The details follow the authors' repository
+(atomicarchitects/equiformer, models ``*_md17``), which has no release and no LAMMPS route.
+
+    x_i     = emb(Z_i) + 1/sqrt(N) sum_j W ( c (x)_R(r_ij) Y(r_ij) )         atom + edge degree
+    m_ij    = W_s LN(x)_j + W_d LN(x)_i                                      messages
+    f_ij    = m_ij (x)_R(r_ij) Y(r_ij)                                       depth-wise product
+    a_ij    = softmax_j( a . LeakyReLU( W_a f_ij ) )                         MLP attention
+    v_ij    = W_v ( gate( W_f f_ij ) (x) Y(r_ij) )                           non-linear message
+    x_i    += W_o sum_j a_ij v_ij                                            attention block
+    x_i    += W_2 gate( W_1 LN(x_i) )                                        feed-forward block
+    E_i     = shift[Z_i] + scale[Z_i] ( MLP(LN(x_i)) - isolated atom )       readout
+
+====================  ==========================================================
+paper                 here
+====================  ==========================================================
+x_i                   rows of ``irreps_node_embedding``
+SH(r_ij)              ``Equiformer.harmonics``
+DTP                   ``nn.equivariant.DepthwiseProduct``
+Linear                ``nn.equivariant.linear``
+LN                    ``nn.equivariant.EquivariantLayerNorm``
+gate                  ``nn.equivariant.SwishGate``
+equivariant attention ``nn.graph_attention.GraphAttention``
+f^(L) -> a, z, v      ``MLPAttention.score``, ``edge_softmax``, ``MLPAttention.value``
+edge-degree embedding ``EdgeDegreeEmbedding``
+====================  ==========================================================
+
+Differences from the original, each an option:
+
+* ``smooth_cutoff`` weights every edge by an envelope, in the softmax and in the edge-degree
+  embedding. The original's softmax and biases make the energy jump when an atom crosses the
+  cutoff. Without it the numbers are the original's.
+* ``isolated_atom`` sets what a lone atom's energy is.
+
+With irreps that are all even (``1e``), as in the authors' MD17 models, the model is equivariant to
+rotations alone: mirror images may differ in energy. Irreps with the parity of harmonics (``1o``,
+``3o``) make it equivariant to inversion too. Stochastic depth, the dropout of features, the degree
+rescaling and the attention readout of the repository, which no MD17 model of the paper's tables
+uses, are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import torch
+from e3nn import o3
+from pydantic import Field, PositiveInt, field_validator, model_validator
+from torch import Tensor, nn
+
+from egraff import ops
+from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.nn.equivariant import (
+    DepthwiseProduct,
+    DistanceNetwork,
+    EquivariantLayerNorm,
+    FeedForward,
+    UnitVariance,
+    linear,
+    sort_even_first,
+)
+from egraff.nn.graph_attention import GraphAttention
+from egraff.nn.radial import BesselBasis, PolynomialCutoff
+from egraff.nn.smearing import ExpNormalBasis, LearnedGaussianBasis
+
+
+class EquiformerConfig(IsolatedAtomConfig):
+    """Options of Equiformer beyond those of every model. Irreps are written as e3nn writes them.
+
+    Attributes:
+        irreps_node_embedding: features of an atom, even scalars first.
+        irreps_sh: harmonics, one of each l from 0 on; ``1o`` or ``1e`` as the features have it.
+        irreps_head: features of one attention head.
+        irreps_pre_attn: features of a message; default: those of an atom.
+        irreps_mlp_mid: features inside a feed-forward block.
+        irreps_feature: features that the last block makes, even scalars only.
+        num_layers: transformer blocks.
+        num_heads: attention heads.
+        attention: ``mlp`` or ``dot_product``.
+        nonlinear_message: pass values through a gate and a second product; ``mlp`` only.
+        number_of_basis: radial basis functions.
+        basis_type: ``exp`` (exponential-normal), ``gaussian`` (learnt) or ``bessel``.
+        fc_neurons: widths of the hidden layers of the radial networks.
+        alpha_drop: share of attention weights dropped in training.
+        smooth_cutoff: let edges vanish smoothly at the cutoff.
+        cutoff_p: exponent of the polynomial envelope that does so.
+    """
+
+    irreps_node_embedding: str = "128x0e+64x1o+32x2e"
+    irreps_sh: str = "1x0e+1x1o+1x2e"
+    irreps_head: str = "32x0e+16x1o+8x2e"
+    irreps_pre_attn: str | None = None
+    irreps_mlp_mid: str = "384x0e+192x1o+96x2e"
+    irreps_feature: str = "512x0e"
+    num_layers: int = Field(default=6, ge=1)
+    num_heads: int = Field(default=4, ge=1)
+    attention: Literal["mlp", "dot_product"] = "mlp"
+    nonlinear_message: bool = True
+    number_of_basis: int = Field(default=32, ge=1)
+    basis_type: Literal["exp", "gaussian", "bessel"] = "exp"
+    fc_neurons: list[PositiveInt] = Field(default=[64, 64], min_length=1)
+    alpha_drop: float = Field(default=0.0, ge=0.0, lt=1.0)
+    smooth_cutoff: bool = True
+    cutoff_p: float = Field(default=6.0, ge=2.0)
+
+    @field_validator(
+        "irreps_node_embedding",
+        "irreps_sh",
+        "irreps_head",
+        "irreps_pre_attn",
+        "irreps_mlp_mid",
+        "irreps_feature",
+    )
+    @classmethod
+    def _sorted_with_scalars(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        try:
+            irreps = o3.Irreps(text)
+        except ValueError as error:
+            raise ValueError(f"expected irreps such as 16x0e+8x1o, got {text!r}") from error
+        if irreps.count("0e") == 0 or irreps != sort_even_first(irreps)[0].simplify():
+            raise ValueError(
+                "expected even scalars first, then each irrep once by increasing l, even before "
+                f"odd, such as 16x0e+8x1o+4x2e, got {text!r}"
+            )
+        return text
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> EquiformerConfig:
+        orders = [(block.mul, block.ir.l) for block in o3.Irreps(self.irreps_sh)]
+        if orders != [(1, order) for order in range(len(orders))]:
+            raise ValueError(
+                "irreps_sh: expected one harmonic of each l from 0 on, such as 1x0e+1x1o+1x2e, "
+                f"got {self.irreps_sh!r}"
+            )
+        if any(block.ir != o3.Irrep("0e") for block in o3.Irreps(self.irreps_feature)):
+            raise ValueError(
+                f"irreps_feature: expected even scalars only, got {self.irreps_feature!r}"
+            )
+        return self
+
+
+class Equiformer(IsolatedAtomForceField):
+    """The Equiformer force field; see the module's text for the equations."""
+
+    architecture = "equiformer"
+    citations: ClassVar[list[str]] = [
+        "Equiformer: Y.-L. Liao, T. Smidt, ICLR 2023, arXiv:2206.11990",
+    ]
+    Config = EquiformerConfig
+
+    def __init__(self, config: EquiformerConfig) -> None:
+        super().__init__(config)
+        irreps = o3.Irreps(config.irreps_node_embedding)
+        irreps_sh = o3.Irreps(config.irreps_sh)
+        irreps_feature = o3.Irreps(config.irreps_feature)
+        radial_widths = [config.number_of_basis, *config.fc_neurons]
+
+        cutoffs = torch.tensor(
+            self.pair_cutoffs or [[config.r_max] * self.n_species] * self.n_species
+        )
+        self.register_buffer("inverse_cutoff", (1.0 / cutoffs).flatten())
+        self.harmonics = o3.SphericalHarmonics(list(range(len(irreps_sh))), True, "component")
+        self.basis = _basis(config)
+        self.envelope = PolynomialCutoff(config.cutoff_p)
+        self.smooth_cutoff = config.smooth_cutoff
+        self.n_higher: int = irreps.dim - irreps.count("0e")
+        self.embedding = nn.Embedding(self.n_species, irreps.count("0e"))
+        self.edge_degree = EdgeDegreeEmbedding(
+            irreps, irreps_sh, radial_widths, config.avg_num_neighbours
+        )
+        self.blocks = nn.ModuleList(
+            TransformerBlock(
+                config, irreps_feature if number == config.num_layers - 1 else irreps, radial_widths
+            )
+            for number in range(config.num_layers)
+        )
+        self.exchange_widths.extend(block.attention.exchange_width for block in self.blocks)
+        self.norm = EquivariantLayerNorm(irreps_feature)
+        self.hidden = linear(irreps_feature, irreps_feature)
+        self.act = UnitVariance(nn.SiLU())
+        self.readout = linear(irreps_feature, o3.Irreps("0e"))
+
+    def network(
+        self,
+        species: Tensor,
+        edge_index: Tensor,
+        edge_vec: Tensor,
+        n_local: int,
+        exchange: bool,
+    ) -> Tensor:
+        """Return the network's output per local atom, ``[n_local]``."""
+        n_nodes = species.shape[0]
+        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
+        scaled = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        radial = self.basis(scaled)
+        envelope = self.envelope(scaled) if self.smooth_cutoff else torch.ones_like(scaled)
+        sh = self.harmonics(edge_vec)
+
+        scalars = self.embedding(species[:n_local])
+        higher = torch.zeros(n_local, self.n_higher, dtype=sh.dtype, device=sh.device)
+        x = torch.cat([scalars, higher], dim=1)
+        x = x + self.edge_degree(sh, radial, envelope, edge_index[0], n_local)
+        for block in self.blocks:
+            x = block(x, edge_index, sh, radial, envelope, n_nodes, exchange)
+        return self.readout(self.act(self.hidden(self.norm(x))))[:, 0]
+
+
+class EdgeDegreeEmbedding(nn.Module):
+    """What an atom knows of its surroundings at the start: how many neighbours, and where.
+
+    A learnt constant times the harmonics of every edge; elements do not enter.
+
+    Args:
+        irreps: irreps of the node features.
+        irreps_sh: irreps of the harmonics.
+        radial_widths: basis functions and hidden widths of the radial network.
+        avg_num_neighbours: mean number of edges per atom.
+    """
+
+    def __init__(
+        self,
+        irreps: o3.Irreps,
+        irreps_sh: o3.Irreps,
+        radial_widths: list[int],
+        avg_num_neighbours: float,
+    ) -> None:
+        super().__init__()
+        self.n_scalars: int = irreps.count("0e")
+        self.normalisation = 1.0 / math.sqrt(avg_num_neighbours)
+        self.constant = nn.Parameter(torch.randn(self.n_scalars))
+        self.product = DepthwiseProduct(o3.Irreps([(self.n_scalars, "0e")]), irreps_sh, irreps)
+        self.radial = DistanceNetwork([*radial_widths, self.product.n_weights])
+        self.projection = linear(self.product.irreps_out, irreps, bias=False)
+        self.bias = nn.Parameter(torch.zeros(self.n_scalars))
+        self.dim: int = self.product.irreps_out.dim
+
+    def forward(
+        self, sh: Tensor, radial: Tensor, envelope: Tensor, centre: Tensor, n_local: int
+    ) -> Tensor:
+        """Sum over the edges of each atom.
+
+        Args:
+            sh: ``[n_edges, irreps_sh.dim]``.
+            radial: ``[n_edges, n_basis]``.
+            envelope: ``[n_edges]``.
+            centre: ``[n_edges]``.
+            n_local: number of local atoms.
+
+        Returns:
+            ``[n_local, irreps.dim]``.
+        """
+        constant = self.constant.expand(sh.shape[0], self.n_scalars)
+        edges = self.product(constant, sh, self.radial(radial)) * envelope[:, None]
+        total = torch.zeros(n_local, self.dim, dtype=sh.dtype, device=sh.device)
+        total = self.projection(total.index_add(0, centre, edges))
+        degree = torch.zeros(n_local, dtype=sh.dtype, device=sh.device)
+        degree = degree.index_add(0, centre, envelope)
+        scalars = total[:, : self.n_scalars] + degree[:, None] * self.bias
+        return torch.cat([scalars, total[:, self.n_scalars :]], dim=1) * self.normalisation
+
+
+class TransformerBlock(nn.Module):
+    """Layer norm and attention, layer norm and feed-forward, each beside an identity.
+
+    Args:
+        config: the model's options.
+        irreps_out: irreps that the block makes; where they differ from the node features, a
+            linear map takes the identity's place.
+        radial_widths: basis functions and hidden widths of the radial networks.
+    """
+
+    def __init__(
+        self, config: EquiformerConfig, irreps_out: o3.Irreps, radial_widths: list[int]
+    ) -> None:
+        super().__init__()
+        irreps = o3.Irreps(config.irreps_node_embedding)
+        self.attention_norm = EquivariantLayerNorm(irreps)
+        self.attention = GraphAttention(
+            irreps,
+            o3.Irreps(config.irreps_pre_attn or config.irreps_node_embedding),
+            o3.Irreps(config.irreps_sh),
+            o3.Irreps(config.irreps_head),
+            config.num_heads,
+            radial_widths,
+            kind=config.attention,
+            nonlinear=config.nonlinear_message,
+            dropout=config.alpha_drop,
+        )
+        self.feed_forward_norm = EquivariantLayerNorm(irreps)
+        self.feed_forward = FeedForward(irreps, o3.Irreps(config.irreps_mlp_mid), irreps_out)
+        self.shortcut = None if irreps == irreps_out else linear(irreps, irreps_out)
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        sh: Tensor,
+        radial: Tensor,
+        envelope: Tensor,
+        n_nodes: int,
+        exchange: bool,
+    ) -> Tensor:
+        """Update ``[n_local, irreps.dim]``; see :meth:`GraphAttention.forward`."""
+        normed = self.attention_norm(x)
+        x = x + self.attention(normed, edge_index, sh, radial, envelope, n_nodes, exchange)
+        update = self.feed_forward(self.feed_forward_norm(x))
+        if self.shortcut is not None:
+            x = self.shortcut(x)
+        return x + update
+
+
+class EnvelopedBessel(nn.Module):
+    """Bessel functions with learnt roots under a polynomial envelope of exponent 5.
+
+    Args:
+        n_basis: number of functions.
+        r_max: cutoff in Angstrom.
+    """
+
+    def __init__(self, n_basis: int, r_max: float) -> None:
+        super().__init__()
+        self.bessel = BesselBasis(n_basis, r_max, trainable=True)
+        self.envelope = PolynomialCutoff(5.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map scaled distances ``[n]`` to ``[n, n_basis]``."""
+        return self.bessel(x) * self.envelope(x)[:, None]
+
+
+def _basis(config: EquiformerConfig) -> nn.Module:
+    if config.basis_type == "exp":
+        return ExpNormalBasis(config.number_of_basis, config.r_max)
+    if config.basis_type == "gaussian":
+        return LearnedGaussianBasis(config.number_of_basis)
+    return EnvelopedBessel(config.number_of_basis, config.r_max)
+
+
+ops.load()
