@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The report in headless Chromium: it renders, its keys work, it asks the network for nothing."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--virtual-time-budget=4000",
+)
+
+#: Presses keys, then writes what came of it into the page.
+PROBE = """
+<script>
+window.failures = [];
+window.addEventListener("error", (e) => { window.failures.push(e.message); });
+window.addEventListener("load", () => setTimeout(() => {
+  const root = document.documentElement;
+  const press = (key) =>
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  const paper = () => getComputedStyle(root).getPropertyValue("--paper").trim();
+  const found = { before: paper(), wide: root.scrollWidth };
+  press("t"); found.after = paper(); found.label = document.getElementById("theme").textContent;
+  press("t"); found.again = paper();
+  press("d"); found.open = document.querySelectorAll("details[open]").length;
+  found.details = document.querySelectorAll("details").length;
+  press("3"); found.hash = location.hash;
+  found.resources = performance.getEntriesByType("resource").map((entry) => entry.name);
+  found.failures = window.failures;
+  const text = [...document.querySelectorAll(".plot text")];
+  found.smallest = Math.min(...text.map((t) => t.getBoundingClientRect().height).filter(Boolean));
+  const result = document.createElement("pre");
+  result.id = "probe"; result.textContent = JSON.stringify(found);
+  document.body.append(result);
+}, 300));
+</script>
+"""
+
+
+def chromium(arguments, profile, timeout=120):
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.fail("chromium is not installed; on Debian: apt-get install chromium")
+    return subprocess.run(
+        [browser, *FLAGS, f"--user-data-dir={profile}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=True,
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def probed(page, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("probe")
+    copy = folder / "page.html"
+    copy.write_text(page.read_text().replace("</head>", PROBE + "</head>"))
+    dom = chromium(["--window-size=1280,900", "--dump-dom", copy.as_uri()], folder / "profile")
+    (text,) = re.findall(r'<pre id="probe">(.*?)</pre>', dom, flags=re.DOTALL)
+    return json.loads(html.unescape(text))
+
+
+def test_nothing_fails_and_nothing_is_fetched(probed):
+    assert probed["failures"] == []
+    assert [name for name in probed["resources"] if not name.startswith("data:")] == []
+
+
+def test_keys(probed):
+    assert {probed["before"], probed["after"]} == {"#ffffff", "#14171b"}
+    assert probed["again"] == probed["before"]
+    assert probed["label"] == ("Light" if probed["after"] == "#14171b" else "Dark")
+    assert probed["open"] == probed["details"] > 0
+    assert probed["hash"] == "#structure"
+
+
+def test_page_does_not_scroll_sideways(probed):
+    assert probed["wide"] <= 1280
+
+
+def test_figure_text_is_legible(probed):
+    assert probed["smallest"] >= 10  # pixels, line height of the smallest label
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+def test_it_renders(page, tmp_path, width):
+    target = tmp_path / "page.png"
+    arguments = [f"--window-size={width},1600", f"--screenshot={target}", page.as_uri()]
+    chromium(arguments, tmp_path / "profile")
+    pixels = np.asarray(Image.open(target).convert("L"))
+    assert pixels.shape[1] == width
+    dark = pixels < 128
+    assert 0.005 < dark.mean() < 0.3
+    # something in every third of the page
+    assert all(part.any() for part in np.array_split(dark, 3))
+
+
+def test_it_prints(page, tmp_path):
+    target = tmp_path / "page.pdf"
+    chromium([f"--print-to-pdf={target}", page.as_uri()], tmp_path / "profile")
+    content = target.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert content.count(b"/Type /Page\n") + content.count(b"/Type /Page ") >= 2

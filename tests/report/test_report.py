@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The report: what it holds, that it needs nothing else, and the files beside it."""
+
+import csv
+import re
+from html.parser import HTMLParser
+
+import pytest
+from tests.analysis.dumps import write_run
+from typer.testing import CliRunner
+
+from egraff.errors import InputError
+from egraff.report.collect import collect
+from egraff.report.page import write_report
+
+
+class Page(HTMLParser):
+    """Ids, references and text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.resources, self.words, self.open = [], [], [], [], []
+        self.feed(text)
+        self.text = " ".join(self.words)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.open.append(tag)
+        if "id" in values:
+            self.ids.append(values["id"])
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href"):
+                (self.links if tag == "a" else self.resources).append(value)
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data.strip())
+
+
+@pytest.fixture(scope="module")
+def html(page):
+    return page.read_text()
+
+
+@pytest.fixture(scope="module")
+def parsed(html):
+    return Page(html)
+
+
+def test_needs_no_network(html, parsed):
+    assert all(link.startswith(("#", "data:")) for link in parsed.links + parsed.resources)
+    # names of XML namespaces and licence notes are not fetched; nothing else may name a host
+    text = re.sub(r'xmlns(:\w+)?="[^"]*"', "", html)
+    assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttpRequest|<link[^>]+stylesheet", text)
+    assert len(html) < 3_000_000
+
+
+def test_ids_are_unique_and_links_lead_somewhere(parsed):
+    assert len(parsed.ids) == len(set(parsed.ids))
+    missing = {link[1:] for link in parsed.links + parsed.resources if link.startswith("#")}
+    assert not missing - set(parsed.ids)
+
+
+def test_sections_in_order(html):
+    names = re.findall(r'<section id="([a-z]+)"', html)
+    assert names == ["training", "simulations", "structure", "replay", "ranks", "provenance"]
+
+
+def test_training_beside_the_trivial_predictor(parsed):
+    assert "20 times better than trivial" in parsed.text
+    assert "What training learned" in parsed.text
+
+
+def test_failed_run_is_shown_and_escaped(html, parsed):
+    assert "<failed>" not in html
+    assert "runs/<failed> & gone" in parsed.text
+    assert "ERROR: Lost atoms & more" in parsed.text
+    assert "no such file; structure, conservation, diffusion, vibrations left out" in parsed.text
+
+
+def test_every_figure_is_inlined_with_theme_colours(html):
+    figures = re.findall(r'<figure id="figure-([a-z0-9-]+)">.*?</figure>', html, flags=re.DOTALL)
+    expected = {"learning-1", "temperature", "nve-energy", "stability", "msd", "rdf-1"}
+    assert expected | {"violations-1", "parity-1"} <= set(figures)
+    assert html.count("<svg") == len(figures)
+    assert "#0101" not in html  # every marker colour became a variable
+    assert "var(--series-1)" in html
+    assert "font-size: 0" not in html
+
+
+def test_files_beside_the_page(study, page):
+    tables = page.parent / "report" / "tables"
+    figures = page.parent / "report" / "figures"
+    assert {path.suffix for path in figures.iterdir()} == {".pdf", ".png"}
+    with (tables / "structure.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["Run"] for row in rows] == ["runs/first", "runs/second"]
+    assert float(rows[0]["Wright factor"]) > 0
+    assert float(rows[0]["Wright factor standard error"]) > 0
+    latex = (tables / "simulations.tex").read_text()
+    assert r"runs/<failed> \& gone" in latex
+    assert latex.count(r"\\") == 4
+    assert study.joinpath("report.html") == page
+
+
+def test_report_of_one_run_that_was_not_analysed(tmp_path):
+    write_run(tmp_path / "run", [])
+    page = write_report(tmp_path / "run", tmp_path / "elsewhere" / "page.html")
+    assert "not analysed: run egraff analyse" in page.read_text()
+
+
+def test_what_cannot_be_read_is_listed(tmp_path):
+    write_run(tmp_path / "good", [])
+    write_run(tmp_path / "bad", [], steps="x")
+    (tmp_path / "eval.json").write_text("{")
+    (tmp_path / "ranks.json").write_text("{}")
+    problems = collect(tmp_path).problems
+    assert [problem.split(" was left out")[0] for problem in problems] == [
+        "bad/run.json",
+        "eval.json",
+        "ranks.json",
+    ]
+    assert "expected a int, got 'x'" in problems[0]
+    (tmp_path / "eval.json").write_text("[]")
+    assert "expected a JSON dict, got list" in collect(tmp_path).problems[1]
+
+
+def test_nothing_to_report(tmp_path):
+    with pytest.raises(InputError, match="no such directory"):
+        collect(tmp_path / "absent")
+    with pytest.raises(InputError, match=r"nothing to report: no run\.json, summary\.json"):
+        collect(tmp_path)
+
+
+def test_command_line(study, tmp_path):
+    from egraff.cli import app
+
+    target = tmp_path / "out.html"
+    done = CliRunner().invoke(app, ["report", str(study), "--output", str(target)])
+    assert done.exit_code == 0, done.output
+    assert done.output.strip() == str(target)
+    assert target.is_file()
