@@ -346,3 +346,10 @@ def test_every_epoch_has_another_order(data, tmp_path, monkeypatch):
     monkeypatch.setattr(ForceFieldTraining, "training_step", record)
     fit(settings(data, epochs=4), tmp_path / "run", console=quiet())
     assert len({tuple(energies) for energies in first}) == 4
+
+
+def test_inside_a_batch_job_of_many_tasks(data, tmp_path, monkeypatch):
+    for name, value in (("SLURM_NTASKS", "4"), ("SLURM_JOB_ID", "7"), ("SLURM_JOB_NAME", "job")):
+        monkeypatch.setenv(name, value)
+    summary = fit(settings(data, epochs=1), tmp_path / "run", console=quiet())
+    assert summary["status"] == "completed"

@@ -107,6 +107,7 @@ class ForceFieldTraining(LightningModule):
             lr=config.lr,
             amsgrad=config.amsgrad,
             weight_decay=config.weight_decay,
+            fused=True,
         )
 
     def transfer_batch_to_device(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
 
 from egraff.errors import EgraffError
@@ -56,6 +57,8 @@ def run_fit(
             max_epochs=epochs,
             accelerator="gpu" if device == "cuda" else "cpu",
             devices=1,
+            # one process, also inside a batch job that has many tasks
+            plugins=[LightningEnvironment()],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
