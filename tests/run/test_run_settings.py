@@ -26,6 +26,11 @@ FILES = {"model": "m.egraff.pt", "structure": "s.xyz"}
         ({"replicate": (2, 2)}, r"--replicate: expected three whole numbers, got \(2, 2\)"),
         ({"replicate": (2, 0, 1)}, r"--replicate: expected three whole numbers from 1, got \[2, 0"),
         ({"pressure_bar": 5}, "--pressure-bar: expected a pressure only with ensemble npt, got 5"),
+        (
+            {"velocities": "zero", "ensemble": "nvt"},
+            "--velocities: expected velocities that nose-hoover can scale, got zero\n  fix: draw",
+        ),
+        ({"velocities": "zero", "equilibrate_steps": 5, "thermostat": "csvr"}, "that csvr can sca"),
         ({"temprature": 5}, "name of a setting, got 'temprature'\n  fix: did you mean temperature"),
         ({"zzz": 5}, "name of a setting, got 'zzz'\n  fix: settings are: model, structure, frame"),
         ({"thermo_every": 0}, "--thermo-every: expected greater than or equal to 1, got 0"),

@@ -80,12 +80,12 @@ def render(
     sections.append(_output(settings, system))
     if equilibrate:
         sections.append(_equilibration(settings, system, start))
-    sections.append(_production(settings, system, start, after_equilibration=equilibrate))
+    sections.append(_production(settings, system, start))
     return "\n".join("\n".join(section) + "\n" for section in sections)
 
 
 _NEIGHBOUR_LINES = [
-    "# few pairs are wasted with a thin skin: the model, not the list, is what costs time",
+    "# a thin skin: the model costs time, not the list, and ghosts cost messages",
     "neighbor        1.0 bin",
     "neigh_modify    every 1 delay 0 check yes",
 ]
@@ -141,7 +141,7 @@ def _velocities(settings: RunSettings, system: System) -> list[str]:
     if settings.velocities == "draw":
         rotation = "yes" if system.molecule else "no"
         lines.append(
-            f"velocity        all create {settings.temperature:g} {settings.seed} "
+            f"velocity        all create {settings.temperature:.12g} {settings.seed} "
             f"mom yes rot {rotation} dist gaussian temp thermo_temp"
         )
     elif settings.velocities == "zero":
@@ -192,9 +192,7 @@ def _equilibration(settings: RunSettings, system: System, start: Start) -> list[
     return [*lines, f"log             {LOG_FILE}"]
 
 
-def _production(
-    settings: RunSettings, system: System, start: Start, *, after_equilibration: bool
-) -> list[str]:
+def _production(settings: RunSettings, system: System, start: Start) -> list[str]:
     """Run what is recorded."""
     lines = [
         f"# --- {settings.ensemble.upper()} ---",

@@ -65,11 +65,12 @@ def integrator_lines(
 ) -> list[str]:
     """Return the fixes that move the atoms."""
     ensemble = ensemble_of(settings, stage)
-    temperature = f"{settings.temperature:g} {settings.temperature:g} {settings.damp_ps:g}"
+    target = f"{settings.temperature:.12g}"
+    temperature = f"{target} {target} {settings.damp_ps:.12g}"
     pressure = ""
     if settings.target_pressure_bar is not None:
-        target = f"{settings.target_pressure_bar:g}"
-        pressure = f"{settings.barostat} {target} {target} {settings.barostat_damp_ps:g}"
+        target = f"{settings.target_pressure_bar:.12g}"
+        pressure = f"{settings.barostat} {target} {target} {settings.barostat_damp_ps:.12g}"
     nose_hoover = settings.thermostat == "nose-hoover"
     if ensemble == "nve":
         return [f"fix             {stage} all nve"]
@@ -101,7 +102,7 @@ def integrator_lines(
 
 
 def fix_names(settings: RunSettings, stage: Stage) -> list[str]:
-    """Return the names of the fixes of :func:`_integrator`, last first."""
+    """Return the names of the fixes of :func:`integrator_lines`, last first."""
     if ensemble_of(settings, stage) == "nve":
         return [stage]
     names = [stage]

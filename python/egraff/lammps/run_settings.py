@@ -142,6 +142,13 @@ def make_settings(
             **_place("pressure_bar", files),
             fix="use npt, or drop the pressure",
         )
+    thermal = settings.ensemble != "nve" or settings.equilibrate_steps > 0
+    if thermal and settings.velocities == "zero" and settings.thermostat != "langevin":
+        raise InputError(
+            f"expected velocities that {settings.thermostat} can scale, got zero",
+            **_place("velocities", files),
+            fix="draw them, or use the thermostat langevin, which also heats what rests",
+        )
     if min(settings.replicate) < 1:
         raise InputError(
             f"expected three whole numbers from 1, got {list(settings.replicate)}",
