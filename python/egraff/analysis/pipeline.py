@@ -59,7 +59,7 @@ class Parameters:
     r_max: float | None = None
     bin_width: float = 0.05
     max_frames: int = 400
-    max_atoms: int = 1_000_000
+    max_atoms: int = 500_000
     max_replay_frames: int = 200
     criteria: Criteria = field(default_factory=Criteria)
     threads: int = 1
