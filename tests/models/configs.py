@@ -29,6 +29,14 @@ SMALL: dict[str, dict[str, Any]] = {
         "n_bessel": 4,
         "radial_width": 8,
     },
+    "botnet": {
+        "n_layers": 3,
+        "l_max": 2,
+        "hidden_irreps": "6x0e + 4x1o + 3x2e",
+        "n_radial": 4,
+        "radial_widths": [8, 8],
+        "readout_width": 4,
+    },
     "mace": {
         "hidden_irreps": "8x0e + 8x1o",
         "l_max": 2,

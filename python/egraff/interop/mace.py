@@ -22,11 +22,10 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from e3nn import o3
-from e3nn.math import normalize2mom
 from torch import Tensor
 
 from egraff.errors import InputError
-from egraff.interop.weights import fold_product
+from egraff.interop.weights import SILU_SCALE, NamedWeights, fold_product
 from egraff.models import build
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.polynomials import multiplicity, polynomial_basis
@@ -169,7 +168,7 @@ def convert_state(
     Raises:
         InputError: something that egraff's MACE does not have, or a weight that is missing.
     """
-    weights = _Weights(state)
+    weights = NamedWeights(state, "a MACE model of mace-torch")
     embedding = weights["node_embedding.linear.weight"]
     options = convert_config(config, str(embedding.dtype).removeprefix("torch."))
     model = build("mace", **options)
@@ -201,19 +200,9 @@ def convert_state(
     }
 
 
-class _Weights(dict[str, Tensor]):
-    """The original's state, with a message for what is missing."""
-
-    def __missing__(self, name: str) -> Tensor:
-        raise InputError(
-            f"expected a weight {name}, found none among {len(self)}",
-            field="state",
-            fix="give the state_dict of a MACE model of mace-torch, and the arguments it was "
-            "built with",
-        )
-
-
-def _copy_pair_constants(weights: _Weights, result: dict[str, Tensor], numbers: list[int]) -> None:
+def _copy_pair_constants(
+    weights: NamedWeights, result: dict[str, Tensor], numbers: list[int]
+) -> None:
     """Copy the constants of the distance transform and of the nuclear repulsion."""
     for theirs, ours in (
         ("radial_embedding.distance_transform.a", "transform.a"),
@@ -234,7 +223,7 @@ def _copy_pair_constants(weights: _Weights, result: dict[str, Tensor], numbers: 
 
 
 def _copy_radial(
-    weights: _Weights,
+    weights: NamedWeights,
     theirs: str,
     result: dict[str, Tensor],
     ours: str,
@@ -242,11 +231,10 @@ def _copy_radial(
     first_scale: float,
 ) -> None:
     """Copy the radial network and the density's, with the constants that differ."""
-    hidden_scale = float(normalize2mom(torch.nn.functional.silu).cst) / math.sqrt(2.0)
     last = len(interaction.radial.weights) - 1
     for layer in range(last + 1):
         weight = weights[f"{theirs}.conv_tp_weights.layer{layer}.weight"]
-        weight = weight * (first_scale if layer == 0 else hidden_scale)
+        weight = weight * (first_scale if layer == 0 else SILU_SCALE)
         if layer == last:
             weight = weight[:, _column_order(interaction.convolution)]
         result[f"{ours}.radial.weights.{layer}"] = weight
@@ -267,7 +255,7 @@ def _column_order(convolution: EdgeConvolution) -> list[int]:
 
 
 def _copy_product(
-    weights: _Weights,
+    weights: NamedWeights,
     theirs: str,
     result: dict[str, Tensor],
     ours: str,
@@ -328,7 +316,7 @@ def change_of_basis(
     return torch.from_numpy(change)
 
 
-def _copy_readouts(weights: _Weights, result: dict[str, Tensor]) -> None:
+def _copy_readouts(weights: NamedWeights, result: dict[str, Tensor]) -> None:
     names = [name.rpartition(".readout.")[0] for name in result if ".readout.weight" in name]
     for number, layer in enumerate(dict.fromkeys(names)):
         for theirs, ours in (

@@ -6,9 +6,34 @@ from __future__ import annotations
 import math
 
 import torch
+from e3nn.math import normalize2mom
 from torch import Tensor
 
+from egraff.errors import InputError
 from egraff.nn.species import SpeciesLinear
+
+# e3nn's networks scale SiLU to unit second moment, egraff's radial networks multiply by sqrt(2)
+SILU_SCALE = float(normalize2mom(torch.nn.functional.silu).cst) / math.sqrt(2.0)
+
+
+class NamedWeights(dict[str, Tensor]):
+    """An original's state, with a message for what is missing.
+
+    Args:
+        state: names and values.
+        origin: what it should be the state of.
+    """
+
+    def __init__(self, state: dict[str, Tensor], origin: str) -> None:
+        super().__init__(state)
+        self.origin = origin
+
+    def __missing__(self, name: str) -> Tensor:
+        raise InputError(
+            f"expected a weight {name}, found none among {len(self)}",
+            field="state",
+            fix=f"give the state_dict of {self.origin}, and the arguments it was built with",
+        )
 
 
 def fold_product(

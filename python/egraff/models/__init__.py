@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from egraff.errors import InputError
 from egraff.models.allegro import Allegro
 from egraff.models.base import ForceField
+from egraff.models.botnet import BOTNet
 from egraff.models.equiformer import Equiformer
 from egraff.models.mace import MACE
 from egraff.models.nequip import NequIP
@@ -19,7 +20,7 @@ from egraff.models.presets import PRESETS
 from egraff.models.torchmd_net import TorchMDNet
 
 ARCHITECTURES: dict[str, type[ForceField]] = {
-    cls.architecture: cls for cls in (Allegro, Equiformer, MACE, NequIP, TorchMDNet)
+    cls.architecture: cls for cls in (Allegro, BOTNet, Equiformer, MACE, NequIP, TorchMDNet)
 }
 
 

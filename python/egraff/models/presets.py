@@ -10,6 +10,28 @@ from __future__ import annotations
 from typing import Any
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "botnet": {
+        "small": {
+            "n_layers": 3,
+            "l_max": 2,
+            "hidden_irreps": "16x0e + 16x1o + 8x2e",
+            "radial_widths": [32, 32],
+        },
+        # the authors' command for 3BPA: scale-shifted BOTNet with agnostic radial functions
+        "paper": {
+            "n_layers": 5,
+            "l_max": 3,
+            "hidden_irreps": "80x0o+80x0e+80x1o+80x1e+80x2o+80x2e+80x3o+80x3e",
+        },
+        # the same with radial functions that depend on the neighbour's element
+        "paper_element": {
+            "n_layers": 5,
+            "l_max": 3,
+            "hidden_irreps": "80x0o+80x0e+80x1o+80x1e+80x2o+80x2e+80x3o+80x3e",
+            "interaction": "element_dependent_residual",
+        },
+        # EGraFFBench ran no BOTNet: what it called so is mace-c1-n5 among MACE's presets
+    },
     "mace": {
         "small": {
             "hidden_irreps": "16x0e + 16x1o",

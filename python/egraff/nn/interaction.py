@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""MACE's interaction blocks: two-body features of each atom from the features of its neighbours.
+"""Interaction blocks of MACE and BOTNet: messages from the features of an atom's neighbours.
 
-The four kinds differ in two choices. *Residual* kinds hand the incoming features, mapped by
-weights of the atom's element, around the product that follows; the others map the message itself.
-*Density* kinds divide the message by one plus a learned, smooth count of the neighbours instead
-of by the mean number of neighbours of the training set.
+The kinds differ in three choices. *Residual* kinds hand the incoming features, mapped by weights
+of the atom's element, around the message; the others map the message itself. *Density* kinds
+divide the message by one plus a learned, smooth count of the neighbours instead of by the mean
+number of neighbours of the training set. *Agnostic* kinds make radial weights with a network that
+does not know the elements, *element-dependent* ones with one matrix for each neighbour's element.
 """
 
 from __future__ import annotations
@@ -22,14 +23,44 @@ KINDS = (
     "real_agnostic_residual",
     "real_agnostic_density",
     "real_agnostic_density_residual",
+    "element_dependent",
+    "element_dependent_residual",
 )
+
+
+class ElementRadial(nn.Module):
+    """Edge weights linear in the radial basis, with one matrix for each neighbour's element.
+
+    Args:
+        n_species: number of elements.
+        n_radial: functions in the radial basis.
+        n_weights: weights per edge.
+    """
+
+    def __init__(self, n_species: int, n_radial: int, n_weights: int) -> None:
+        super().__init__()
+        self.n_species = n_species
+        self.n_columns = n_species * n_radial
+        self.weight = nn.Parameter(torch.empty(n_species, n_radial, n_weights))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, radial: Tensor, neighbour: Tensor) -> Tensor:
+        """Map the basis ``[n_edges, n_radial]`` to weights ``[n_edges, n_weights]``.
+
+        Args:
+            radial: values of the basis, envelope included.
+            neighbour: ``[n_edges]``, species of the neighbour.
+        """
+        chosen = nn.functional.one_hot(neighbour, self.n_species).to(radial.dtype)
+        columns = (chosen[:, :, None] * radial[:, None, :]).view(radial.shape[0], self.n_columns)
+        return torch.mm(columns, self.weight.view(self.n_columns, self.weight.shape[2]))
 
 
 class Interaction(nn.Module):
     """One interaction block.
 
     Args:
-        kind: one of :data:`KINDS`, named as in mace-torch.
+        kind: one of :data:`KINDS`; the first four are named as in mace-torch.
         irreps_in: irreps of the incoming features.
         irreps_edge: irreps of the neighbours' features in the product with the harmonics.
         irreps_sh: irreps of the harmonics.
@@ -63,7 +94,10 @@ class Interaction(nn.Module):
         self.scale = 1.0 / avg_num_neighbours
         self.linear_up = o3.Linear(irreps_in, irreps_edge)
         self.convolution = EdgeConvolution(irreps_edge, irreps_sh, irreps_message)
-        self.radial = RadialNetwork([n_radial, *radial_widths, self.convolution.n_weights])
+        n_weights = self.convolution.n_weights
+        agnostic = "agnostic" in kind
+        self.radial = RadialNetwork([n_radial, *radial_widths, n_weights]) if agnostic else None
+        self.element_radial = None if agnostic else ElementRadial(n_species, n_radial, n_weights)
         self.linear = o3.Linear(self.convolution.irreps_out.simplify(), irreps_message)
         self.skip = (
             SpeciesLinear(irreps_in, irreps_connection, n_species)
@@ -103,7 +137,10 @@ class Interaction(nn.Module):
         sent = self.linear_up(x)
         if exchange and not self.first:
             sent = torch.ops.egraff.ghost_exchange(sent, species.shape[0])
-        weights = self.radial(radial)
+        if self.radial is not None:
+            weights = self.radial(radial)
+        else:
+            weights = self.element_radial(radial, species[edge_index[1]])
         if envelope is not None:
             weights = weights * envelope[:, None]
         message = self.linear(self.convolution(sent, harmonics, weights, edge_index, n_local))
