@@ -62,6 +62,13 @@ void check(const Inputs &in) {
            "pair_scale", "float64 [n_species, n_species]", in.pair_scale);
     expect_long(in.pair_table, "pair_table", in.pair_scale.sizes(),
                 "int64 [n_species, n_species] as in pair_scale");
+    const at::Tensor pair_table = in.pair_table.contiguous();
+    for (int64_t k = 0; k < pair_table.numel(); ++k) {
+        const int64_t table = pair_table.const_data_ptr<int64_t>()[k];
+        TORCH_CHECK_VALUE(table >= 0 && table < in.tables.size(0),
+                          "egraff::edge_convolution: pair_table: expected 0 <= table < ",
+                          in.tables.size(0), ", got ", table);
+    }
     expect(in.paths.scalar_type() == at::kLong && in.paths.dim() == 2 &&
                in.paths.size(1) == PATH_COLUMNS,
            "paths", "int64 [n_paths, 8]", in.paths);

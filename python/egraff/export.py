@@ -27,6 +27,8 @@ from egraff import __version__, provenance
 from egraff.errors import DisagreementError
 from egraff.files import atomic_path
 from egraff.forces import Prediction, predict
+from egraff.fuse import can_fuse
+from egraff.fuse import fuse as fuse_model
 from egraff.graph import Graph, build_graph
 from egraff.models.base import CONTRACT_VERSION, ForceField
 
@@ -36,6 +38,8 @@ MODEL_LICENCE = "not stated by the author of the model"
 # Largest difference between two evaluations of one model, relative to the size of the numbers
 # involved. float32 leaves room for another order of summation.
 RELATIVE_TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
+# A fused model also has tables in place of networks.
+FUSED_TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 # A stored frame with more edges than this would make the file large and its loading slow.
 MAX_CHECK_EDGES = 2000
 
@@ -47,6 +51,7 @@ def export_torchscript(
     structure: Atoms | None = None,
     training_data: Mapping[str, Any] | None = None,
     licence: str = MODEL_LICENCE,
+    fuse: bool | None = False,
 ) -> dict[str, Any]:
     """Write ``model`` to ``target``.
 
@@ -57,30 +62,43 @@ def export_torchscript(
             is used when it is missing or has more than ``MAX_CHECK_EDGES`` edges.
         training_data: what the model was trained on (names, hashes, numbers of frames).
         licence: terms under which the model's weights may be used.
+        fuse: use fused operators, which run on the CPU only (:mod:`egraff.fuse`); None uses them
+            where there are any for the model.
 
     Returns:
         The metadata in the file.
 
     Raises:
         DisagreementError: the exported model differs from the eager one; nothing is written.
+        EgraffError: fused operators were asked for, and there are none for this model.
     """
     model = model.eval()
     frames = verification_frames(model, structure)
     checked = predict(model, frames[0][1])
     metadata = describe(model, training_data=training_data, licence=licence)
-    metadata["check_frame"] = _stored_frame(model, *frames[0], checked)
+    if fuse is None:
+        fuse = can_fuse(model)
+    tolerance = (FUSED_TOLERANCE if fuse else RELATIVE_TOLERANCE)[model.dtype]
+    metadata["check_frame"] = _stored_frame(model, *frames[0], checked, tolerance)
+    metadata["fused"] = fuse
+    written = model
+    if fuse:
+        fused = fuse_model(model)
+        written = fused.model
+        metadata["radial_tables"] = fused.tables
 
     archive = io.BytesIO()
     with warnings.catch_warnings():
         # every release of torch tells that TorchScript is deprecated; it still loads anywhere
         warnings.simplefilter("ignore", DeprecationWarning)
-        scripted = jit.script(model)
+        scripted = jit.script(written)
         torch.jit.save(scripted, archive, _extra_files={METADATA_FILE: json.dumps(metadata)})
         # what is compared is what was written, not the object that it was written from
         archive.seek(0)
         reloaded = torch.jit.load(archive)
     for name, (_, graph) in zip(("check frame", "isolated atoms", "no atoms"), frames, strict=True):
-        compare(model, reloaded, graph, what=f"exported and eager model, {name}")
+        what = f"exported and eager model, {name}"
+        compare(model, reloaded, graph, what=what, tolerance=tolerance)
     with atomic_path(target) as partial:
         partial.write_bytes(archive.getvalue())
     return metadata
@@ -156,9 +174,22 @@ def made_up_structure(elements: list[str]) -> Atoms:
 
 
 def compare(
-    model: torch.nn.Module, other: torch.nn.Module, graph: Graph, *, what: str
+    model: torch.nn.Module,
+    other: torch.nn.Module,
+    graph: Graph,
+    *,
+    what: str,
+    tolerance: float | None = None,
 ) -> dict[str, float]:
     """Check that two forms of one model agree on a graph.
+
+    Args:
+        model: the form to trust.
+        other: the form to check.
+        graph: where to evaluate both.
+        what: the two forms in words, for the message.
+        tolerance: relative to the largest value, or to 1 if that is smaller; default: that of two
+            evaluations in the model's dtype.
 
     Returns:
         Largest differences: ``energy`` in eV, ``forces`` in eV/A, ``virial`` in eV.
@@ -167,7 +198,8 @@ def compare(
         DisagreementError: with both values and the tolerance.
     """
     first, second = predict(model, graph), predict(other, graph)
-    tolerance = RELATIVE_TOLERANCE[model.dtype]
+    if tolerance is None:
+        tolerance = RELATIVE_TOLERANCE[model.dtype]
     largest = {}
     for name, unit in (("atomic_energy", "eV"), ("forces", "eV/A"), ("virial", "eV")):
         a, b = getattr(first, name), getattr(second, name)
@@ -196,10 +228,10 @@ def _graph(model: ForceField, atoms: Atoms) -> Graph:
 
 
 def _stored_frame(
-    model: ForceField, atoms: Atoms, graph: Graph, expected: Prediction
+    model: ForceField, atoms: Atoms, graph: Graph, expected: Prediction, tolerance: float
 ) -> dict[str, Any]:
     """Return the check frame as plain lists; floats keep all their digits in JSON."""
-    tolerance = 10 * RELATIVE_TOLERANCE[model.dtype]  # other machines, threads and devices
+    tolerance = 10 * tolerance  # other machines, threads and devices
     energy = float(expected.energy)
     binding = energy - sum(model.config.energy_shift[k] for k in graph.species.tolist())
     return {

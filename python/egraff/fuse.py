@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from egraff.errors import EgraffError
 from egraff.models.base import ForceField
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.fused import FusedEdgeConvolution, PassThrough
+from egraff.nn.fused import MAX_L, FusedEdgeConvolution, PassThrough, highest_order
 from egraff.nn.radial_table import Taylor, tabulate
 
 # Bounds on the errors of tables, relative to the largest weight of the layer and its derivative.
@@ -47,7 +47,12 @@ class Fused:
 
 def can_fuse(model: ForceField) -> bool:
     """Tell whether there are fused operators for this model."""
-    return hasattr(model, "embed_edges") and bool(_layers(model))
+    layers = _layers(model).values()
+    return (
+        hasattr(model, "embed_edges")
+        and len(layers) > 0
+        and all(highest_order(layer.convolution) <= MAX_L for layer in layers)
+    )
 
 
 def fuse(model: ForceField) -> Fused:
@@ -62,7 +67,8 @@ def fuse(model: ForceField) -> Fused:
     """
     if not can_fuse(model):
         raise EgraffError(
-            f"expected an architecture with fused operators, got {model.architecture}\n"
+            f"expected a model with fused operators (features and harmonics up to l = {MAX_L}), "
+            f"got {model.architecture} without\n"
             "  fix: export with --no-fuse"
         )
     exact = copy.deepcopy(model).to(torch.float64)
@@ -104,7 +110,7 @@ def fuse(model: ForceField) -> Fused:
                 "n_knots": table.n_knots,
                 "error": table.error,
                 "derivative_error": table.derivative_error,
-                "bytes": size,
+                "bytes": layer.convolution.tables.nbytes,
             }
         )
     plain = type(model)
@@ -147,12 +153,18 @@ def _check_harmonics(model: ForceField) -> None:
 
 
 def _edge_functions(model: ForceField, pairs: list[int], cutoffs: Tensor, x: Tensor) -> Tensor:
-    """Return what the model makes of the lengths ``x`` (in cutoffs) of edges of these pairs.
+    """Return what the model makes of edges of these pairs.
+
+    Args:
+        model: a plain model in float64.
+        pairs: centre * n_species + neighbour.
+        cutoffs: ``[n_species, n_species]``.
+        x: ``[n_pairs, n]`` lengths in units of the cutoffs.
 
     Returns:
         ``[n_pairs, n, n_functions]``: the radial basis.
     """
-    n_species, n = cutoffs.shape[0], x.shape[0]
+    n_species, n = cutoffs.shape[0], x.shape[1]
     chosen = torch.tensor(pairs)
     species = torch.stack([chosen // n_species, chosen % n_species], dim=1)
     species = species.repeat_interleave(n, dim=0).flatten()
@@ -172,7 +184,9 @@ def _distinct_pairs(model: ForceField, cutoffs: Tensor) -> tuple[list[int], Tens
     probes = torch.linspace(0.05, 0.95, 11, dtype=torch.float64)
     n_pairs = cutoffs.numel()
     with torch.no_grad():
-        functions = _edge_functions(model, list(range(n_pairs)), cutoffs, probes).flatten(1)
+        functions = _edge_functions(
+            model, list(range(n_pairs)), cutoffs, probes.expand(n_pairs, -1)
+        ).flatten(1)
     # float32 models have rounded cutoffs
     tolerance = (1e-12 if model.dtype == "float64" else 1e-6) * float(functions.abs().max())
     pairs: list[int] = []
@@ -191,14 +205,13 @@ def _weights(
     model: ForceField, radial: nn.Module, pairs: list[int], cutoffs: Tensor, x: Tensor
 ) -> Taylor:
     """Return the radial weights of all pairs, ``[n, n_pairs * n_weights]``, and two derivatives."""
-    x = x.detach().requires_grad_(True)
-    basis = _edge_functions(model, pairs, cutoffs, x)
+    lengths = x.detach().expand(len(pairs), -1).clone().requires_grad_(True)
+    basis = _edge_functions(model, pairs, cutoffs, lengths)
     first, second = torch.empty_like(basis), torch.empty_like(basis)
-    for pair in range(basis.shape[0]):
-        for k in range(basis.shape[2]):
-            (slope,) = torch.autograd.grad(basis[pair, :, k].sum(), x, create_graph=True)
-            (curvature,) = torch.autograd.grad(slope.sum(), x, retain_graph=True)
-            first[pair, :, k], second[pair, :, k] = slope.detach(), curvature
+    for k in range(basis.shape[2]):
+        (slope,) = torch.autograd.grad(basis[:, :, k].sum(), lengths, create_graph=True)
+        (curvature,) = torch.autograd.grad(slope.sum(), lengths, retain_graph=True)
+        first[:, :, k], second[:, :, k] = slope.detach(), curvature
     basis, first, second = (part.detach().flatten(0, 1) for part in (basis, first, second))
 
     # the network along the parabola that touches the basis: its derivatives are the chain rule

@@ -39,9 +39,10 @@ def export(
     fuse: Annotated[
         bool,
         typer.Option(
-            "--fuse/--no-fuse", help="Use fused operators where there are any (none yet)."
+            "--fuse/--no-fuse",
+            help="Use fused operators: much faster on the CPU, but nothing for a GPU.",
         ),
-    ] = True,
+    ] = False,
 ) -> None:
     """Write a trained model as one self-describing file.
 
@@ -69,9 +70,11 @@ def export(
         structure=Atoms(**frame) if frame else None,
         training_data=info["training_data"],
         licence=licence or MODEL_LICENCE,
+        fuse=fuse,
     )
     typer.echo(
         f"{output}: {metadata['architecture']}, {metadata['dtype']}, "
+        f"{'fused, for the CPU' if metadata['fused'] else 'plain operators'}, "
         f"elements {' '.join(metadata['elements'])}, r_max {metadata['r_max']:g} Angstrom; "
         "agrees with the checkpoint"
     )

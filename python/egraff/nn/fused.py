@@ -44,13 +44,12 @@ class FusedEdgeConvolution(nn.Module):
         dtype: torch.dtype,
     ) -> None:
         super().__init__()
-        paths, index, value = _paths(plain)
-        order = max(max(path[2:5]) for path in paths)
-        if order > MAX_L:
+        if (order := highest_order(plain)) > MAX_L:
             raise EgraffError(
                 f"expected features and harmonics up to l = {MAX_L}, got l = {order}, for which "
                 "there is no fused convolution\n  fix: export with --no-fuse"
             )
+        paths, index, value = _paths(plain)
         self.grid_start = GRID_START
         self.width_out: int = plain.irreps_out.dim
         self.register_buffer("paths", torch.tensor(paths, dtype=torch.int64))
@@ -100,6 +99,15 @@ class PassThrough(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the input."""
         return x
+
+
+def highest_order(plain: EdgeConvolution) -> int:
+    """Return the highest order l of the features, harmonics and messages of a convolution."""
+    dims = [1]
+    for product in plain.products:
+        harmonics = product.coupling.shape[0]  # (l_max + 1)^2
+        dims += [product.dim_in, *product.dims_out, 2 * round(harmonics**0.5) - 1]
+    return (max(dims) - 1) // 2
 
 
 def _paths(plain: EdgeConvolution) -> tuple[list[list[int]], list[list[int]], list[float]]:

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A fused edge convolution, the plain one it replaces, and random graphs to compare them on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from e3nn import o3
+from torch import Tensor
+
+from egraff import ops
+from egraff.nn.convolution import EdgeConvolution
+from egraff.nn.fused import FusedEdgeConvolution
+from egraff.nn.radial_table import RadialTable, evaluate, tabulate
+
+ops.load()
+
+CUTOFFS = torch.tensor([[4.0, 3.0], [3.5, 4.0]], dtype=torch.float64)
+RELATIVE = {torch.float32: 2e-5, torch.float64: 1e-11}
+
+
+def smooth_weights(n_weights: int):
+    """Return functions of x with a double zero at 1, with their derivatives: known by heart."""
+    k = torch.arange(1, n_weights + 1, dtype=torch.float64) % 7 + 1
+
+    def taylor(x: Tensor):
+        x = x[:, None]
+        u, du, ddu = (1 - x) ** 3, -3 * (1 - x) ** 2, 6 * (1 - x)
+        s, ds, dds = torch.sin(k * x + k), k * torch.cos(k * x + k), -k * k * torch.sin(k * x + k)
+        return u * s, du * s + u * ds, ddu * s + 2 * du * ds + u * dds
+
+    return taylor
+
+
+@dataclass
+class Case:
+    """Both forms of one convolution, and a graph.
+
+    The plain form takes its weights from the same table, so that what is compared is the operator
+    and not the quality of the table.
+    """
+
+    plain: EdgeConvolution
+    fused: FusedEdgeConvolution
+    table: RadialTable
+    x: Tensor
+    edge_vec: Tensor
+    species: Tensor
+    edge_index: Tensor
+    n_local: int
+
+    def run_fused(self, x: Tensor, edge_vec: Tensor) -> Tensor:
+        """Evaluate the operator."""
+        return self.fused(x, edge_vec, self.species, self.edge_index, self.n_local)
+
+    def run_plain(self, x: Tensor, edge_vec: Tensor) -> Tensor:
+        """Evaluate the plain form in float64."""
+        x, edge_vec = x.to(torch.float64), edge_vec.to(torch.float64)
+        l_max = round(self.plain.products[0].coupling.shape[0] ** 0.5) - 1
+        harmonics = o3.spherical_harmonics(list(range(l_max + 1)), edge_vec, True, "component")
+        centre, neighbour = self.species[self.edge_index]
+        scaled = torch.linalg.vector_norm(edge_vec, dim=1) / CUTOFFS[centre, neighbour]
+        value, _ = evaluate(self.table.knots, scaled.clamp(max=1.0))
+        weights = value * (scaled < 1.0)[:, None]
+        return self.plain(x, harmonics, weights, self.edge_index, self.n_local)
+
+
+def make_case(
+    irreps_in: str = "5x0e + 3x1o",
+    l_max: int = 2,
+    irreps_keep: str = "0e + 1o + 1e + 2e",
+    *,
+    dtype: torch.dtype = torch.float64,
+    n_local: int = 6,
+    n_ghost: int = 3,
+    n_edges: int = 40,
+    seed: int = 0,
+) -> Case:
+    """Return random features on a random graph of two elements with a cutoff for each pair."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        irreps = o3.Irreps(irreps_in)
+        plain = EdgeConvolution(
+            irreps, o3.Irreps.spherical_harmonics(l_max), o3.Irreps(irreps_keep)
+        )
+    finally:
+        torch.set_default_dtype(before)
+    table = tabulate(smooth_weights(plain.n_weights), tolerance=1e-9, derivative_tolerance=1e-7)
+    fused = FusedEdgeConvolution(
+        plain,
+        table.knots[None],
+        pair_scale=1.0 / CUTOFFS,
+        pair_table=torch.zeros(2, 2, dtype=torch.int64),
+        dtype=dtype,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    n_nodes = n_local + n_ghost
+    centre = torch.randint(0, max(n_local, 1), (n_edges,), generator=generator).sort().values
+    neighbour = torch.randint(0, max(n_nodes, 1), (n_edges,), generator=generator)
+    direction = torch.randn(n_edges, 3, dtype=torch.float64, generator=generator)
+    direction = direction / torch.linalg.vector_norm(direction, dim=1, keepdim=True)
+    length = 0.5 + 3.4 * torch.rand(n_edges, 1, dtype=torch.float64, generator=generator)
+    return Case(
+        plain,
+        fused,
+        table,
+        torch.randn(n_nodes, irreps.dim, dtype=torch.float64, generator=generator).to(dtype),
+        (direction * length).to(dtype),
+        torch.randint(0, 2, (n_nodes,), generator=generator),
+        torch.stack([centre, neighbour]),
+        n_local,
+    )
+
+
+def value_and_gradients(run, case: Case) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the output, and the derivatives of a fixed random combination of it."""
+    x = case.x.detach().requires_grad_(True)
+    edge_vec = case.edge_vec.detach().requires_grad_(True)
+    out = run(x, edge_vec)
+    generator = torch.Generator().manual_seed(7)
+    direction = torch.randn(out.shape, dtype=torch.float64, generator=generator).to(out.dtype)
+    gradients = torch.autograd.grad([(out * direction).sum()], [x, edge_vec])
+    return out.detach(), *gradients
+
+
+def assert_close(actual: Tensor, expected: Tensor, what: str) -> None:
+    """Compare relative to the largest number."""
+    assert actual.shape == expected.shape
+    if expected.numel() == 0:
+        return
+    error = (actual.to(torch.float64) - expected.to(torch.float64)).abs().max()
+    scale = expected.abs().max()
+    assert error <= RELATIVE[actual.dtype] * scale, f"{what}: error {error} of {scale}"
