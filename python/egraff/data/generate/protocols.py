@@ -109,7 +109,8 @@ MOLECULE = Protocol(
 )
 
 # Rock salt: the stiffest phonon (8 THz) has a period of 126 fs, 25 steps of 5 fs. A step costs
-# about two seconds on one core, which is what limits these runs to picoseconds.
+# about two seconds on one core, which limits these runs to a picosecond or two: frames of one file
+# are correlated (the manifest says how much), the files are independent of each other.
 _CRYSTAL_SAMPLING = {
     "friction_per_fs": 0.01,
     "equilibration_steps": 50,
