@@ -88,6 +88,35 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "radial_depth": 1,
             "radial_width": 32,
         },
+        # shapes of NequIP's foundation potentials, presets S to XL of the nequip package (0.19)
+        "s": {
+            "n_layers": 2,
+            "l_max": 1,
+            "parity": False,
+            "n_features": [128, 64],
+            "n_type_features": 32,
+        },
+        "m": {
+            "n_layers": 4,
+            "l_max": 2,
+            "parity": False,
+            "n_features": [128, 64, 32],
+            "n_type_features": 32,
+        },
+        "l": {
+            "n_layers": 6,
+            "l_max": 3,
+            "parity": False,
+            "n_features": [128, 64, 32, 32],
+            "n_type_features": 32,
+        },
+        "xl": {
+            "n_layers": 6,
+            "l_max": 4,
+            "parity": False,
+            "n_features": [320, 96, 64, 32, 32],
+            "n_type_features": 32,
+        },
         # defaults of the nequip package's tutorial
         "medium": {"n_layers": 4, "l_max": 2, "parity": True, "n_features": 32},
         "egraffbench": {
