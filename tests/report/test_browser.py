@@ -41,14 +41,20 @@ window.addEventListener("load", () => setTimeout(() => {
   press("t"); found.again = paper();
   press("d"); found.open = document.querySelectorAll("details[open]").length;
   found.details = document.querySelectorAll("details").length;
-  press("3"); found.hash = location.hash;
+  press("4"); found.hash = location.hash;
   found.resources = performance.getEntriesByType("resource").map((entry) => entry.name);
   found.failures = window.failures;
   const text = [...document.querySelectorAll(".plot text")];
   found.smallest = Math.min(...text.map((t) => t.getBoundingClientRect().height).filter(Boolean));
   const result = document.createElement("pre");
-  result.id = "probe"; result.textContent = JSON.stringify(found);
+  result.id = "probe";
   document.body.append(result);
+  setTimeout(() => {
+    found.drawn = Boolean(document.querySelector("#stage canvas"));
+    found.shown = document.getElementById("stage").dataset.shown || null;
+    found.noWebGL = !document.getElementById("stage-note").hidden;
+    result.textContent = JSON.stringify(found);
+  }, 1500);
 }, 300));
 </script>
 """
@@ -88,6 +94,13 @@ def test_keys(probed):
     assert probed["label"] == ("Light" if probed["after"] == "#14171b" else "Dark")
     assert probed["open"] == probed["details"] > 0
     assert probed["hash"] == "#structure"
+
+
+def test_atoms_are_drawn_or_it_says_why_not(probed):
+    # a machine without a graphics card draws in software, unless that is switched off too
+    assert probed["drawn"] != probed["noWebGL"]
+    if probed["drawn"]:
+        assert probed["shown"].endswith("final frame")
 
 
 def test_page_does_not_scroll_sideways(probed):

@@ -13,17 +13,34 @@ from egraff.report.parts import Section
 from egraff.report.tables import Column, Table, metric_cell, number_cell, text_cell
 
 
-def sections(study: Study) -> list[Section]:
-    """Every section that has something to show."""
+def sections(study: Study, *, has_frames: bool = False) -> list[Section]:
+    """Every section that has something to show.
+
+    Args:
+        study: what was found.
+        has_frames: whether there are atoms to look at.
+    """
     made = [
         training(study),
         simulations(study),
+        frames(has_frames),
         structure(study),
         replay(study),
         ranks(study),
         provenance(study),
     ]
     return [section for section in made if not section.empty]
+
+
+def frames(has_frames: bool) -> Section:
+    """The rotatable view of final and of bad frames."""
+    return Section(
+        "frames",
+        "Atoms",
+        "The last frame of each run, and the first in which a criterion of stability was violated. "
+        "Drag or use the arrow keys to turn, scroll to zoom.",
+        interactive=has_frames,
+    )
 
 
 def ranks(study: Study) -> Section:

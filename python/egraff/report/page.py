@@ -6,11 +6,13 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
 from egraff import __version__, provenance
 from egraff.files import atomic_path
+from egraff.report.atoms_view import frames_of
 from egraff.report.collect import Study, collect
 from egraff.report.content import sections
 from egraff.report.parts import Section
@@ -22,9 +24,18 @@ PAGE_NAME = "report.html"
 EXTRAS = "report"
 
 
-def _render(study: Study, parts: list[Section], figures: dict[str, str]) -> str:
-    folder = resources.files("egraff.report") / "templates"
-    loader = jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8"))
+def _text(name: str) -> str:
+    return (resources.files("egraff.report") / name).read_text(encoding="utf-8")
+
+
+def _render(
+    study: Study,
+    parts: list[Section],
+    figures: dict[str, str],
+    frames: list[dict[str, Any]],
+    frames_left_out: list[str],
+) -> str:
+    loader = jinja2.FunctionLoader(lambda name: _text(f"templates/{name}"))
     environment = jinja2.Environment(
         loader=loader,
         autoescape=True,
@@ -37,11 +48,15 @@ def _render(study: Study, parts: list[Section], figures: dict[str, str]) -> str:
         sections=parts,
         tiles=tiles(study),
         figures=figures,
+        frames=frames,
+        frames_left_out=frames_left_out,
+        library=_text("static/3Dmol-min.js") if frames else "",
+        viewer=_text("templates/viewer.js"),
         version=__version__,
         created=provenance.now(),
         n_runs=len(study.simulations),
-        style=(folder / "report.css").read_text(encoding="utf-8"),
-        script=(folder / "report.js").read_text(encoding="utf-8"),
+        style=_text("templates/report.css"),
+        script=_text("templates/report.js"),
     )
 
 
@@ -64,7 +79,8 @@ def write_report(
     """
     study = collect(root)
     target = Path(target) if target is not None else study.root / PAGE_NAME
-    parts = sections(study)
+    frames, left_out = frames_of(study)
+    parts = sections(study, has_frames=bool(frames))
     extras = target.parent / EXTRAS
     drawn: dict[str, str] = {}
     for part in parts:
@@ -80,7 +96,7 @@ def write_report(
                     path = extras / "figures" / f"{drawing.name}{suffix}"
                     with atomic_path(path) as partial:
                         figure.savefig(partial, dpi=200, facecolor=PRINT.paper)
-    text = _render(study, parts, drawn)
+    text = _render(study, parts, drawn, frames, left_out)
     with atomic_path(target) as partial:
         partial.write_text(text, encoding="utf-8")
     return target

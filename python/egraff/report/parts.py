@@ -31,8 +31,9 @@ class Section:
     tables: list[Table] = field(default_factory=list)
     drawings: list[Drawing] = field(default_factory=list)
     details: list[Table] = field(default_factory=list)
+    interactive: bool = False
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing in it."""
-        return not (self.tables or self.drawings or self.details)
+        return not (self.tables or self.drawings or self.details or self.interactive)

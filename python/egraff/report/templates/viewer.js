@@ -1,0 +1,48 @@
+"use strict";
+(() => {
+  const frames = JSON.parse(document.getElementById("frames-data").textContent);
+  const choice = document.getElementById("frame-choice");
+  const stage = document.getElementById("stage");
+  const note = document.getElementById("stage-note");
+  const root = document.documentElement;
+  const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  let viewer = null;
+
+  const show = () => {
+    const frame = frames[Number(choice.value)];
+    viewer.clear();
+    viewer.setBackgroundColor(css("--raised"));
+    viewer.addModel(frame.xyz, "xyz");
+    viewer.setStyle({}, { stick: { radius: 0.12 }, sphere: { scale: 0.25 } });
+    for (const [[x, y, z], [u, v, w]] of frame.edges) {
+      viewer.addLine({ start: { x, y, z }, end: { x: u, y: v, z: w }, color: css("--muted") });
+    }
+    viewer.zoomTo();
+    viewer.render();
+    stage.dataset.shown = frame.label;
+  };
+
+  const start = () => {
+    try {
+      viewer = window.$3Dmol.createViewer(stage, { backgroundColor: css("--raised") });
+      if (!viewer) throw new Error("no viewer");
+      show();
+    } catch (error) {
+      viewer = null;
+      note.hidden = false;
+    }
+  };
+
+  choice.addEventListener("change", () => viewer && show());
+  new MutationObserver(() => viewer && show()).observe(root, { attributeFilter: ["data-theme"] });
+  stage.addEventListener("keydown", (event) => {
+    const turns = { ArrowLeft: [-10, "y"], ArrowRight: [10, "y"], ArrowUp: [-10, "x"], ArrowDown: [10, "x"] };
+    const turn = turns[event.key];
+    if (!viewer || !turn) return;
+    event.preventDefault();
+    viewer.rotate(turn[0], turn[1]);
+    viewer.render();
+  });
+  // figures and tables first, then the atoms
+  window.addEventListener("load", () => setTimeout(start, 50));
+})();
