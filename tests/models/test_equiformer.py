@@ -21,6 +21,7 @@ from egraff.models import build
 from egraff.nn.equivariant import (
     DepthwiseProduct,
     EquivariantLayerNorm,
+    EquivariantLinear,
     SmoothLeakyReLU,
     SwishGate,
     UnitVariance,
@@ -109,6 +110,19 @@ def test_layer_norm():
     out = norm(torch.tensor([[3.0, 1.0, 0.0, 0.0, 5.0]]))
     # scalars: mean 2 off, root mean square 1; vector: root mean square 5 / sqrt(3), twice
     assert out[0].tolist() == pytest.approx([1.0, 9.0, 0.0, 0.0, 2 * 3**0.5])
+
+
+def test_linear_is_e3nns():
+    irreps_in, irreps_out = o3.Irreps("3x0e+2x1o"), o3.Irreps("2x0e+1x0o+4x1o")
+    ours = EquivariantLinear(irreps_in, irreps_out)
+    theirs = o3.Linear(irreps_in, irreps_out, biases=True)
+    theirs.load_state_dict(
+        {**theirs.state_dict(), "weight": ours.weight.detach(), "bias": torch.tensor([1.0, 2.0])}
+    )
+    with torch.no_grad():
+        ours.bias.copy_(torch.tensor([1.0, 2.0]))
+    x = torch.randn(4, irreps_in.dim)
+    torch.testing.assert_close(ours(x), theirs(x))
 
 
 def test_gate_is_e3nns():

@@ -142,15 +142,10 @@ class _Copier:
         self.basis_scale = 1.0
 
     def linear(self, theirs: str, ours: str) -> None:
-        """Copy an equivariant linear map; e3nn divides by the square root of the fan-in."""
+        """Copy an equivariant linear map; egraff's divides by the square root of the fan-in."""
         weight = self.state[f"{theirs}.tp.weight"].clone()
-        start = 0
-        for path in self.modules[ours].instructions:
-            if path.i_in < 0:
-                continue  # a bias
-            stop = start + math.prod(path.path_shape)
-            weight[start:stop] /= path.path_weight
-            start = stop
+        for _, n_in, n_out, _, start in self.modules[ours].paths:
+            weight[start : start + n_in * n_out] *= math.sqrt(n_in)
         self.result[f"{ours}.weight"] = weight
         if f"{theirs}.bias.0" in self.state:
             self.result[f"{ours}.bias"] = self.state[f"{theirs}.bias.0"]

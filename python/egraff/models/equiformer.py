@@ -19,7 +19,7 @@ paper                 here
 x_i                   rows of ``irreps_node_embedding``
 SH(r_ij)              ``Equiformer.harmonics``
 DTP                   ``nn.equivariant.DepthwiseProduct``
-Linear                ``nn.equivariant.linear``
+Linear                ``nn.equivariant.EquivariantLinear``
 LN                    ``nn.equivariant.EquivariantLayerNorm``
 gate                  ``nn.equivariant.SwishGate``
 equivariant attention ``nn.graph_attention.GraphAttention``
@@ -57,9 +57,9 @@ from egraff.nn.equivariant import (
     DepthwiseProduct,
     DistanceNetwork,
     EquivariantLayerNorm,
+    EquivariantLinear,
     FeedForward,
     UnitVariance,
-    linear,
     sort_even_first,
 )
 from egraff.nn.graph_attention import GraphAttention
@@ -181,9 +181,9 @@ class Equiformer(IsolatedAtomForceField):
         )
         self.exchange_widths.extend(block.attention.exchange_width for block in self.blocks)
         self.norm = EquivariantLayerNorm(irreps_feature)
-        self.hidden = linear(irreps_feature, irreps_feature)
+        self.hidden = EquivariantLinear(irreps_feature, irreps_feature)
         self.act = UnitVariance(nn.SiLU())
-        self.readout = linear(irreps_feature, o3.Irreps("0e"))
+        self.readout = EquivariantLinear(irreps_feature, o3.Irreps("0e"))
 
     def network(
         self,
@@ -235,7 +235,7 @@ class EdgeDegreeEmbedding(nn.Module):
         self.constant = nn.Parameter(torch.randn(self.n_scalars))
         self.product = DepthwiseProduct(o3.Irreps([(self.n_scalars, "0e")]), irreps_sh, irreps)
         self.radial = DistanceNetwork([*radial_widths, self.product.n_weights])
-        self.projection = linear(self.product.irreps_out, irreps, bias=False)
+        self.projection = EquivariantLinear(self.product.irreps_out, irreps, bias=False)
         self.bias = nn.Parameter(torch.zeros(self.n_scalars))
         self.dim: int = self.product.irreps_out.dim
 
@@ -293,7 +293,7 @@ class TransformerBlock(nn.Module):
         )
         self.feed_forward_norm = EquivariantLayerNorm(irreps)
         self.feed_forward = FeedForward(irreps, o3.Irreps(config.irreps_mlp_mid), irreps_out)
-        self.shortcut = None if irreps == irreps_out else linear(irreps, irreps_out)
+        self.shortcut = None if irreps == irreps_out else EquivariantLinear(irreps, irreps_out)
 
     def forward(
         self,

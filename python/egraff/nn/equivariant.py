@@ -7,6 +7,7 @@ e3nn irreps, one block for each irrep, even before odd for each l.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -27,9 +28,58 @@ def sort_even_first(irreps: o3.Irreps) -> tuple[o3.Irreps, list[int]]:
     return o3.Irreps([irreps[n] for n in order]), order
 
 
-def linear(irreps_in: o3.Irreps, irreps_out: o3.Irreps, *, bias: bool = True) -> o3.Linear:
-    """Return an equivariant linear map with zero biases on even scalars."""
-    return o3.Linear(irreps_in, irreps_out, biases=bias)
+class EquivariantLinear(nn.Module):
+    """Linear map between channels of the same irrep, with a bias on even scalars.
+
+    Divides by the square root of the number of channels that it sums, as e3nn's ``Linear`` does,
+    which computes the same.
+
+    Args:
+        irreps_in: irreps of the input, each irrep in one block.
+        irreps_out: irreps of the output, each irrep in one block; an irrep that the input lacks
+            stays zero.
+        bias: add a bias, zero at first.
+
+    Attributes:
+        paths: for each output block the first column of its input, channels in, channels out,
+            dimension of the irrep, and where its weights start.
+    """
+
+    def __init__(self, irreps_in: o3.Irreps, irreps_out: o3.Irreps, *, bias: bool = True) -> None:
+        super().__init__()
+        self.irreps_in = irreps_in
+        self.irreps_out = irreps_out
+        sources = {
+            block.ir: (part.start, block.mul)
+            for block, part in zip(irreps_in, irreps_in.slices(), strict=True)
+        }
+        self.paths: list[tuple[int, int, int, int, int]] = []
+        n_weights = 0
+        for block in irreps_out:
+            start, mul_in = sources.get(block.ir, (0, 0))
+            self.paths.append((start, mul_in, block.mul, block.ir.dim, n_weights))
+            n_weights += mul_in * block.mul
+        self.n_scalars: int = irreps_out[0].mul if irreps_out[0].ir == o3.Irrep("0e") else 0
+        self.weight = nn.Parameter(torch.randn(n_weights))
+        self.bias = nn.Parameter(torch.zeros(self.n_scalars)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``."""
+        n = x.shape[0]
+        parts: list[Tensor] = []
+        for start, mul_in, mul_out, dim, first in self.paths:
+            if mul_in == 0:
+                parts.append(torch.zeros(n, mul_out * dim, dtype=x.dtype, device=x.device))
+            else:
+                matrix = self.weight[first : first + mul_in * mul_out].view(mul_in, mul_out)
+                block = x[:, start : start + mul_in * dim].reshape(n, mul_in, dim)
+                block = block.transpose(1, 2).reshape(n * dim, mul_in)
+                block = torch.mm(block, matrix * (1.0 / math.sqrt(mul_in)))
+                block = block.view(n, dim, mul_out).transpose(1, 2)
+                parts.append(block.reshape(n, mul_out * dim))
+        if self.bias is not None:
+            parts[0] = parts[0] + self.bias
+        return torch.cat(parts, dim=1)
 
 
 class UnitVariance(nn.Module):
@@ -229,8 +279,8 @@ class FeedForward(nn.Module):
     ) -> None:
         super().__init__()
         self.gate = SwishGate(irreps_hidden)
-        self.first = linear(irreps_in, self.gate.irreps_in)
-        self.second = linear(irreps_hidden, irreps_out)
+        self.first = EquivariantLinear(irreps_in, self.gate.irreps_in)
+        self.second = EquivariantLinear(irreps_hidden, irreps_out)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``."""

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from egraff.nn.equivariant import (
     DepthwiseProduct,
     DistanceNetwork,
+    EquivariantLinear,
     SmoothLeakyReLU,
     SwishGate,
     UnitVariance,
-    linear,
     sort_even_first,
 )
 
@@ -126,7 +126,7 @@ class MLPAttention(nn.Module):
             keep = self.score_heads.irreps
         self.product = DepthwiseProduct(irreps_message, irreps_sh, keep)
         self.radial = DistanceNetwork([*radial_widths, self.product.n_weights])
-        self.score = linear(self.product.irreps_out, self.score_heads.irreps)
+        self.score = EquivariantLinear(self.product.irreps_out, self.score_heads.irreps)
         self.value = None
         if nonlinear:
             self.value = _GatedValue(
@@ -187,10 +187,10 @@ class _GatedValue(nn.Module):
     ) -> None:
         super().__init__()
         self.gate = SwishGate(irreps_message)
-        self.first = linear(irreps_product, self.gate.irreps_in)
+        self.first = EquivariantLinear(irreps_product, self.gate.irreps_in)
         self.product = DepthwiseProduct(irreps_message, irreps_sh, irreps_value)
         self.weight = nn.Parameter(torch.randn(1, self.product.n_weights))
-        self.second = linear(self.product.irreps_out, irreps_value)
+        self.second = EquivariantLinear(self.product.irreps_out, irreps_value)
 
     def forward(self, message: Tensor, sh: Tensor) -> Tensor:
         """Map ``[n_edges, irreps_product.dim]`` to ``[n_edges, irreps_value.dim]``."""
@@ -225,10 +225,10 @@ class DotProductAttention(nn.Module):
         self.n_heads = n_heads
         self.query_heads = _Heads(irreps_head, n_heads)
         self.heads = _Heads(irreps_head, 2 * n_heads)
-        self.query = linear(irreps_query, self.query_heads.irreps)
+        self.query = EquivariantLinear(irreps_query, self.query_heads.irreps)
         self.product = DepthwiseProduct(irreps_message, irreps_sh, self.heads.irreps)
         self.radial = DistanceNetwork([*radial_widths, self.product.n_weights])
-        self.key_value = linear(self.product.irreps_out, self.heads.irreps)
+        self.key_value = EquivariantLinear(self.product.irreps_out, self.heads.irreps)
         # each irrep counts alike, whatever its dimension
         factors = [
             (irreps_head.num_irreps * block.ir.dim) ** -0.5
@@ -295,8 +295,8 @@ class GraphAttention(nn.Module):
         super().__init__()
         irreps_head, _ = sort_even_first(irreps_head)
         self.exchange_width: int = irreps_message.dim
-        self.merge_neighbour = linear(irreps, irreps_message)
-        self.merge_centre = linear(irreps, irreps_message, bias=False)
+        self.merge_neighbour = EquivariantLinear(irreps, irreps_message)
+        self.merge_centre = EquivariantLinear(irreps, irreps_message, bias=False)
         self.mlp = None
         self.dot_product = None
         if kind == "mlp":
@@ -321,7 +321,7 @@ class GraphAttention(nn.Module):
                 dropout=dropout,
             )
             attended = self.dot_product.irreps_out
-        self.projection = linear(attended, irreps)
+        self.projection = EquivariantLinear(attended, irreps)
 
     def forward(
         self,
