@@ -166,6 +166,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "readout_hidden": [128],
             "latent_update": "residual",
         },
+        # allegro 0.2 made the first layer's scalars without the linear map that 0.8 has there
         "egraffbench": {
             "n_layers": 2,
             "l_max": 2,
