@@ -39,8 +39,7 @@ class TestMACE(ModelContract):
         "one body more, scalars, soft, gaussian": {
             "hidden_irreps": "3x0e",
             "l_max": 3,
-            "correlation": [4, 1, 2],
-            "n_layers": 3,
+            "correlation": [4, 1],
             "radial_basis": "gaussian",
             "distance_transform": "soft",
             "heads": ["a", "b"],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.parity.comparison import assert_parity, converted, fixtures, read
 
 from egraff.errors import InputError
 from egraff.interop.mace import change_of_basis, convert_config, convert_state
+from egraff.nn.polynomials import multiplicity, polynomial_basis
 
 
 @pytest.mark.parametrize("path", fixtures("mace"))
@@ -79,3 +81,17 @@ def test_coefficients_that_are_not_equivariant():
     coefficients[0, 1, 0] = 1.0
     with pytest.raises(InputError, match="expected equivariant coefficients of degree 2 for 0e"):
         change_of_basis(o3.Irreps("0e + 1o"), o3.Irrep("0e"), 2, coefficients)
+
+
+def test_any_equivariant_coefficients_can_be_expressed():
+    """Coefficients as a reduced basis has them: symmetric, fewer than egraff's own, mixed."""
+    variables, irrep = o3.Irreps("0e + 1o + 2e"), o3.Irrep("1o")
+    basis = polynomial_basis(variables, irrep, 2)
+    mixing = torch.tensor([[0.3], [-1.2]], dtype=torch.float64)
+    coefficients = torch.zeros(3, 9, 9, 1, dtype=torch.float64)
+    for column, monomial in enumerate(basis.monomials):
+        value = torch.from_numpy(basis.coefficients[:, :, column]).T @ mixing
+        for i, j in set(itertools.permutations(monomial)):
+            coefficients[:, i, j] = value / multiplicity(monomial)
+    change = change_of_basis(variables, irrep, 2, coefficients)
+    torch.testing.assert_close(change, mixing)
