@@ -30,6 +30,7 @@ def analyse(
     max_replay_frames: Annotated[
         int, typer.Option(help="At most this many reference frames are replayed.")
     ] = 200,
+    threads: Annotated[int, typer.Option(help="Threads of the neighbour lists.")] = 1,
     force: Annotated[bool, typer.Option(help="Analyse again what is up to date.")] = False,
 ) -> None:
     """Analyse every simulation below DIR: analysis/result.json and curves.npz beside each."""
@@ -44,6 +45,7 @@ def analyse(
         bin_width=bin_width,
         max_frames=max_frames,
         max_replay_frames=max_replay_frames,
+        threads=threads,
     )
     runs = find_runs(directory)
     frames = read_reference(reference) if reference is not None else None

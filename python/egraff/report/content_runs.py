@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from egraff.report import dynamics_figures, figures
 from egraff.report.collect import Study
+from egraff.report.content_groups import over_runs
 from egraff.report.parts import Drawing, Section
 from egraff.report.tables import Column, Table, metric_cell, number_cell, text_cell
 
@@ -63,6 +64,9 @@ def simulations(study: Study) -> Section:
         Column("Speed", "ns/day"),
     ]
     section.tables.append(Table("simulations", "Simulations, failed ones included.", columns, rows))
+    together = over_runs(study)
+    if together is not None:
+        section.tables.append(together)
     _troubles(study, section)
     _thermo_drawings(study, section)
     _dynamics(study, section)

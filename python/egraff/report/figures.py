@@ -93,7 +93,10 @@ def rdf(simulations: Sequence[Simulation], palette: Palette) -> Figure:
 def _curve(
     panel: Axes, curves: dict, prefix: str, pair: str, shade: str, label: str, *, heavy: bool
 ) -> None:
-    index = [str(name) for name in curves[f"{prefix}/pairs"]].index(pair)
+    names = [str(name) for name in curves[f"{prefix}/pairs"]]
+    if pair not in names:  # a single atom of a species has no partner, in a larger cell it has
+        return
+    index = names.index(pair)
     r, g = curves[f"{prefix}/r"], curves[f"{prefix}/g"][index]
     panel.plot(
         r, g, color=shade, label=label, linewidth=2.6 if heavy else 1.2, alpha=0.55 if heavy else 1

@@ -17,7 +17,9 @@
     for (const [[x, y, z], [u, v, w]] of frame.edges) {
       viewer.addLine({ start: { x, y, z }, end: { x: u, y: v, z: w }, color: css("--muted") });
     }
+    viewer.resize();
     viewer.zoomTo();
+    viewer.zoom(1.25);
     viewer.render();
     stage.dataset.shown = frame.label;
   };
