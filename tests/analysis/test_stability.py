@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each criterion of stability, violated once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -104,11 +106,28 @@ def test_rdf_drift():
     loose = Criteria(rdf_limit=2.0)
     assert check_rdf(curves, times, reference, loose) == []
     curves = curves.copy()
-    curves[20:] += 1.0  # 6 A of range: the integral is 6
+    curves[20:] += 3.0  # 6 A of range: the integral is 18
     (found,) = check_rdf(curves, times, reference, loose)
     assert (found.criterion, found.time_ps) == ("rdf-drift", pytest.approx(2.0))
-    assert "limit 2 A" in found.message
+    scatter = reference.g_blocks.std(axis=0).sum(axis=1).max() * reference.bin_width
+    limit = float(found.message.split("limit ")[1].split()[0])
+    assert 2.0 < limit <= 2.0 + 3.0 * scatter + 0.01
     assert check_rdf(curves[:3], times[:3], reference, loose) == []
+
+
+def test_rdf_drift_ignores_scatter_partial_windows_and_molecules():
+    frames = ideal_gas(25, 20, 9.0, seed=2)  # one frame's g(r) of 20 atoms is mostly noise
+    analysis = RadialDistribution(frames_universe(frames).atoms, r_max=4.0).run()
+    reference = structure_of(analysis)
+    curves, strict = analysis.curves(), Criteria(rdf_limit=0.05)
+    one_frame_windows = np.arange(25) * 1.0
+    assert check_rdf(curves, one_frame_windows, reference, strict) == []
+    torn = curves.copy()
+    torn[20:] += 9.0
+    assert check_rdf(torn, one_frame_windows, reference, strict)[0].time_ps == 20.0
+    assert check_rdf(torn, np.arange(25) * 0.049, reference, strict) == [], "half a window"
+    molecule = replace(reference, periodic=False)
+    assert check_rdf(torn, one_frame_windows, molecule, strict) == []
 
 
 def test_stability_metric():
