@@ -51,6 +51,7 @@ def can_fuse(model: ForceField) -> bool:
     return (
         hasattr(model, "embed_edges")
         and len(layers) > 0
+        and len(layers) == sum(isinstance(part, EdgeConvolution) for part in model.modules())
         and all(highest_order(layer.convolution) <= MAX_L for layer in layers)
     )
 
@@ -114,7 +115,8 @@ def fuse(model: ForceField) -> Fused:
             }
         )
     plain = type(model)
-    fused.__class__ = type(f"Fused{plain.__name__}", (_FusedEdges, plain), {})
+    mixin = _FusedEdges if _n_embeddings(exact) == 2 else _FusedEdgesNoEnvelope
+    fused.__class__ = type(f"Fused{plain.__name__}", (mixin, plain), {})
     return Fused(fused, reports)
 
 
@@ -128,13 +130,35 @@ class _FusedEdges:
         return edge_vec, species
 
 
+class _FusedEdgesNoEnvelope:
+    """The same for an architecture whose edges may have an envelope besides."""
+
+    def embed_edges(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Hand through what fused convolutions read; the envelope is in the tables."""
+        return edge_vec, species, None
+
+
+def _n_embeddings(model: ForceField) -> int:
+    """Return how many tensors ``embed_edges`` returns."""
+    no_vec = torch.zeros(0, 3, dtype=torch.float64)
+    no_index = torch.zeros(2, 0, dtype=torch.int64)
+    return len(model.embed_edges(torch.zeros(0, dtype=torch.int64), no_index, no_vec))
+
+
 def _layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the modules with a radial network and an edge convolution, by name."""
+    """Return the modules whose edge convolution can be fused, by name.
+
+    Those that need the edges for something else too, a density of neighbours or radial functions
+    that read the elements, are left out.
+    """
     return {
         name: module
         for name, module in model.named_modules()
         if isinstance(getattr(module, "convolution", None), EdgeConvolution)
         and isinstance(getattr(module, "radial", None), nn.Module)
+        and getattr(module, "density", None) is None
     }
 
 
@@ -162,7 +186,8 @@ def _edge_functions(model: ForceField, pairs: list[int], cutoffs: Tensor, x: Ten
         x: ``[n_pairs, n]`` lengths in units of the cutoffs.
 
     Returns:
-        ``[n_pairs, n, n_functions]``: the radial basis.
+        ``[n_pairs, n, n_functions]``: the radial basis, and last the envelope, which is 1 where
+        it is part of the basis.
     """
     n_species, n = cutoffs.shape[0], x.shape[1]
     chosen = torch.tensor(pairs)
@@ -171,7 +196,11 @@ def _edge_functions(model: ForceField, pairs: list[int], cutoffs: Tensor, x: Ten
     nodes = torch.arange(species.shape[0]).view(-1, 2).T
     lengths = (cutoffs.flatten()[chosen][:, None] * x).flatten()
     vectors = lengths[:, None] * torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-    return model.embed_edges(species, nodes, vectors)[1].view(len(pairs), n, -1)
+    _, radial, *rest = model.embed_edges(species, nodes, vectors)
+    envelope = rest[0] if rest and rest[0] is not None else torch.ones_like(radial[:, 0])
+    # a term of zero, so that a constant envelope has a derivative, too
+    envelope = envelope + 0.0 * lengths
+    return torch.cat([radial, envelope[:, None]], dim=1).view(len(pairs), n, -1)
 
 
 def _distinct_pairs(model: ForceField, cutoffs: Tensor) -> tuple[list[int], Tensor]:
@@ -210,13 +239,16 @@ def _weights(
     first, second = torch.empty_like(basis), torch.empty_like(basis)
     for k in range(basis.shape[2]):
         (slope,) = torch.autograd.grad(basis[:, :, k].sum(), lengths, create_graph=True)
-        (curvature,) = torch.autograd.grad(slope.sum(), lengths, retain_graph=True)
+        (curvature,) = torch.autograd.grad(
+            slope.sum(), lengths, retain_graph=True, materialize_grads=True
+        )
         first[:, :, k], second[:, :, k] = slope.detach(), curvature
     basis, first, second = (part.detach().flatten(0, 1) for part in (basis, first, second))
 
     # the network along the parabola that touches the basis: its derivatives are the chain rule
     def along(step: Tensor) -> Tensor:
-        return radial(basis + step * first + 0.5 * step**2 * second)
+        moved = basis + step * first + 0.5 * step**2 * second
+        return radial(moved[:, :-1]) * moved[:, -1:]
 
     def slope_along(step: Tensor) -> tuple[Tensor, Tensor]:
         return torch.func.jvp(along, (step,), (one,))

@@ -134,11 +134,7 @@ class BOTNet(IsolatedAtomForceField):
         exchange: bool,
     ) -> Tensor:
         """Return the sum of the readouts for each local atom, ``[n_local]``."""
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        x = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
-        radial = self.basis(x) * self.envelope(x)[:, None]
-        harmonics = self.harmonics(edge_vec)
-
+        harmonics, radial = self.embed_edges(species, edge_index, edge_vec)
         features = self.embedding(species)
         energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
         for layer in self.layers:
@@ -146,6 +142,20 @@ class BOTNet(IsolatedAtomForceField):
             if layer.readout is not None:
                 energy = energy + layer.readout(features)
         return energy
+
+    def embed_edges(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return all that the layers read of the edges; :mod:`egraff.fuse` replaces it.
+
+        Returns:
+            Harmonics ``[n_edges, irreps_sh.dim]`` and radial basis ``[n_edges, n_radial]``,
+            envelope included.
+        """
+        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
+        x = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        radial = self.basis(x) * self.envelope(x)[:, None]
+        return self.harmonics(edge_vec), radial
 
 
 class Layer(nn.Module):

@@ -241,6 +241,26 @@ class MACE(IsolatedAtomForceField):
         exchange: bool,
     ) -> Tensor:
         """Return the sum of the readouts for each local atom, ``[n_local]``."""
+        harmonics, radial, late_envelope = self.embed_edges(species, edge_index, edge_vec)
+        features = self.embedding(species)
+        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
+        for layer in self.layers:
+            features = layer(
+                features, species, harmonics, radial, late_envelope, edge_index, n_local, exchange
+            )
+            if layer.readout is not None:
+                energy = energy + layer.readout(features)
+        return energy
+
+    def embed_edges(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return all that the layers read of the edges; :mod:`egraff.fuse` replaces it.
+
+        Returns:
+            Harmonics ``[n_edges, irreps_sh.dim]``, radial basis ``[n_edges, n_radial]``, and the
+            envelope ``[n_edges]`` where it is not yet part of the basis.
+        """
         centre, neighbour = species[edge_index[0]], species[edge_index[1]]
         r = torch.linalg.vector_norm(edge_vec, dim=1)
         x = r * self.inverse_cutoff[centre * self.n_species + neighbour]
@@ -254,17 +274,7 @@ class MACE(IsolatedAtomForceField):
             radial = radial * envelope[:, None]
         else:
             late_envelope = envelope
-        harmonics = self.harmonics(edge_vec)
-
-        features = self.embedding(species)
-        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
-        for layer in self.layers:
-            features = layer(
-                features, species, harmonics, radial, late_envelope, edge_index, n_local, exchange
-            )
-            if layer.readout is not None:
-                energy = energy + layer.readout(features)
-        return energy
+        return self.harmonics(edge_vec), radial, late_envelope
 
     def with_head(self, head: str) -> MACE:
         """Return a model with the same weights that predicts for another head.

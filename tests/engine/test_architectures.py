@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every architecture that can be fused, with the options that reach into its edges."""
+
+from __future__ import annotations
+
+import pytest
+from tests.models.configs import small_config
+
+from egraff.export import compare, jit, verification_frames
+from egraff.fuse import can_fuse, fuse
+from egraff.models import build
+
+FUSED = [
+    ("nequip", {}),
+    ("botnet", {}),
+    ("botnet", {"pair_cutoffs": {"H": 3.0}}),
+    ("mace", {}),
+    ("mace", {"apply_cutoff": False}),
+    ("mace", {"distance_transform": "agnesi"}),
+    ("mace", {"radial_basis": "gaussian", "pair_cutoffs": {"H": {"O": 3.0}}}),
+    ("mace", {"interaction_first": "real_agnostic_residual", "zbl": True}),
+]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("name", "options"), FUSED)
+def test_fused_and_scripted_is_the_same_model(name, options):
+    model = build(name, seed=3, dtype="float64", **{**small_config(name), **options})
+    assert can_fuse(model)
+    scripted = jit.script(fuse(model).model)
+    for _, graph in verification_frames(model, None):
+        compare(model, scripted, graph, what="fused and plain", tolerance=1e-9)
+
+
+@pytest.mark.parametrize("name", ["mace", "botnet"])
+def test_single_precision(name):
+    model = build(name, seed=3, dtype="float32", **small_config(name))
+    fused = fuse(model).model
+    _, graph = verification_frames(model, None)[0]
+    assert compare(model, fused, graph, what="fused and plain", tolerance=1e-5)["forces"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mace", {"interaction_first": "real_agnostic_density"}),
+        ("mace", {"l_max": 4, "hidden_irreps": "2x0e + 2x1o"}),
+        ("torchmd_net", {}),
+    ],
+)
+def test_what_cannot_be_fused_is_known(name, options):
+    assert not can_fuse(build(name, seed=3, **{**small_config(name), **options}))
