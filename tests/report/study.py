@@ -35,8 +35,8 @@ def make_study(root: Path) -> Path:
     )
     with (training / "metrics.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["epoch", "train_loss", "val_loss", "val_force_mae"])
-        writer.writerows([(0, 1.0, 1.2, 0.5), (1, 0.3, "", 0.2), (2, 0.1, 0.2, 0.03)])
+        writer.writerow(["epoch", "train_loss", "val_loss", "val_force_mae_mev_per_ang"])
+        writer.writerows([(0, 1.0, 1.2, 500), (1, 0.3, "", 200), (2, 0.1, 0.2, 30)])
     for name, factor in (("eval_hot", 2.0), ("eval_test", 1.0)):
         values = {
             f"{trivial}{kind}_{statistic}": size * factor * scale

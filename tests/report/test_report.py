@@ -80,6 +80,8 @@ def test_sections_in_order(html):
 def test_training_beside_the_trivial_predictor(parsed):
     assert "20 times better than trivial" in parsed.text
     assert "What training learned" in parsed.text
+    assert "force MAE (meV/Å)" in parsed.text
+    assert "validation" in parsed.text
 
 
 def test_failed_run_is_shown_and_escaped(html, parsed):

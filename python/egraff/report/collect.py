@@ -134,6 +134,14 @@ def _learning_curves(path: Path) -> dict[str, np.ndarray]:
     return {name: np.array([number(row[name]) for row in rows]) for name in names if name}
 
 
+def _add_training(study: Study, path: Path, name: str) -> None:
+    """Take over a training's summary; other commands leave summaries of other kinds."""
+    summary = _json(path, dict)
+    if summary.get("kind", "training") == "training":
+        curves = _learning_curves(path.parent / "metrics.csv")
+        study.trainings.append(Training(name, summary, curves))
+
+
 def _files(root: Path, pattern: str) -> Iterable[Path]:
     return sorted(path for path in root.rglob(pattern) if path.is_file())
 
@@ -160,11 +168,7 @@ def collect(root: str | os.PathLike[str]) -> Study:
         ),
         (
             "summary.json",
-            lambda p: study.trainings.append(
-                Training(
-                    name_of(p.parent), _json(p, dict), _learning_curves(p.parent / "metrics.csv")
-                )
-            ),
+            lambda p: _add_training(study, p, name_of(p.parent)),
         ),
         (
             "eval*.json",

@@ -209,14 +209,20 @@ def parity(simulation: Simulation, palette: Palette) -> Figure:
     return figure
 
 
-_LEARNING = (("loss", "loss"), ("energy MAE", "energy_mae"), ("force MAE", "force_mae"))
+#: Panels of the learning figure: title, and what the columns in it end with.
+_LEARNING = (
+    ("loss", "_loss"),
+    ("energy MAE (meV/atom)", "_energy_mae_mev_per_atom"),
+    ("force MAE (meV/Å)", "_force_mae_mev_per_ang"),
+)
+_LEARNING_LABELS = {"train": "training", "val": "validation"}
 
 
 def _learning_groups(training: Training) -> list[tuple[str, list[str]]]:
     """Panels of the learning figure: title and the columns in it."""
     curves = training.curves
     groups = [
-        (title, [name for name in curves if key in name.lower() and _drawable(curves[name])])
+        (title, [name for name in curves if name.endswith(key) and _drawable(curves[name])])
         for title, key in _LEARNING
     ]
     return [(title, names) for title, names in groups if names]
@@ -241,7 +247,8 @@ def learning(training: Training, palette: Palette) -> Figure:
         for index, name in enumerate(names):
             valid = np.isfinite(curves[name]) & np.isfinite(curves[axis]) & (curves[name] > 0)
             x, y = thin(curves[axis][valid], curves[name][valid])
-            panel.plot(x, y, color=colour(palette, index), label=name)
+            label = _LEARNING_LABELS.get(name.split("_")[0], name)
+            panel.plot(x, y, color=colour(palette, index), label=label)
         panel.set_title(title)
         panel.set_xlabel(axis)
         log_axis(panel)
