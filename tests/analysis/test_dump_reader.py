@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import zstandard
 from ase.units import kcal, mol
-from tests.analysis.dumps import frame_text
 
 from egraff.analysis.dump_file import DumpFile, read_first_frame
 from egraff.analysis.dump_format import DumpError
 from egraff.analysis.reader import EgraffDumpReader, open_universe, standard_cell
+from tests.analysis.dumps import frame_text
 
 ORTHOGONAL = np.diag([6.0, 7.0, 8.0])
 TILTED = np.array([[6.0, 0.0, 0.0], [1.5, 7.0, 0.0], [-2.0, 2.5, 8.0]])

@@ -10,8 +10,6 @@ import pytest
 from ase import Atoms
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
-from tests.analysis.dumps import frame_text, log_text, write_run
-from tests.analysis.test_rdf import ideal_gas
 from typer.testing import CliRunner
 
 from egraff.analysis.frames import frames_universe
@@ -26,6 +24,8 @@ from egraff.analysis.structure import (
     structure_of,
 )
 from egraff.errors import InputError
+from tests.analysis.dumps import frame_text, log_text, write_run
+from tests.analysis.test_rdf import ideal_gas
 
 LENGTH = 12.0
 CELL = np.diag([LENGTH] * 3)

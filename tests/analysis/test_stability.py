@@ -6,8 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase.build import molecule
-from tests.analysis.dumps import frame_text
-from tests.analysis.test_rdf import ideal_gas
 
 from egraff.analysis.dump_file import DumpFile
 from egraff.analysis.frames import frames_universe
@@ -23,6 +21,8 @@ from egraff.analysis.stability import (
 )
 from egraff.analysis.structure import structure_of
 from egraff.errors import InputError
+from tests.analysis.dumps import frame_text
+from tests.analysis.test_rdf import ideal_gas
 
 CELL = np.diag([40.0, 40.0, 40.0])
 ETHANOL = molecule("CH3CH2OH")

@@ -3,10 +3,10 @@
 
 import numpy as np
 import pytest
-from tests.analysis.test_statistics import autoregressive
 
 from egraff.analysis.thermo import linear_drift, nve_drift, production_mean
 from egraff.errors import InputError
+from tests.analysis.test_statistics import autoregressive
 
 TIME = np.arange(2000) * 0.01  # ps
 

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.models.configs import small_config
 
 from egraff.export import compare, jit, verification_frames
 from egraff.fuse import can_fuse, fuse
 from egraff.models import build
+from tests.models.configs import small_config
 
 FUSED = [
     ("nequip", {}),

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+
 from tests.engine.convolutions import (
     CUTOFFS,
     assert_close,

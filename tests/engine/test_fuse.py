@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.conftest import tiny_nequip
 
 from egraff import _core, export, fuse
 from egraff.errors import DisagreementError, EgraffError
@@ -15,6 +14,7 @@ from egraff.export import export_torchscript, verification_frames
 from egraff.forces import edge_forces, predict
 from egraff.metadata import read_metadata
 from egraff.models import build
+from tests.conftest import tiny_nequip
 
 ALLOWED = {"float32": 1e-5, "float64": 1e-9}
 

@@ -8,11 +8,11 @@ import re
 import pytest
 import torch
 from e3nn import o3
-from tests.engine.convolutions import CUTOFFS, make_case, value_and_gradients
 
 from egraff.errors import EgraffError
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import FusedEdgeConvolution
+from tests.engine.convolutions import CUTOFFS, make_case, value_and_gradients
 
 
 def long(*shape):

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.engine.convolutions import smooth_weights
 
 from egraff.errors import EgraffError
 from egraff.nn.radial_table import GRID_START, evaluate, tabulate
+from tests.engine.convolutions import smooth_weights
 
 
 def test_stated_errors_hold_everywhere():

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from tests.lammps.engine import MEASURE, must_run, read_result, write_data
-from tests.lammps.systems import ELEMENTS, R_MAX, SYSTEMS
-from tests.lammps.toy import toy
 
 from egraff import _core
 from egraff.forces import predict
 from egraff.graph import build_graph
+from tests.lammps.engine import MEASURE, Result, must_run, read_result, write_data
+from tests.lammps.systems import ELEMENTS, R_MAX, SYSTEMS
+from tests.lammps.toy import toy
 
 MODELS = {
     "float64": {"dtype": "float64"},
@@ -93,13 +93,21 @@ def directory(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def results(request, directory):
-    """All results of one start of `lmp`, by (system, model, comm_style)."""
-    ranks, mode = request.param
-    cases = {case: f"{ranks}-{mode}-{k}" for k, case in enumerate(cases_of(ranks, mode))}
-    text = "".join(script(*case, mode, prefix) for case, prefix in cases.items())
-    must_run(text, directory, ranks=ranks)
-    return {case: read_result(directory / prefix) for case, prefix in cases.items()}
+def results(directory):
+    """Return a function from ranks and mode to all results of one start of `lmp`, by case."""
+    made = {}
+
+    def results_of(ranks: int, mode: str) -> dict[tuple[str, str, str], Result]:
+        if (ranks, mode) not in made:
+            prefixes = {case: f"{ranks}-{mode}-{k}" for k, case in enumerate(cases_of(ranks, mode))}
+            text = "".join(script(*case, mode, prefix) for case, prefix in prefixes.items())
+            must_run(text, directory, ranks=ranks)
+            made[ranks, mode] = {
+                case: read_result(directory / prefix) for case, prefix in prefixes.items()
+            }
+        return made[ranks, mode]
+
+    return results_of
 
 
 @pytest.fixture(scope="module")
@@ -153,17 +161,16 @@ def close(got, wanted, tolerance: float, floor: float = 1.0) -> None:
 
 
 @pytest.mark.parametrize(
-    ("results", "case"),
+    ("run", "case"),
     [
         pytest.param(run, case, id="-".join(map(str, run + case)))
         for run in RUNS
         for case in cases_of(*run)
     ],
-    indirect=["results"],
 )
-def test_agrees_with_python(results, expected, case):
+def test_agrees_with_python(results, expected, run, case):
     system, model, _ = case
-    result = results[case]
+    result = results(*run)[case]
     wanted, limit = expected(system, model), TOLERANCE[model]
     thermo = result.thermo
 

@@ -21,13 +21,13 @@ import pytest
 import torch
 from ase import Atoms
 from e3nn.util import jit
-from tests.models.configs import small_config
-from tests.models.ghosts import RecordedExchange, with_ghosts
-from tests.models.structures import crystal, graph_of, molecule, rotation, transformed
 
 from egraff.forces import Prediction, predict
 from egraff.models import build
 from egraff.models.base import ForceField
+from tests.models.configs import small_config
+from tests.models.ghosts import RecordedExchange, with_ghosts
+from tests.models.structures import crystal, graph_of, molecule, rotation, transformed
 
 # largest deviation that counts as rounding, relative to the largest force (eV/A) or energy (eV)
 ROUNDING = {"float32": 2e-4, "float64": 1e-10}

@@ -8,9 +8,6 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from e3nn import o3
-from tests.models.configs import small_config
-from tests.models.contract import ModelContract
-from tests.models.structures import graph_of, molecule
 
 from egraff.errors import InputError
 from egraff.forces import predict
@@ -18,6 +15,9 @@ from egraff.models import build
 from egraff.models.allegro import AllegroConfig, tensor_track
 from egraff.nn.edge_tensors import ChannelProduct
 from egraff.nn.spline import PairSpline
+from tests.models.configs import small_config
+from tests.models.contract import ModelContract
+from tests.models.structures import graph_of, molecule
 
 
 class TestAllegro(ModelContract):

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import pytest
 from ase import Atoms
-from tests.models.configs import small_config
-from tests.models.contract import ModelContract
-from tests.models.structures import graph_of, molecule
 
 from egraff.errors import InputError
 from egraff.forces import predict
 from egraff.models import build
 from egraff.models.botnet import BOTNet
+from tests.models.configs import small_config
+from tests.models.contract import ModelContract
+from tests.models.structures import graph_of, molecule
 
 
 class TestBOTNet(ModelContract):

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.models.configs import small_config
 
 from egraff.errors import InputError
 from egraff.models import ARCHITECTURES, PRESETS, build, preset
+from tests.models.configs import small_config
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,6 @@ import torch
 from ase import Atoms
 from e3nn import nn as e3nn_nn
 from e3nn import o3
-from tests.models.configs import small_config
-from tests.models.contract import ModelContract, assert_close
-from tests.models.structures import crystal, graph_of, molecule, rotation, transformed
 
 from egraff.errors import InputError
 from egraff.forces import predict
@@ -29,6 +26,9 @@ from egraff.nn.equivariant import (
 )
 from egraff.nn.graph_attention import edge_softmax
 from egraff.nn.smearing import LearnedGaussianBasis
+from tests.models.configs import small_config
+from tests.models.contract import ModelContract, assert_close
+from tests.models.structures import crystal, graph_of, molecule, rotation, transformed
 
 ROTATIONS_ONLY = {
     "irreps_node_embedding": "6x0e+3x1e+2x2e",

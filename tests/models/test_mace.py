@@ -8,13 +8,13 @@ from typing import ClassVar
 import pytest
 import torch
 from ase import Atoms
-from tests.models.configs import small_config
-from tests.models.contract import ModelContract
-from tests.models.structures import crystal, graph_of
 
 from egraff.errors import InputError
 from egraff.forces import predict
 from egraff.models import build
+from tests.models.configs import small_config
+from tests.models.contract import ModelContract
+from tests.models.structures import crystal, graph_of
 
 
 class TestMACE(ModelContract):

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from ase import Atoms
-from tests.models.configs import small_config
-from tests.models.contract import ModelContract
-from tests.models.structures import graph_of
 
 from egraff.errors import InputError
 from egraff.forces import predict
 from egraff.models import build
 from egraff.nn.scalar_vector import vector_length
+from tests.models.configs import small_config
+from tests.models.contract import ModelContract
+from tests.models.structures import graph_of
 
 
 class TestTorchMDNet(ModelContract):

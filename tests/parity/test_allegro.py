@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.parity.comparison import assert_parity, converted, fixtures, read
 
 from egraff.errors import InputError
 from egraff.interop.allegro import convert_config, convert_state
+from tests.parity.comparison import assert_parity, converted, fixtures, read
 
 BESSEL = {"_target_": "allegro.nn.TwoBodyBesselScalarEmbed"}
 

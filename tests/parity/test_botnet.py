@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.parity.comparison import assert_parity, converted, fixtures, read
 
 from egraff.errors import InputError
 from egraff.interop.botnet import convert_config, convert_state
+from tests.parity.comparison import assert_parity, converted, fixtures, read
 
 
 @pytest.mark.parametrize("path", fixtures("botnet"))

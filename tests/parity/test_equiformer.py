@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from ase.data import chemical_symbols
-from tests.parity.comparison import Reference, assert_parity, converted, fixtures, read
 
 from egraff.errors import InputError
 from egraff.interop.equiformer import convert_state
+from tests.parity.comparison import Reference, assert_parity, converted, fixtures, read
 
 
 @pytest.mark.parametrize("path", fixtures("equiformer"))

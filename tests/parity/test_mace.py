@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from e3nn import o3
-from tests.parity.comparison import assert_parity, converted, fixtures, read
 
 from egraff.errors import InputError
 from egraff.interop.mace import change_of_basis, convert_config, convert_state
 from egraff.nn.polynomials import multiplicity, polynomial_basis
+from tests.parity.comparison import assert_parity, converted, fixtures, read
 
 
 @pytest.mark.parametrize("path", fixtures("mace"))

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.parity.comparison import assert_parity, converted, fixtures, read
 
 from egraff.errors import InputError
 from egraff.interop.nequip import convert_config, convert_state
+from tests.parity.comparison import assert_parity, converted, fixtures, read
 
 
 @pytest.mark.parametrize("path", fixtures("nequip"))

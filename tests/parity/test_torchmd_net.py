@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from ase.data import chemical_symbols
-from tests.parity.comparison import Reference, assert_parity, converted, fixtures, read
 
 from egraff.errors import InputError
 from egraff.interop.torchmd_net import convert_state
+from tests.parity.comparison import Reference, assert_parity, converted, fixtures, read
 
 
 def elements_of(reference: Reference) -> list[str]:

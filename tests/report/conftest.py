@@ -2,9 +2,9 @@
 """One study and one report for all tests of the report."""
 
 import pytest
-from tests.report.study import make_study
 
 from egraff.report.page import write_report
+from tests.report.study import make_study
 
 
 @pytest.fixture(scope="session")

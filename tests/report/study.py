@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 
 import ase.io
-from tests.analysis.test_pipeline import atoms_moving, make_run, model
 
 from egraff.analysis.pipeline import analyse_run, read_reference
 from egraff.analysis.runs import read_run
+from tests.analysis.test_pipeline import atoms_moving, make_run, model
 
 
 def make_study(root: Path) -> Path:

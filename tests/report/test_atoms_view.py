@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from tests.analysis.dumps import write_run
 
 from egraff.analysis.runs import read_run
 from egraff.report import atoms_view
 from egraff.report.collect import Simulation, Study
+from tests.analysis.dumps import write_run
 
 
 @pytest.fixture

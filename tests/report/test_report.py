@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 from importlib import resources
 
 import pytest
-from tests.analysis.dumps import write_run
 from typer.testing import CliRunner
 
 from egraff.errors import InputError
 from egraff.report.collect import collect
 from egraff.report.page import write_report
+from tests.analysis.dumps import write_run
 
 
 class Page(HTMLParser):

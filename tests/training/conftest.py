@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
-from tests.training.toy import frames, settings, write
 
 from egraff.training.fit import fit
+from tests.training.toy import frames, settings, write
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.training.toy import TINY
 
 from egraff import __version__
 from egraff.data import read_frames
@@ -15,6 +14,7 @@ from egraff.graph import collate
 from egraff.models import build
 from egraff.training.checkpoint import load_info, load_model, save_model
 from egraff.training.dataset import model_graphs
+from tests.training.toy import TINY
 
 
 def tiny(**options):

@@ -12,13 +12,13 @@ import sys
 import pytest
 import typer
 import yaml
-from tests.training.toy import TINY
 from typer.testing import CliRunner
 
 from egraff.cli.evaluate import evaluate
 from egraff.cli.train import train
 from egraff.errors import InputError
 from egraff.training.module import ForceFieldTraining
+from tests.training.toy import TINY
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(train)

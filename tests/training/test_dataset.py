@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from tests.training.toy import frames, settings, write
 
 from egraff.data import frame_from_atoms, read_frames
 from egraff.errors import InputError
 from egraff.training.dataset import ShuffledBatches, frame_graph, join_graphs, read_splits
+from tests.training.toy import frames, settings, write
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():

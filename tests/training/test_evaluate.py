@@ -9,13 +9,13 @@ import ase.io
 import numpy as np
 import pytest
 import torch
-from tests.training.toy import frames, write
 
 from egraff.calculator import EgraffCalculator
 from egraff.errors import EgraffError, InputError, ModelFileError
 from egraff.export import export_torchscript
 from egraff.training.checkpoint import load_info, load_model
 from egraff.training.evaluate import evaluate_file, open_model, write_evaluation
+from tests.training.toy import frames, write
 
 
 @pytest.fixture(scope="module")

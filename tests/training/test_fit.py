@@ -14,7 +14,6 @@ import pytest
 import torch
 from ase import Atoms
 from rich.console import Console
-from tests.training.toy import TINY, frames, label, settings, write
 
 from egraff.data import read_frames
 from egraff.errors import EgraffError, InputError
@@ -28,6 +27,7 @@ from egraff.training.fit import fit, resumed_config
 from egraff.training.loss import Loss
 from egraff.training.module import ForceFieldTraining
 from egraff.training.trainer import Interrupted
+from tests.training.toy import TINY, frames, label, settings, write
 
 
 def quiet() -> Console:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.training.toy import TINY
 
 from egraff.data import read_frames
 from egraff.errors import InputError
 from egraff.models import build
 from egraff.training import machine
 from egraff.training.dataset import model_graphs
+from tests.training.toy import TINY
 
 
 @pytest.fixture

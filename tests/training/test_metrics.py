@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.training.test_loss import batch, prediction
 
 from egraff.errors import EgraffError
 from egraff.training.metrics import (
@@ -18,6 +17,7 @@ from egraff.training.metrics import (
     ratios,
     trivial_errors,
 )
+from tests.training.test_loss import batch, prediction
 
 
 def errors_of(graph, made) -> FrameErrors:

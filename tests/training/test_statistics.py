@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from tests.training.toy import write
 
 from egraff.data import frame_from_atoms
 from egraff.errors import InputError
@@ -19,6 +18,7 @@ from egraff.training.statistics import (
     mean_neighbours,
     reference_energies,
 )
+from tests.training.toy import write
 
 
 def atoms(symbols: str, energy: float, forces) -> Atoms:
