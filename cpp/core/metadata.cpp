@@ -177,6 +177,12 @@ Metadata read_metadata(const std::string &path) {
     if (n_species == 0) {
         reader.fail("elements", "expected a list of chemical symbols, got []");
     }
+    Strings sorted = metadata.elements;
+    std::sort(sorted.begin(), sorted.end());
+    const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+    if (twice != sorted.end()) {
+        reader.fail("elements", "expected each element once, got " + *twice + " twice");
+    }
     metadata.r_max = reader.get<double>("r_max", "a number of Angstrom");
     if (reader.has("pair_cutoffs")) {
         metadata.pair_cutoffs =
