@@ -93,7 +93,7 @@ def quickstart(out: Path, *, overwrite: bool = False, console: Console | None = 
     _do(console, [Step(["report", str(out)], report)], always=True)
     console.rule("the numbers that matter")
     for line in summary(out):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     minutes = (time.monotonic() - started) / 60
     console.print(f"\n{minutes:.1f} minutes. Report: {report.resolve()}", soft_wrap=True)
     return report
@@ -136,8 +136,8 @@ def simulate(plan: Plan, out: Path) -> list[Step]:
     thermostat = ["--ensemble", "nvt", "--thermostat", "csvr"]
     thermostat += ["--equilibrate-steps", str(plan.equilibrate_steps)]
     runs = {
-        "nve-1-rank": ["--ensemble", "nve", "--ranks", "1", "--dump-every", "100"],
-        "nve-2-ranks": ["--ensemble", "nve", "--ranks", "2", "--dump-every", "100"],
+        "nve-1-rank": ["--ensemble", "nve", "--ranks", "1", "--dump-every", "50"],
+        "nve-2-ranks": ["--ensemble", "nve", "--ranks", "2", "--dump-every", "50"],
         "nvt-2-ranks": [*thermostat, "--ranks", "2", "--dump-every", "10"],
     }
     steps = []
