@@ -39,26 +39,26 @@ def train(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Named set of model options [default: small].", rich_help_panel=_MODEL),
+        typer.Option(help="Named set of model options; default: small.", rich_help_panel=_MODEL),
     ] = None,
     r_max: Annotated[
         float | None,
-        typer.Option(help="Cutoff in Angstrom [default: 5].", rich_help_panel=_MODEL),
+        typer.Option(help="Cutoff in Angstrom; default: 5.", rich_help_panel=_MODEL),
     ] = None,
     dtype: Annotated[
         Dtype | None,
-        typer.Option(help="Type of the network [default: float32].", rich_help_panel=_MODEL),
+        typer.Option(help="Type of the network; default: float32.", rich_help_panel=_MODEL),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the data [default: 200].", rich_help_panel=_FIT),
+        typer.Option(help="Passes over the data; default: 200.", rich_help_panel=_FIT),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Frames per step [default: 5].", rich_help_panel=_FIT)
+        int | None, typer.Option(help="Frames per step; default: 5.", rich_help_panel=_FIT)
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(help="Learning rate [default: 0.01].", rich_help_panel=_FIT),
+        typer.Option(help="Learning rate; default: 0.01.", rich_help_panel=_FIT),
     ] = None,
     seed: Annotated[
         int | None,
@@ -84,7 +84,7 @@ def train(
     ] = False,
     device: Annotated[
         Device | None,
-        typer.Option(help="Device [default: auto].", rich_help_panel=_MACHINE),
+        typer.Option(help="Device; default: auto.", rich_help_panel=_MACHINE),
     ] = None,
     threads: Annotated[
         int | None,
@@ -93,8 +93,10 @@ def train(
 ) -> None:
     """Train a model: leaves best.ckpt, last.ckpt, summary.json, metrics.csv and splits in OUT.
 
-    All settings and their meaning: `egraff.training.config.TrainConfig`. Ctrl-C keeps the last
-    complete epoch; --resume goes on from there as if nothing had happened.
+    Ctrl-C keeps the last complete epoch; --resume goes on from there as if nothing had happened.
+
+    Options without a flag go into --config or --set; they are explained in
+    egraff.training.config.TrainConfig, and a finished training's config.yaml lists them all.
     """
     flags = {
         "data": data,

@@ -13,8 +13,8 @@ from egraff.units import MEV_PER_EV
 SHOWN = (
     ("energy_mae_ev_per_atom", "energy MAE", MEV_PER_EV, "meV/atom"),
     ("energy_rmse_ev_per_atom", "energy RMSE", MEV_PER_EV, "meV/atom"),
-    ("energy_mae_ev", "energy MAE per cell", MEV_PER_EV, "meV"),
-    ("energy_rmse_ev", "energy RMSE per cell", MEV_PER_EV, "meV"),
+    ("energy_mae_ev", "energy MAE, cell", MEV_PER_EV, "meV"),
+    ("energy_rmse_ev", "energy RMSE, cell", MEV_PER_EV, "meV"),
     ("force_mae_ev_per_ang", "force MAE", MEV_PER_EV, "meV/A"),
     ("force_rmse_ev_per_ang", "force RMSE", MEV_PER_EV, "meV/A"),
     ("stress_mae_ev_per_ang3", "stress MAE", MEV_PER_EV, "meV/A^3"),
@@ -27,7 +27,8 @@ def evaluation_table(evaluation: Evaluation, *, title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     for column in ("model", "95 %", "trivial", "better", "unit"):
-        table.add_column(column, justify="right" if column != "unit" else "left")
+        justify = "left" if column == "unit" else "right"
+        table.add_column(column, justify=justify, no_wrap=True)
     for name, label, factor, unit in SHOWN:
         if name not in evaluation.model:
             continue
