@@ -8,6 +8,8 @@
 // compiled for AVX-512 could be the copy that the linker keeps for all.
 #pragma once
 
+#include "ops/symmetric_contraction_kernels.h"
+
 #include <cstdint>
 
 namespace egraff::convolution {
@@ -95,6 +97,8 @@ template <typename T> struct Kernels {
     // [order of the source][order of the harmonics]
     void (*accumulate[MAX_L + 1][MAX_L + 1])(const AccumulateArgs<T> &);
     void (*edge_gradient[MAX_L + 1][MAX_L + 1])(const EdgeGradientArgs<T> &);
+    void (*contraction_forward)(const contraction::ContractionArgs<T> &);
+    void (*contraction_backward)(const contraction::ContractionArgs<T> &);
 };
 
 template <typename T> const Kernels<T> &kernels_baseline();

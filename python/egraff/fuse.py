@@ -4,8 +4,9 @@
 An architecture can be fused when it has a method ``embed_edges``, which returns everything that
 its layers read of the edges: the harmonics, the radial basis, and possibly an envelope; and when
 its layers hold a ``radial`` network and an edge ``convolution``, called as
-``convolution(x, harmonics, radial(basis), edge_index, n_local)``. The fused model is a subclass
-whose ``embed_edges`` hands edge vectors and species through to the fused convolutions instead.
+``convolution(x, harmonics, radial(basis), edge_index, n_local)``. A symmetric contraction named
+``product`` is swapped, too. The fused model is a subclass whose ``embed_edges`` hands edge vectors
+and species through to the fused convolutions instead.
 """
 
 from __future__ import annotations
@@ -21,8 +22,15 @@ from torch import Tensor, nn
 from egraff.errors import EgraffError
 from egraff.models.base import ForceField
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.fused import MAX_L, FusedEdgeConvolution, PassThrough, highest_order
+from egraff.nn.fused import (
+    MAX_L,
+    FusedEdgeConvolution,
+    FusedSymmetricContraction,
+    PassThrough,
+    highest_order,
+)
 from egraff.nn.radial_table import Taylor, tabulate
+from egraff.nn.symmetric_contraction import SymmetricContraction
 
 # Bounds on the errors of tables, relative to the largest weight of the layer and its derivative.
 # float32 cannot resolve more; float64 leaves the network's own rounding far behind.
@@ -114,6 +122,9 @@ def fuse(model: ForceField) -> Fused:
                 "bytes": layer.convolution.tables.nbytes,
             }
         )
+    for module in list(fused.modules()):
+        if isinstance(getattr(module, "product", None), SymmetricContraction):
+            module.product = FusedSymmetricContraction(module.product, getattr(torch, model.dtype))
     plain = type(model)
     mixin = _FusedEdges if _n_embeddings(exact) == 2 else _FusedEdgesNoEnvelope
     fused.__class__ = type(f"Fused{plain.__name__}", (mixin, plain), {})

@@ -37,12 +37,13 @@ def export(
         str | None, typer.Option(help="Terms of use of the weights, kept in the file.")
     ] = None,
     fuse: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--fuse/--no-fuse",
-            help="Use fused operators: much faster on the CPU, but nothing for a GPU.",
+            help="Use fused operators, which are many times faster on the CPU and do not run on a "
+            "GPU; default: where there are any for the model.",
         ),
-    ] = False,
+    ] = None,
 ) -> None:
     """Write a trained model as one self-describing file.
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fused edge convolution, which takes the place of the plain one on export.
+"""Fused blocks, which take the place of plain ones on export.
 
 The operator ``egraff::edge_convolution`` computes lengths, radial weights (from a table),
 harmonics and the Clebsch-Gordan product of each edge in registers and adds the message to its
-atom, so that memory does not grow with the number of edges. It has first derivatives only.
+atom, so that memory does not grow with the number of edges. ``egraff::symmetric_contraction`` forms
+MACE's polynomials of an atom's features in the cache. Both have first derivatives only.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from egraff.errors import EgraffError
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.radial_table import GRID_START
+from egraff.nn.symmetric_contraction import SymmetricContraction
 
 # highest order for which the operator has kernels
 MAX_L = 3
@@ -90,6 +92,67 @@ class FusedEdgeConvolution(nn.Module):
             self.grid_start,
             n_local,
             self.width_out,
+        )
+
+
+class FusedSymmetricContraction(nn.Module):
+    """Stands where a symmetric contraction stood, and is called as it was.
+
+    Args:
+        plain: the contraction to replace.
+        dtype: floating-point type of the model.
+    """
+
+    def __init__(self, plain: SymmetricContraction, dtype: torch.dtype) -> None:
+        super().__init__()
+        # monomials of all degrees in one list, of which the variables are the first
+        first = [0, plain.n_variables]
+        products = []
+        for step in plain.steps:
+            products.append(torch.stack([step.left + first[-2], step.right], dim=1))
+            first.append(first[-1] + step.left.shape[0])
+        paths, terms, coefficients, weights = [], [], [], []
+        outputs: list[list[int]] = []
+        n_terms = 0
+        for block in plain.blocks:
+            start = plain.channels * len(outputs)
+            for degree in block.degrees:
+                rows = degree.rows.view(degree.dim, degree.n_paths, -1).to(torch.float64)
+                for path in range(degree.n_paths):
+                    component, monomial = (rows[:, path].abs() > 1e-12).nonzero(as_tuple=True)
+                    coefficients.append(rows[component, path, monomial])
+                    monomial = monomial + degree.start + first[degree.index]
+                    terms.append(torch.stack([monomial, component], dim=1))
+                    paths.append([n_terms, n_terms + len(component), len(outputs), block.dim])
+                    n_terms += len(component)
+                weights.append(degree.weight.detach().to(dtype))
+            outputs += [[start + component, block.dim] for component in range(block.dim)]
+        variables = [
+            [start + component, dim]
+            for start, dim in zip(plain.starts, plain.dims, strict=True)
+            for component in range(dim)
+        ]
+        none = torch.zeros(0, 2, dtype=torch.int64)
+        self.register_buffer("variables", torch.tensor(variables, dtype=torch.int64))
+        self.register_buffer("products", torch.cat([none, *products]))
+        self.register_buffer("paths", torch.tensor(paths, dtype=torch.int64))
+        self.register_buffer("terms", torch.cat(terms))
+        self.register_buffer("coefficients", torch.cat(coefficients))
+        self.register_buffer("outputs", torch.tensor(outputs, dtype=torch.int64))
+        self.register_buffer("weights", torch.cat(weights))
+
+    def forward(self, x: Tensor, species: Tensor) -> Tensor:
+        """Map features ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``; species is ``[n]``."""
+        return torch.ops.egraff.symmetric_contraction(
+            x,
+            species,
+            self.weights,
+            self.variables,
+            self.products,
+            self.paths,
+            self.terms,
+            self.coefficients,
+            self.outputs,
         )
 
 
