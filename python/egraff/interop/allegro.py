@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from egraff.errors import InputError
+from egraff.interop.weights import by_position, unsupported, without_prefix
 from egraff.models import build
 
 # option of nequip-allegro's AllegroModel -> option of egraff's Allegro
@@ -45,6 +46,8 @@ _RADIAL = {
     },
     "TwoBodySplineScalarEmbed": {"num_splines": "n_splines", "spline_span": "spline_span"},
 }
+# a name that every state of the bare model has
+_MARK = "allegro.first_layer_env_embed_projection.mlp.0.weight"
 _IGNORED = {"seed", "do_derivatives", "compile_mode", "forward_normalize"}
 _NONE = {None, "None", "null"}
 
@@ -64,36 +67,28 @@ def convert_config(config: dict[str, Any]) -> dict[str, Any]:
         converted[f"{ours}_hidden"] = [config.get(names[1], width)] * depth
         nonlinearity = config.get(f"{prefix}_nonlinearity", "silu")
         if nonlinearity in ("sigmoid", "softplus"):  # not zero at zero: energies would jump
-            raise _unsupported(f"{prefix}_nonlinearity", nonlinearity)
+            raise unsupported("Allegro", f"{prefix}_nonlinearity", nonlinearity)
         converted[f"{ours}_nonlinearity"] = None if nonlinearity in _NONE else nonlinearity
     for name, value in config.items():
         if name in _OPTIONS:
             if value is not None:
                 converted[_OPTIONS[name]] = value
         elif name not in known:
-            raise _unsupported(name, value)
+            raise unsupported("Allegro", name, value)
     if config.get("pair_potential") is not None:
-        raise _unsupported("pair_potential", config["pair_potential"])
+        raise unsupported("Allegro", "pair_potential", config["pair_potential"])
 
     radial = dict(config["radial_chemical_embed"])
     target = str(radial.pop("_target_")).rpartition(".")[2]
     if target not in _RADIAL:
-        raise _unsupported("radial_chemical_embed", target)
+        raise unsupported("Allegro", "radial_chemical_embed", target)
     converted["radial_basis"] = "spline" if "Spline" in target else "bessel"
     for name, value in radial.items():
         if name not in _RADIAL[target]:
-            raise _unsupported(f"radial_chemical_embed.{name}", value)
+            raise unsupported("Allegro", f"radial_chemical_embed.{name}", value)
         converted[_RADIAL[target][name]] = value
 
-    for name in ("energy_scale", "energy_shift"):
-        if isinstance(converted.get(name), dict):
-            converted[name] = [converted[name][element] for element in converted["elements"]]
-    neighbours = converted.get("avg_num_neighbours", 1.0)
-    if isinstance(neighbours, dict):
-        if len(set(neighbours.values())) > 1:
-            raise _unsupported("avg_num_neighbors", neighbours)
-        converted["avg_num_neighbours"] = next(iter(neighbours.values()))
-    return converted
+    return by_position(converted, "Allegro")
 
 
 def convert_state(
@@ -112,7 +107,7 @@ def convert_state(
         InputError: an option that egraff lacks, or a weight that is missing.
     """
     options = convert_config(config)
-    weights = _without_prefix(state)
+    weights = without_prefix(state, _MARK, "an Allegro model of nequip-allegro 0.8")
     model = build("allegro", **options)
     target = model.state_dict()
     result = dict(target)
@@ -188,25 +183,3 @@ def _take(weights: dict[str, Tensor], name: str) -> Tensor:
             fix="give the options with which this model was built",
         )
     return weights[name]
-
-
-def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop what nequip's wrappers and trainer put before the names."""
-    mark = "allegro.first_layer_env_embed_projection.mlp.0.weight"
-    found = [name for name in state if name.endswith(mark)]
-    if not found:
-        raise InputError(
-            f"expected a weight ...{mark}, found none among {len(state)}",
-            field="state",
-            fix="give the state_dict of an Allegro model of nequip-allegro 0.8",
-        )
-    prefix = found[0].removesuffix(mark)
-    return {name.removeprefix(prefix): value for name, value in state.items()}
-
-
-def _unsupported(name: str, value: Any) -> InputError:
-    return InputError(
-        f"egraff's Allegro has no {name} = {value!r}",
-        field=name,
-        fix="this model cannot be converted",
-    )

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from egraff.errors import InputError
-from egraff.interop.weights import fold_product
+from egraff.interop.weights import by_position, fold_product, unsupported, without_prefix
 from egraff.models import build
 
 # option of nequip's NequIPGNNModel -> option of egraff's NequIP
@@ -42,6 +42,8 @@ _OPTIONS = {
     "per_type_energy_shifts_trainable": "energy_shift_trainable",
 }
 # options that do not change the numbers, or must have the value that egraff assumes
+# a name that every state of the bare model has
+_MARK = "type_embed.embed_module.weight"
 _IGNORED = {"seed", "do_derivatives", "compile_mode"}
 _ASSUMED: dict[str, tuple[Any, ...]] = {
     "readout_mlp_nonlinearity": ("silu",),
@@ -66,19 +68,10 @@ def convert_config(config: dict[str, Any]) -> dict[str, Any]:
                 converted[_OPTIONS[name]] = value
         elif name in _ASSUMED:
             if value not in _ASSUMED[name]:
-                raise _unsupported(name, value)
+                raise unsupported("NequIP", name, value)
         elif name not in _IGNORED:
-            raise _unsupported(name, value)
-    elements = converted["elements"]
-    for name in ("energy_scale", "energy_shift"):
-        if isinstance(converted.get(name), dict):
-            converted[name] = [converted[name][element] for element in elements]
-    neighbours = converted.get("avg_num_neighbours", 1.0)
-    if isinstance(neighbours, dict):
-        if len(set(neighbours.values())) > 1:
-            raise _unsupported("avg_num_neighbors", neighbours)
-        converted["avg_num_neighbours"] = next(iter(neighbours.values()))
-    return converted
+            raise unsupported("NequIP", name, value)
+    return by_position(converted, "NequIP")
 
 
 def convert_state(
@@ -97,7 +90,7 @@ def convert_state(
         InputError: an option that egraff lacks, or a weight that is missing.
     """
     options = convert_config(config)
-    weights = _without_prefix(state)
+    weights = without_prefix(state, _MARK, "a NequIP GNN model of nequip 0.19")
     model = build("nequip", **options)
     result = model.state_dict()
 
@@ -140,25 +133,3 @@ def _copy_network(
                 fix="give the options with which this model was built",
             )
         result[f"{ours}.{layer}"] = weights[name]
-
-
-def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop what nequip's wrappers and trainer put before the names."""
-    mark = "type_embed.embed_module.weight"
-    found = [name for name in state if name.endswith(mark)]
-    if not found:
-        raise InputError(
-            f"expected a weight ...{mark}, found none among {len(state)}",
-            field="state",
-            fix="give the state_dict of a NequIP GNN model of nequip 0.19",
-        )
-    prefix = found[0].removesuffix(mark)
-    return {name.removeprefix(prefix): value for name, value in state.items()}
-
-
-def _unsupported(name: str, value: Any) -> InputError:
-    return InputError(
-        f"egraff's NequIP has no {name} = {value!r}",
-        field=name,
-        fix="this model cannot be converted",
-    )

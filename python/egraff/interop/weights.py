@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from e3nn.math import normalize2mom
@@ -34,6 +35,58 @@ class NamedWeights(dict[str, Tensor]):
             field="state",
             fix=f"give the state_dict of {self.origin}, and the arguments it was built with",
         )
+
+
+def without_prefix(state: dict[str, Tensor], mark: str, origin: str) -> dict[str, Tensor]:
+    """Drop what wrappers and trainers put before the names of weights.
+
+    Args:
+        state: names and values.
+        mark: a name that the bare model has.
+        origin: what it should be the state of.
+
+    Raises:
+        InputError: no name ends with ``mark``.
+    """
+    found = [name for name in state if name.endswith(mark)]
+    if not found:
+        raise InputError(
+            f"expected a weight ...{mark}, found none among {len(state)}",
+            field="state",
+            fix=f"give the state_dict of {origin}",
+        )
+    prefix = found[0].removesuffix(mark)
+    return {name.removeprefix(prefix): value for name, value in state.items()}
+
+
+def unsupported(architecture: str, name: str, value: Any) -> InputError:
+    """Return the error that refuses an option of the original."""
+    return InputError(
+        f"egraff's {architecture} has no {name} = {value!r}",
+        field=name,
+        fix="this model cannot be converted",
+    )
+
+
+def by_position(converted: dict[str, Any], architecture: str) -> dict[str, Any]:
+    """Turn options that the nequip packages key by element into lists and single numbers.
+
+    Args:
+        converted: options with egraff's names, changed in place and returned.
+        architecture: for the message.
+
+    Raises:
+        InputError: mean numbers of neighbours that differ between elements.
+    """
+    for name in ("energy_scale", "energy_shift"):
+        if isinstance(converted.get(name), dict):
+            converted[name] = [converted[name][element] for element in converted["elements"]]
+    neighbours = converted.get("avg_num_neighbours", 1.0)
+    if isinstance(neighbours, dict):
+        if len(set(neighbours.values())) > 1:
+            raise unsupported(architecture, "avg_num_neighbors", neighbours)
+        converted["avg_num_neighbours"] = next(iter(neighbours.values()))
+    return converted
 
 
 def fold_product(
