@@ -30,7 +30,8 @@ from egraff.forces import Prediction, predict
 from egraff.fuse import can_fuse
 from egraff.fuse import fuse as fuse_model
 from egraff.graph import Graph, build_graph
-from egraff.models.base import CONTRACT_VERSION, ForceField
+from egraff.metadata import CONTRACT
+from egraff.models.base import ForceField
 
 METADATA_FILE = "egraff.json"
 MODEL_LICENCE = "not stated by the author of the model"
@@ -112,7 +113,7 @@ def describe(
 ) -> dict[str, Any]:
     """Return the metadata of a model, without the check frame."""
     return {
-        "contract": CONTRACT_VERSION,
+        "contract": CONTRACT,
         "egraff_version": __version__,
         "architecture": model.architecture,
         "config": model.config.model_dump(),

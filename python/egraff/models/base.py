@@ -24,8 +24,6 @@ from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor, nn
 
-CONTRACT_VERSION = 1
-
 
 class ModelConfig(BaseModel):
     """Options that every architecture has. Unknown options are refused.
