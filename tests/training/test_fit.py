@@ -174,6 +174,23 @@ def test_interrupted_in_the_first_epoch_can_be_continued(data, tmp_path, monkeyp
         torch.testing.assert_close(weights(tmp_path / "run" / "last.ckpt")[name], tensor)
 
 
+def test_terminated_by_a_batch_system(data, tmp_path, monkeypatch):
+    original = ForceFieldTraining.training_step
+
+    def terminate(self, batch, batch_idx):
+        if self.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, batch, batch_idx)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ForceFieldTraining, "training_step", terminate)
+    with pytest.raises(Interrupted, match=r"terminated; the last complete epoch is in last.ckpt"):
+        fit(settings(data), tmp_path / "run", console=quiet())
+    assert load_info(tmp_path / "run" / "last.ckpt")["epoch"] >= 1
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "interrupted"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_a_finished_training_can_be_resumed_and_lengthened(data, tmp_path):
     out = tmp_path / "run"
     fit(settings(data, epochs=2), out, console=quiet())
@@ -219,6 +236,9 @@ def test_an_earlier_training_is_not_overwritten_by_accident(data, trained, tmp_p
     out = tmp_path / "run"
     fit(settings(data, epochs=1), out, console=quiet())
     fit(settings(data, epochs=1, seed=4), out, overwrite=True, console=quiet())
+    assert load_info(out / "best.ckpt")["settings"]["seed"] == 4
+    with pytest.raises(InputError, match=r"found nothing"):
+        fit(settings(data, val="mistyped.xyz"), out, overwrite=True, console=quiet())
     assert load_info(out / "best.ckpt")["settings"]["seed"] == 4
 
 

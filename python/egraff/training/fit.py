@@ -16,7 +16,7 @@ from egraff.graph import collate
 from egraff.models import ForceField
 from egraff.training import summary as report
 from egraff.training.checkpoint import KEY, load_raw
-from egraff.training.config import RESUMABLE, TrainConfig, check_config, load_config, save_config
+from egraff.training.config import RESUMABLE, TrainConfig, load_config, save_config
 from egraff.training.dataset import ShuffledBatches, Splits, join_graphs, model_graphs, read_splits
 from egraff.training.evaluate import evaluate, open_model
 from egraff.training.logs import BEST, LAST, METRICS, Display, MetricsLog, RunFiles
@@ -59,7 +59,7 @@ def fit(
 
     Raises:
         InputError: unusable settings or data, a directory in use, or nothing to continue.
-        Interrupted: Ctrl-C; ``last.ckpt`` holds the last complete epoch.
+        Interrupted: Ctrl-C or SIGTERM; ``last.ckpt`` holds the last complete epoch.
     """
     out = Path(out)
     console = console or Console(highlight=False, soft_wrap=True)
@@ -72,6 +72,11 @@ def fit(
         check_same_data(checkpoint, data, out / LAST)
     model, source = make_model(config, splits)
     run = _Run(config, out, splits, data, model, source, console)
+    if not resume:
+        # not before everything has been found in order: --overwrite must not lose the old results
+        # to a mistyped file name
+        for name in (LAST, BEST, SUMMARY, METRICS):
+            (out / name).unlink(missing_ok=True)
     save_config(config, out / SETTINGS)
     write_splits(config, splits, out / "splits")
     return run.go(resume=resume, epochs_done=checkpoint[KEY]["epoch"] if checkpoint else 0)
@@ -109,7 +114,7 @@ def resumed_config(out: str | PathLike[str], overrides: dict[str, Any]) -> Train
             field=name,
             fix=f"only these may change: {', '.join(RESUMABLE)}; or train anew with another --out",
         )
-    return check_config(new.model_dump(), where=saved)
+    return new
 
 
 class _Run:
@@ -249,9 +254,6 @@ def _prepare(out: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] | No
             field="--out",
             fix="choose another --out, continue with --resume, or replace it with --overwrite",
         )
-    for name in (LAST, BEST, SUMMARY, METRICS):
-        (out / name).unlink(missing_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
     return None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from egraff.errors import EgraffError
@@ -20,7 +21,7 @@ from egraff.training.module import ForceFieldTraining
 
 
 class Interrupted(EgraffError):
-    """The user stopped the training."""
+    """The user, or a batch system, stopped the training."""
 
 
 def run_fit(
@@ -49,7 +50,7 @@ def run_fit(
         directory: where Lightning would put files if it had any.
 
     Raises:
-        Interrupted: SIGINT arrived (Ctrl-C).
+        Interrupted: SIGINT (Ctrl-C) or SIGTERM (a batch system) arrived.
         EgraffError: the loss is not a number any more.
     """
     with _quiet(), _interruptible():
@@ -70,14 +71,17 @@ def run_fit(
             callbacks=list(callbacks),
             default_root_dir=directory,
         )
-        trainer.fit(
-            training,
-            train_loader,
-            val_loader,
-            ckpt_path=checkpoint,
-            # nothing but tensors and plain values may come out of a checkpoint
-            weights_only=True,
-        )
+        try:
+            trainer.fit(
+                training,
+                train_loader,
+                val_loader,
+                ckpt_path=checkpoint,
+                # nothing but tensors and plain values may come out of a checkpoint
+                weights_only=True,
+            )
+        except SIGTERMException:
+            raise Interrupted("terminated; the last complete epoch is in last.ckpt") from None
 
 
 @contextmanager
