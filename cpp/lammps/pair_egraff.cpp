@@ -173,12 +173,8 @@ void PairEgraff::log_model() const {
 
 void PairEgraff::init_style() {
     guarded(true, [&] {
-        if (!model_) {
-            throw egraff::Error("expected a model, got none since pair_style egraff",
-                                {"pair_coeff"}, "give pair_coeff * * MODEL ELEMENT ...");
-        }
         units_ = egraff::unit_factors(update->unit_style, force->boltz, force->angstrom);
-        check_newton_and_bonds();
+        check_surroundings();
     });
     const auto n_species = int(metadata().elements.size());
     auto cutoffs = metadata().pair_cutoffs;
@@ -192,7 +188,8 @@ void PairEgraff::init_style() {
                                     (mode_ == Mode::extended ? NeighConst::REQ_GHOST : 0));
 }
 
-void PairEgraff::check_newton_and_bonds() const {
+// Everything in LAMMPS's set-up that would take atoms or forces away from the model.
+void PairEgraff::check_surroundings() const {
     if (!force->newton_pair) {
         throw egraff::Error("expected newton on, got newton off: forces on atoms of other ranks "
                             "would be lost",
@@ -207,6 +204,16 @@ void PairEgraff::check_newton_and_bonds() const {
                     {"pair_style egraff", "special_bonds"}, "special_bonds lj/coul 1.0 1.0 1.0");
             }
         }
+    }
+    if (neighbor->includegroup) {
+        throw egraff::Error("expected neighbours for all atoms, got a neighbour list of one group",
+                            {"pair_style egraff", "neigh_modify include"},
+                            "neigh_modify include all");
+    }
+    if (mode_ == Mode::extended && comm->mode != Comm::SINGLE) {
+        throw egraff::Error("expected comm_modify mode single, got another mode",
+                            {"pair_style egraff", "mode extended"},
+                            "comm_modify mode single, or mode exchange of the pair style");
     }
     if ((neighbor->nex_type || neighbor->nex_group || neighbor->nex_mol) && comm->me == 0) {
         error->warning(FLERR, "pair_style egraff: neigh_modify exclude hides neighbours; the model "
@@ -236,25 +243,8 @@ double PairEgraff::cutoff(int i, int j) const {
 }
 
 double PairEgraff::init_one(int i, int j) {
-    if (setflag[i][j] == 0) {
-        error->all(FLERR,
-                   "pair_style egraff: expected all pairs of types 1 to {} to be described, "
-                   "got none for types {} and {}\n  fix: NULL only goes with pair_style hybrid",
-                   atom->ntypes, i, j);
-    }
     cutghost[i][j] = cutghost[j][i] = cutoff(i, j);
     return cutoff(i, j);
-}
-
-void PairEgraff::check_communication_cutoff() {
-    const double needed = cutforce;
-    const double given = comm->get_comm_cutoff();
-    if (given < needed) {
-        throw egraff::Error("expected ghost atoms up to " + std::to_string(needed) +
-                                " away, got comm_modify cutoff " + std::to_string(given),
-                            {"pair_style egraff", "comm_modify cutoff"},
-                            "comm_modify cutoff " + std::to_string(needed + neighbor->skin));
-    }
 }
 
 void PairEgraff::compute(int eflag, int vflag) {
@@ -274,7 +264,6 @@ void PairEgraff::compute(int eflag, int vflag) {
 }
 
 void PairEgraff::rebuild_graph() {
-    check_communication_cutoff();
     if (mode_ == Mode::fold) {
         find_owners();
     }

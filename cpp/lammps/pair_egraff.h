@@ -46,9 +46,8 @@ class PairEgraff : public Pair {
   private:
     void allocate();
     void log_model() const;
-    void check_newton_and_bonds() const;
+    void check_surroundings() const;
     void reserve_communication();
-    void check_communication_cutoff();
     void rebuild_graph();
     void find_owners();
     void add_results(const egraff::Evaluation &evaluation);

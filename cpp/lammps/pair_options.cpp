@@ -96,8 +96,8 @@ Coefficients parse_coefficients(const std::vector<std::string> &arguments, int n
                     "name the element of every type; NULL for types that another pair style "
                     "describes");
     };
-    const int n_models = int(arguments.size()) - 2 - n_types;
-    if (arguments.size() < 2 || arguments[0] != "*" || arguments[1] != "*" || n_models < 1) {
+    const int n_models = int(arguments.size()) - 2 - n_types; // LAMMPS has checked the `* *`
+    if (n_models < 1) {
         refuse_line("pair_coeff " + join(arguments));
     }
     Coefficients coefficients;
