@@ -16,6 +16,7 @@ from egraff.cli import (
     doctor,
     evaluate,
     export,
+    import_,
     quickstart,
     report,
     run,
@@ -34,6 +35,7 @@ app.command()(quickstart.quickstart)
 app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command(name="eval")(evaluate.evaluate)
+app.command(name="import")(import_.import_)
 app.command()(export.export)
 app.command()(check.check)
 app.command()(run.run)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``egraff import``: another package's model as a checkpoint of egraff."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Package(StrEnum):
+    """Whose models can be read."""
+
+    mace = "mace"
+    nequip = "nequip"
+    allegro = "allegro"
+    torchmd_net = "torchmd-net"
+    botnet = "botnet"
+    equiformer = "equiformer"
+
+
+def import_(
+    package: Annotated[Package, typer.Argument(help="Whose model it is.")],
+    source: Annotated[Path, typer.Argument(help="Its state_dict, written by torch.save.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Checkpoint to write.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Its options, JSON or YAML; default: SOURCE with that suffix."),
+    ] = None,
+    elements: Annotated[
+        str | None,
+        typer.Option(help="Elements it was trained on, H,C,O; torchmd-net and equiformer only."),
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option(help="Head of a MACE with several; default: the first.")
+    ] = None,
+    drop_mean: Annotated[
+        bool, typer.Option("--drop-mean", help="Leave out torchmd-net's constant per structure.")
+    ] = False,
+) -> None:
+    """Convert a model of another package, from its weights and options.
+
+    The originals' own model files can only be opened by the original: given one, the error says
+    which lines to run there. The result is for `egraff export` and `egraff eval`.
+    """
+    from egraff.files import sha256
+    from egraff.interop.files import load_original
+    from egraff.training.checkpoint import save_model
+
+    model = load_original(
+        package.name,
+        source,
+        config,
+        elements=[symbol.strip() for symbol in elements.split(",")] if elements else None,
+        head=head,
+        drop_mean=drop_mean,
+    )
+    origin = {"package": package.value, "file": source.name, "sha256": sha256(source)}
+    save_model(output, model, training_data={"imported_from": origin})
+    n_weights = sum(parameter.numel() for parameter in model.parameters())
+    typer.echo(
+        f"{output}: {model.architecture}, {model.dtype}, elements {' '.join(model.elements)}, "
+        f"r_max {model.r_max:g} Angstrom, {n_weights} weights"
+    )
