@@ -136,7 +136,7 @@ def test_failed_run_keeps_what_it_has(tmp_path):
     )
     analyse_run(read_run(run))
     content, metrics = result_of(run)
-    assert content["problems"][0].startswith("dump.lammpstrj: no such file; structure, conserv")
+    assert content["problems"][0].startswith("dump.lammpstrj: no such file; structure, order")
     assert content["violations"][0]["criterion"] == "lammps-error"
     assert metrics["temperature"].value == pytest.approx(60.0)
     assert metrics["stability_time"].value == pytest.approx(0.38)

@@ -124,4 +124,22 @@ class Conservation(AnalysisBase):
                     provenance,
                 )
             )
-        return found
+        return found + self._equipartition(provenance)
+
+    def _equipartition(self, provenance: str) -> list[Metric]:
+        """How much hotter each species is than all atoms together."""
+        if len(self.species) < 2:
+            return []
+        counts = np.array([np.sum(self._labels == name) for name in self.species])
+        together = self.results.temperature @ (counts / counts.sum())
+        return [
+            mean_metric(
+                f"temperature_excess[{name}]",
+                self.results.temperature[:, index] - together,
+                "K",
+                f"kinetic temperature of the {name} atoms minus that of all atoms (equipartition: "
+                "0 within errors)",
+                provenance,
+            )
+            for index, name in enumerate(self.species)
+        ]

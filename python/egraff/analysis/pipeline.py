@@ -23,10 +23,13 @@ from egraff.analysis.metric import Metric
 from egraff.analysis.runs import Run
 from egraff.analysis.section import Section
 from egraff.analysis.section_dynamics import conservation, diffusion, vibrations
+from egraff.analysis.section_model import ModelChecks
+from egraff.analysis.section_order import order
+from egraff.analysis.section_relabelled import relabelled
 from egraff.analysis.section_replay import replay
 from egraff.analysis.section_stability import stability
 from egraff.analysis.section_structure import StructureComparison, structure, structure_alone
-from egraff.analysis.section_thermo import speed, thermo
+from egraff.analysis.section_thermo import density, speed, thermo
 from egraff.analysis.stability import Criteria
 from egraff.data.frames import read_frames
 from egraff.errors import InputError
@@ -38,7 +41,7 @@ CURVES = Path("analysis") / "curves.npz"
 _FEWEST_FRAMES = 50
 
 #: Raised whenever what the same input gives changes.
-REVISION = 2
+REVISION = 3
 
 
 @dataclass(frozen=True)
@@ -129,17 +132,25 @@ class Result:
         self.problems += [f"{name}: {problem}" for problem in section.problems]
 
 
-def _key(run: Run, reference: Reference | None, parameters: Parameters) -> str:
+def _key(
+    run: Run,
+    reference: Reference | None,
+    parameters: Parameters,
+    labels: Reference | None,
+    of_model: tuple[bool, bool],
+) -> str:
     """Hash of everything the result depends on."""
     parts: dict[str, Any] = {
         "revision": REVISION,
         "egraff": __version__,
         "parameters": _parameters(parameters),
         "reference": reference.digest if reference else None,
+        "labels": labels.digest if labels else None,
+        "of_model": of_model,
     }
     for path in (run.directory / "run.json", run.log, run.dump):
         parts[path.name] = sha256(path) if path.is_file() else None
-    if reference and run.model and run.model.is_file():
+    if any(of_model) and run.model and run.model.is_file():
         parts["model"] = sha256(run.model)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -150,6 +161,8 @@ def analyse_run(
     reference: Reference | None = None,
     parameters: Parameters = Parameters(),
     load_calculator: Callable[[Path], Calculator] | None = None,
+    checks: ModelChecks | None = None,
+    labels: Reference | None = None,
     force: bool = False,
 ) -> bool:
     """Analyse one run and write its ``analysis/result.json`` and ``analysis/curves.npz``.
@@ -159,12 +172,16 @@ def analyse_run(
         reference: compare with it; None to compute only what needs no reference.
         parameters: see `Parameters`.
         load_calculator: from a model file to an ASE calculator, for the replay; None for none.
+        checks: scans and symmetry of the run's model, shared by all runs; None for none.
+        labels: frames of this run labelled by another method; see `relabelled`.
         force: analyse again although a result for the same input is there.
 
     Returns:
         Whether anything was computed (False: the result was up to date).
     """
-    key = _key(run, reference, parameters)
+    key = _key(
+        run, reference, parameters, labels, (load_calculator is not None, checks is not None)
+    )
     target = run.directory / RESULT
     if not force and _stored_key(target) == key:
         return False
@@ -173,10 +190,15 @@ def analyse_run(
 
     def compare() -> Section:
         if reference is None:
-            return structure_alone(run, parameters)
-        comparison = structure(run, reference, parameters)
+            comparison = structure_alone(run, parameters)
+        else:
+            comparison = structure(run, reference, parameters)
         compared.append(comparison)
         return comparison.section
+
+    def local_order() -> Section:
+        # without g(r) there is no order to tell; why, the part before has said
+        return order(run, compared[0], reference, parameters) if compared else Section()
 
     def stable() -> Section:
         rdf = compared[0].frames() if compared else None
@@ -185,6 +207,8 @@ def analyse_run(
 
     of_dump: list[tuple[str, Callable[[], Section]]] = [
         ("structure", compare),
+        ("order", local_order),
+        ("density", lambda: density(run)),
         ("conservation", lambda: conservation(run, parameters.max_frames)),
         ("diffusion", lambda: diffusion(run)),
         ("vibrations", lambda: vibrations(run)),
@@ -198,6 +222,10 @@ def analyse_run(
     parts.append(("stability", stable))
     if reference is not None and load_calculator is not None and run.model is not None:
         parts.append(("replay", lambda: replay(run, reference, parameters, load_calculator)))
+    if checks is not None and run.dump.is_file():
+        parts.append(("model", lambda: checks.section(run)))
+    if labels is not None:
+        parts.append(("labels", lambda: relabelled(run, labels)))
     for name, compute in parts:
         try:
             result.add(compute(), name)

@@ -98,8 +98,13 @@ def replay(frames: Sequence[Atoms], calculator: Calculator, *, where: str = "ref
     )
 
 
-def replay_metrics(result: Replay, *, provenance: str) -> list[Metric]:
-    """Violations and errors of a replay, as metrics.
+def replay_metrics(result: Replay, *, provenance: str, prefix: str = "replay") -> list[Metric]:
+    """Violations and errors of predictions against labels, as metrics.
+
+    Args:
+        result: predictions and labels.
+        provenance: for the metrics.
+        prefix: of their names: ``replay`` along a reference, ``rollout`` along a relabelled run.
 
     Returns:
         ``replay_ev``, ``replay_fv`` (geometric means over time), ``replay_ev_offset_free`` (mean
@@ -110,7 +115,7 @@ def replay_metrics(result: Replay, *, provenance: str) -> list[Metric]:
     energy_error = np.abs(result.energy - result.energy_ref) * 1e3 / n_atoms
     metrics = [
         geometric_mean_metric(
-            "replay_ev",
+            f"{prefix}_ev",
             result.ev,
             "1",
             "energy violation (E - E_ref)^2 / (E^2 + E_ref^2), geometric mean over time; depends "
@@ -118,7 +123,7 @@ def replay_metrics(result: Replay, *, provenance: str) -> list[Metric]:
             provenance,
         ),
         geometric_mean_metric(
-            "replay_fv",
+            f"{prefix}_fv",
             result.fv,
             "1",
             "force violation |F - F_ref| / (|F| + |F_ref|), geometric mean over time",
@@ -128,7 +133,7 @@ def replay_metrics(result: Replay, *, provenance: str) -> list[Metric]:
     if len(result.energy) > 1 and np.ptp(result.energy_ref) > 0.0:
         metrics.append(
             mean_metric(
-                "replay_ev_offset_free",
+                f"{prefix}_ev_offset_free",
                 energy_violation_offset_free(result.energy, result.energy_ref),
                 "1",
                 "(dE - dE_ref)^2 / (<dE^2> + <dE_ref^2>) with d the deviation from the mean over "
@@ -139,10 +144,14 @@ def replay_metrics(result: Replay, *, provenance: str) -> list[Metric]:
     return [
         *metrics,
         mean_metric(
-            "replay_energy_mae", energy_error, "meV/atom", "mean |E - E_ref| per atom", provenance
+            f"{prefix}_energy_mae",
+            energy_error,
+            "meV/atom",
+            "mean |E - E_ref| per atom",
+            provenance,
         ),
         mean_metric(
-            "replay_force_mae",
+            f"{prefix}_force_mae",
             force_error,
             "meV/A",
             "mean |F - F_ref| over components",

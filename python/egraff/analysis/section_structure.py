@@ -91,14 +91,24 @@ def _curves(prefix: str, structure: Structure) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class StructureComparison:
-    """Outcome of `structure`, with what the criterion of RDF drift needs."""
+    """RDFs of a run, with what the criterion of RDF drift and local order need.
+
+    Attributes:
+        section: metrics and curves.
+        analysis: of the run.
+        reference: structure of the reference, or None without one.
+        reference_analysis: of the reference, or None without one.
+    """
 
     section: Section
     analysis: RadialDistribution
-    reference: Structure
+    reference: Structure | None = None
+    reference_analysis: RadialDistribution | None = None
 
-    def frames(self) -> tuple[np.ndarray, np.ndarray, Structure]:
-        """g(r) of each frame, times in ps, and the reference's structure."""
+    def frames(self) -> tuple[np.ndarray, np.ndarray, Structure] | None:
+        """g(r) of each frame, times in ps, and the reference's structure, where there is one."""
+        if self.reference is None:
+            return None
         return self.analysis.curves(), self.analysis.results.times_ps, self.reference
 
 
@@ -127,10 +137,10 @@ def structure(run: Run, reference: Reference, parameters: Parameters) -> Structu
         reference_analysis, provenance=f"{name}: first against second half"
     )
     section.curves |= _curves("rdf", own) | _curves("rdf_reference", other)
-    return StructureComparison(section, analysis, other)
+    return StructureComparison(section, analysis, other, reference_analysis)
 
 
-def structure_alone(run: Run, parameters: Parameters) -> Section:
+def structure_alone(run: Run, parameters: Parameters) -> StructureComparison:
     """RDFs of the run when there is no reference to compare with."""
     section = Section()
     universe = universe_of(run)
@@ -144,4 +154,4 @@ def structure_alone(run: Run, parameters: Parameters) -> Section:
     r_max = parameters.r_max or default_r_max([first], parameters.bin_width)
     analysis, _ = _run_rdf(run, r_max, parameters, section)
     section.curves |= _curves("rdf", structure_of(analysis))
-    return section
+    return StructureComparison(section, analysis)

@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from egraff.analysis.logfile import read_log
 from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.runs import Run
-from egraff.analysis.section import Section, log_times_ps
+from egraff.analysis.section import Section, log_times_ps, universe_of
+from egraff.analysis.series import mean_metric
+from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.thermo import nve_drift, production_mean
+
+#: 1 amu/A^3 in g/cm^3 (CODATA 2022 atomic mass constant).
+AMU_PER_ANG3_IN_G_PER_CM3 = 1.66053906892
+
+_FEWEST_ROWS = 10
 
 
 def thermo(run: Run) -> Section:
@@ -43,6 +54,9 @@ def thermo(run: Run) -> Section:
                 "pressure", curves["thermo/press"], "bar", "pressure", provenance=f"{where}: Press"
             )
         )
+        fluctuation = _fluctuation(curves["thermo/press"], provenance=f"{where}: Press")
+        if fluctuation is not None:
+            section.metrics.append(fluctuation)
     if run.record["ensemble"].lower() == "npt" and "thermo/vol" in curves:
         section.metrics.append(
             production_mean(
@@ -69,6 +83,63 @@ _COLUMNS = {
     "press": "Press",
     "vol": "Volume",
 }
+
+
+def _fluctuation(pressure: np.ndarray, *, provenance: str) -> Metric | None:
+    """Standard deviation of the pressure over time after equilibration, in bar."""
+    finite = pressure[np.isfinite(pressure)]
+    if len(finite) < _FEWEST_ROWS:
+        return None
+    production = finite[equilibration_start(finite) :]
+    variance = mean_metric(
+        "pressure_fluctuation",
+        (production - production.mean()) ** 2,
+        "bar",
+        "standard deviation of the instantaneous pressure after equilibration",
+        provenance,
+    )
+    value = float(np.sqrt(variance.value))
+    # d sqrt(v) = dv / (2 sqrt(v))
+    error = None if variance.error is None or value == 0.0 else variance.error / (2.0 * value)
+    return replace(variance, value=value, error=error)
+
+
+def density(run: Run) -> Section:
+    """Mass density of a periodic run: over the log's volumes where the cell can change."""
+    section = Section()
+    universe = universe_of(run)
+    cell, pbc = universe.trajectory.ts.data["cell"], universe.trajectory.ts.data["pbc"]
+    if not all(pbc):
+        return section
+    mass = float(universe.atoms.masses.sum())
+    if run.record["ensemble"].lower() == "npt":
+        log = read_log(run.log)
+        names = {name.lower(): name for name in log.column_names()}
+        column = names.get("volume") or names.get("vol")
+        if column is not None:
+            values = mass * AMU_PER_ANG3_IN_G_PER_CM3 / log.column(column)
+            section.metrics.append(
+                production_mean(
+                    "density",
+                    values,
+                    "g/cm^3",
+                    "mass over volume",
+                    provenance=f"{run.log.name}: {column}; masses of {run.dump.name}",
+                )
+            )
+            return section
+    volume = abs(float(np.linalg.det(cell)))
+    section.metrics.append(
+        Metric(
+            name="density",
+            value=mass * AMU_PER_ANG3_IN_G_PER_CM3 / volume,
+            unit="g/cm^3",
+            definition="mass over volume",
+            provenance=f"{run.dump.name}: cell and masses of the first frame",
+            note="one cell, no error",
+        )
+    )
+    return section
 
 
 def speed(run: Run) -> Section:

@@ -97,7 +97,7 @@ def scan_metrics(scan: Scan, *, provenance: str) -> list[Metric]:
     Returns:
         ``force_energy_mismatch``: largest |F + dE/dx|, dE/dx by fourth-order differences, over
         the root-mean-square force; ``force_jump``: largest change of F between neighbouring points
-        over the median change (a discontinuity stands out, whatever the spacing);
+        over the median change that is not zero (a discontinuity stands out, whatever the spacing);
         ``force_flips``: how often F changes its sign; ``tortuosity``: total variation of E over
         max E - min E, which is 1 for a monotonic curve and 2 or less for a single well.
 
@@ -114,6 +114,9 @@ def scan_metrics(scan: Scan, *, provenance: str) -> list[Metric]:
     scale = max(float(np.sqrt(np.mean(force**2))), 1e-12)
     mismatch = float(np.abs(force[2:-2] + slope).max()) / scale
     jumps = np.abs(np.diff(force))
+    # beyond the cutoff of a model nothing changes, which says nothing about its changes
+    moving = jumps[jumps > 1e-9 * scale]
+    usual = float(np.median(moving)) if moving.size else 1.0
     signs = np.sign(force[np.abs(force) > 1e-9 * scale])
     variation, span = float(np.abs(np.diff(energy)).sum()), float(np.ptp(energy))
 
@@ -134,8 +137,9 @@ def scan_metrics(scan: Scan, *, provenance: str) -> list[Metric]:
         ),
         metric(
             "force_jump",
-            float(jumps.max() / max(float(np.median(jumps)), 1e-12 * scale)),
-            "largest change of the force between neighbouring points over the median change",
+            float(jumps.max()) / usual,
+            "largest change of the force between neighbouring points over the median change "
+            "that is not zero",
         ),
         metric("force_flips", float(np.sum(np.diff(signs) != 0)), "sign changes of the force"),
         metric(

@@ -27,6 +27,15 @@ def analyse(
     replay: Annotated[
         bool, typer.Option(help="Evaluate the run's model along the reference.")
     ] = True,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Frames of the one run in DIR labelled by another method, by step or in order."
+        ),
+    ] = None,
+    model_checks: Annotated[
+        bool, typer.Option(help="Scan the run's model along lines, and test its symmetries.")
+    ] = True,
     max_replay_frames: Annotated[
         int, typer.Option(help="At most this many reference frames are replayed.")
     ] = 200,
@@ -38,6 +47,8 @@ def analyse(
 
     from egraff.analysis.pipeline import Parameters, analyse_run, read_reference
     from egraff.analysis.runs import find_runs
+    from egraff.analysis.section_model import ModelChecks
+    from egraff.errors import InputError
 
     console = Console(highlight=False, soft_wrap=True)
     parameters = Parameters(
@@ -48,6 +59,14 @@ def analyse(
         threads=threads,
     )
     runs = find_runs(directory)
+    if labels is not None and len(runs) != 1:
+        raise InputError(
+            f"expected one run to which the labels belong, got {len(runs)}",
+            where=directory,
+            fix="give the directory of that run",
+        )
+    labelled = read_reference(labels) if labels is not None else None
+    checks = ModelChecks(_load_calculator) if model_checks else None
     frames = read_reference(reference) if reference is not None else None
     for run in runs:
         done = analyse_run(
@@ -55,6 +74,8 @@ def analyse(
             reference=frames,
             parameters=parameters,
             load_calculator=_load_calculator if replay else None,
+            checks=checks,
+            labels=labelled,
             force=force,
         )
         _say(console, run, done)

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Local order: coordination numbers, structure factor, angles and bond lengths of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from MDAnalysis.core.groups import AtomGroup
+
+from egraff.analysis.angles import AngleDistribution
+from egraff.analysis.bonds import (
+    BOND_FACTOR,
+    BondLengths,
+    bond_length_deviation,
+    find_bonds,
+    radii_of,
+)
+from egraff.analysis.compare import jensen_shannon
+from egraff.analysis.fields import frame_geometry
+from egraff.analysis.frames import frames_universe
+from egraff.analysis.metric import Metric
+from egraff.analysis.rdf import RadialDistribution, pair_name
+from egraff.analysis.runs import Run
+from egraff.analysis.section import Section, evenly_spaced, production_frames, universe_of
+from egraff.analysis.section_structure import StructureComparison
+from egraff.analysis.series import mean_metric
+from egraff.analysis.structure import Structure, structure_of
+from egraff.analysis.structure_factor import (
+    coordination_numbers,
+    first_minimum,
+    structure_factor,
+)
+from egraff.errors import InputError
+
+if TYPE_CHECKING:
+    from egraff.analysis.pipeline import Parameters, Reference
+
+#: Angles are counted in at most this many frames, and atoms of all frames together.
+_MOST_ANGLE_FRAMES = 100
+_MOST_ANGLE_ATOMS = 100_000
+_FEWEST_ANGLE_FRAMES = 5
+#: S(q) from a g(r) that is known over less than this (Angstrom) is mostly the window's.
+_SHORTEST_RANGE = 5.0
+_LARGEST_Q = 12.0
+_N_Q = 240
+
+
+def order(
+    run: Run, compared: StructureComparison, reference: Reference | None, parameters: Parameters
+) -> Section:
+    """Everything about local order that the run's species and boundaries give meaning to."""
+    section = Section()
+    universe = universe_of(run)
+    own = structure_of(compared.analysis)
+    if own.periodic:
+        shells = _shells(compared.reference or own)
+        _coordination(section, compared, shells, run.dump.name)
+        _structure_factor(section, compared, own, run.dump.name)
+        cutoffs = _nearest_only(shells)
+        chosen_by = "the first minimum of g(r) of each species' nearest partner"
+    else:
+        cutoffs = _covalent(universe.atoms.elements)
+        chosen_by = f"{BOND_FACTOR:g} times the sum of covalent radii"
+        _bond_lengths(section, run, universe.atoms, reference, parameters)
+    if cutoffs:
+        _angles(section, run, universe.atoms, reference, (cutoffs, chosen_by))
+    return section
+
+
+def _shells(structure: Structure) -> dict[str, float]:
+    """Radius of the first coordination shell of every species pair that has one, Angstrom."""
+    found = {}
+    for pair, g in zip(structure.pairs[:-1], structure.g[:-1], strict=True):
+        minimum = first_minimum(structure.r, g)
+        if minimum is not None:
+            found[pair] = minimum
+    return found
+
+
+def _nearest_only(shells: dict[str, float]) -> dict[str, float]:
+    """Of the pairs of each species, the one whose first shell is the smallest."""
+    nearest: dict[str, float] = {}
+    for species in {name for pair in shells for name in pair.split("-")}:
+        own = {pair: radius for pair, radius in shells.items() if species in pair.split("-")}
+        pair = min(own, key=own.__getitem__)
+        nearest[pair] = own[pair]
+    return nearest
+
+
+def _covalent(elements: np.ndarray) -> dict[str, float]:
+    species = sorted(set(elements))
+    radii = dict(zip(species, radii_of(np.array(species)), strict=True))
+    return {pair_name(a, b): BOND_FACTOR * (radii[a] + radii[b]) for a in species for b in species}
+
+
+def _coordination(
+    section: Section, compared: StructureComparison, shells: dict[str, float], name: str
+) -> None:
+    """Mean numbers of neighbours in the first shell, of the reference too."""
+    sources: list[tuple[str, RadialDistribution, str]] = [("", compared.analysis, name)]
+    if compared.reference_analysis is not None:
+        sources.append(("reference_", compared.reference_analysis, "reference"))
+    for prefix, analysis, where in sources:
+        for pair, radius in shells.items():
+            if pair not in analysis.pairs:
+                continue
+            for metric in coordination_numbers(analysis, radius, provenance=where):
+                if pair_name(*metric.name[len("coordination[") : -1].split("-")) == pair:
+                    content = metric.as_dict()
+                    section.metrics.append(
+                        Metric.from_dict({**content, "name": prefix + metric.name})
+                    )
+
+
+def _structure_factor(
+    section: Section, compared: StructureComparison, own: Structure, name: str
+) -> None:
+    """S(q) of all atoms alike, from the total g(r) within Lorch's window."""
+    reach = own.r[-1] + 0.5 * own.bin_width
+    if reach < _SHORTEST_RANGE:
+        return
+    q = np.linspace(np.pi / reach, _LARGEST_Q, _N_Q)
+
+    def blocks(structure: Structure, analysis: RadialDistribution) -> np.ndarray:
+        density = len(analysis.atoms) / float(np.mean(analysis.results.volume))
+        return np.array(
+            [
+                structure_factor(q, structure.r, g[-1], density, window=True)
+                for g in structure.g_blocks
+            ]
+        )
+
+    curves = blocks(own, compared.analysis)
+    section.curves |= {"sq/q": q, "sq/s": curves.mean(axis=0)}
+    error = None
+    if own.has_error:
+        errors = curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
+        section.curves["sq/s_error"] = errors
+    peak = int(np.argmax(curves.mean(axis=0)))
+    if own.has_error:
+        error = float(errors[peak])
+    section.metrics.append(
+        Metric(
+            name="structure_factor_peak",
+            value=float(curves.mean(axis=0)[peak]),
+            error=error,
+            unit="1",
+            n_eff=own.n_eff,
+            definition=f"largest S(q), at q = {q[peak]:.3g} 1/A, all atoms alike, from g(r) below "
+            f"{reach:g} A within Lorch's window",
+            provenance=f"{name}: {own.n_frames} frames",
+            note=None if own.has_error else "too few independent blocks for an error",
+        )
+    )
+    if compared.reference is not None and compared.reference_analysis is not None:
+        other = blocks(compared.reference, compared.reference_analysis)
+        section.curves["sq/s_reference"] = other.mean(axis=0)
+
+
+def _angles(
+    section: Section,
+    run: Run,
+    atoms: AtomGroup,
+    reference: Reference | None,
+    choice: tuple[dict[str, float], str],
+) -> None:
+    """Distributions and means of the angles between neighbours."""
+    cutoffs, chosen_by = choice
+    times = atoms.universe.trajectory.times_ps
+    first = production_frames(run, times, fewest=2)
+    frames = [first + i for i in evenly_spaced(len(times) - first, _angle_frames(len(atoms)))]
+    analysis = AngleDistribution(atoms, cutoff=cutoffs).run(frames=frames)
+    results = analysis.results
+    present = [i for i in range(len(results.triplets)) if results.density[i].any()]
+    if not present:
+        return
+    lengths = ", ".join(f"{pair} {radius:.3g} A" for pair, radius in sorted(cutoffs.items()))
+    other = _reference_angles(reference, cutoffs)
+    for index in present:
+        name = results.triplets[index]
+        counts = results.counts[:, index]
+        per_frame = counts[counts.sum(axis=1) > 0]
+        section.metrics.append(
+            mean_metric(
+                f"angle_mean[{name}]",
+                per_frame @ results.angle / per_frame.sum(axis=1),
+                "degree",
+                f"mean angle {name}; neighbours are nearer than {lengths} ({chosen_by})",
+                f"{run.dump.name}: {len(frames)} frames",
+            )
+        )
+        if other is None or name not in other.triplets:
+            continue
+        theirs = other.counts[:, other.triplets.index(name)].sum(axis=0)
+        if theirs.any():
+            section.metrics.append(
+                Metric(
+                    name=f"angle_jensen_shannon[{name}]",
+                    value=jensen_shannon(counts.sum(axis=0), theirs),
+                    unit="nat",
+                    definition="Jensen-Shannon divergence between the distributions of the angle "
+                    f"{name} in the run and in the reference, at most ln 2",
+                    provenance=f"{run.dump.name}: {len(frames)} frames; {Path(reference.path).name}"
+                    f": {len(other.counts)} frames; bins of 1 degree",
+                    note="no error: counts of one frame are correlated",
+                )
+            )
+    section.curves |= {
+        "adf/angle": results.angle,
+        "adf/triplets": np.array([results.triplets[i] for i in present]),
+        "adf/density": results.density[present],
+    }
+    if other is not None:
+        rows = [
+            other.density[other.triplets.index(results.triplets[i])]
+            if results.triplets[i] in other.triplets
+            else np.zeros(len(results.angle))
+            for i in present
+        ]
+        section.curves["adf/density_reference"] = np.array(rows)
+
+
+def _angle_frames(n_atoms: int) -> int:
+    return min(_MOST_ANGLE_FRAMES, max(_FEWEST_ANGLE_FRAMES, _MOST_ANGLE_ATOMS // n_atoms))
+
+
+def _reference_angles(reference: Reference | None, cutoffs: dict[str, float]):
+    """Results of the reference's angles with the same cutoffs, computed once."""
+    if reference is None:
+        return None
+
+    def compute():
+        n_atoms = len(reference.frames[0])
+        chosen = evenly_spaced(len(reference.frames), _angle_frames(n_atoms))
+        frames = [reference.frames[index] for index in chosen]
+        universe = frames_universe(frames, where=reference.path)
+        return AngleDistribution(universe.atoms, cutoff=cutoffs).run().results
+
+    return reference.once(("adf", tuple(sorted(cutoffs.items()))), compute)
+
+
+def _bond_lengths(
+    section: Section,
+    run: Run,
+    atoms: AtomGroup,
+    reference: Reference | None,
+    parameters: Parameters,
+) -> None:
+    """How far the bonds of a molecule are from the reference's mean lengths."""
+    if reference is None:
+        return
+    frame = reference.frames[0]
+    if list(atoms.elements) != frame.get_chemical_symbols():
+        raise InputError(
+            "expected the atoms of the reference in the same order",
+            where=run.dump,
+            fix="give a reference of the same molecule, to have its bonds compared",
+        )
+    universe = frames_universe(reference.frames, where=reference.path)
+    bonds = find_bonds(*frame_geometry(universe.atoms), universe.atoms.elements)
+    if not len(bonds):
+        return
+    theirs = reference.once(
+        "bonds", lambda: BondLengths(universe.atoms, bonds=bonds).run().results.lengths
+    )
+    times = atoms.universe.trajectory.times_ps
+    first = production_frames(run, times, fewest=2)
+    frames = [first + i for i in evenly_spaced(len(times) - first, parameters.max_frames)]
+    lengths = BondLengths(atoms, bonds=bonds).run(frames=frames).results.lengths
+    section.metrics += bond_length_deviation(
+        lengths,
+        theirs,
+        provenance=f"{run.dump.name}: {len(frames)} frames, {len(bonds)} bonds of the first frame "
+        f"of {Path(reference.path).name}",
+    )
