@@ -71,6 +71,8 @@ def test_sections_in_order(html):
         "simulations",
         "frames",
         "structure",
+        "order",
+        "conservation",
         "replay",
         "ranks",
         "provenance",
@@ -88,7 +90,7 @@ def test_failed_run_is_shown_and_escaped(html, parsed):
     assert "<failed>" not in html
     assert "runs/<failed> & gone" in parsed.text
     assert "ERROR: Lost atoms & more" in parsed.text
-    assert "no such file; structure, conservation, diffusion, vibrations left out" in parsed.text
+    assert "no such file; structure, order, density, conservation" in parsed.text
 
 
 def test_every_figure_is_inlined_with_theme_colours(html):

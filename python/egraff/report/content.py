@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from egraff.report.collect import Study
+from egraff.report.content_order import conservation, models, order, rollouts
 from egraff.report.content_reference import replay, structure
 from egraff.report.content_runs import simulations
 from egraff.report.content_training import training
@@ -25,7 +26,11 @@ def sections(study: Study, *, has_frames: bool = False) -> list[Section]:
         simulations(study),
         frames(has_frames),
         structure(study),
+        order(study),
+        conservation(study),
         replay(study),
+        rollouts(study),
+        models(study),
         ranks(study),
         provenance(study),
     ]
