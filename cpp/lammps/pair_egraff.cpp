@@ -18,7 +18,10 @@
 #include "update.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <cstdio>
+#include <thread>
 
 namespace LAMMPS_NS {
 
@@ -82,6 +85,11 @@ void PairEgraff::guarded(bool alike_on_all_ranks, const std::function<void()> &a
     if (alike_on_all_ranks || comm->nprocs == 1) {
         error->all(FLERR, message);
     }
+    // error->one ends the job at once, and what was printed last is often lost on its way through
+    // the launcher: say it where nothing is buffered, and give it time to arrive
+    std::fprintf(stderr, "ERROR on proc %d: %s\n", comm->me, message.c_str());
+    std::fflush(nullptr);
+    std::this_thread::sleep_for(std::chrono::seconds(1));
     error->one(FLERR, message);
 }
 
