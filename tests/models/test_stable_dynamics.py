@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every `small` preset, trained shortly on the embedded molecule, survives 10 ps of NVT in LAMMPS.
+
+A quarter of an hour for each architecture on two cores; `make test-slow`. What must not happen:
+atoms lost, bonds broken or made, a temperature that is not the thermostat's.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
+from ase.io import read
+from typer.testing import CliRunner
+
+from egraff.cli import app
+from egraff.data.embedded import embedded
+from egraff.models import ARCHITECTURES
+
+TEMPERATURE_K = 300.0
+STEPS = 20000
+DUMP_EVERY = 20
+# longer than the sum of covalent radii by this factor, a bond is broken
+BROKEN = 1.5
+
+
+def invoke(*arguments: object) -> None:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None:
+        raise result.exception
+
+
+def bonds(atoms: Atoms, factor: float) -> set[tuple[int, int]]:
+    """Return the pairs closer than ``factor`` times the sum of their covalent radii."""
+    radii = covalent_radii[atoms.numbers]
+    close = atoms.get_all_distances() < factor * (radii[:, None] + radii)
+    return {(int(i), int(j)) for i, j in np.argwhere(close) if i < j}
+
+
+def read_frames(path: Path) -> list[Atoms]:
+    """Return the frames of a LAMMPS dump; elements are in their own column."""
+    frames = []
+    lines = iter(path.read_text().splitlines())
+    for line in lines:
+        if line.startswith("ITEM: NUMBER OF ATOMS"):
+            n_atoms = int(next(lines))
+        if line.startswith("ITEM: ATOMS"):
+            names = line.split()[2:]
+            rows = [dict(zip(names, next(lines).split(), strict=True)) for _ in range(n_atoms)]
+            numbers = [atomic_numbers[row["element"]] for row in rows]
+            frames.append(
+                Atoms(numbers, positions=[[float(row[axis]) for axis in "xyz"] for row in rows])
+            )
+    return frames
+
+
+def temperatures(log: Path) -> np.ndarray:
+    """Return the printed temperatures of the last run in a log, in K."""
+    columns: list[str] = []
+    found: list[float] = []
+    for line in log.read_text().splitlines():
+        words = line.split()
+        if words[:1] == ["Step"]:
+            columns, found = words, []
+        elif line.startswith("Loop time"):
+            columns = []
+        elif columns and len(words) == len(columns) and words[0].isdigit():
+            found.append(float(words[columns.index("Temp")]))
+    return np.array(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_small_preset_is_stable_for_10_ps(name, tmp_path):
+    recipe = files("egraff.training") / "recipes" / "molecule.yaml"
+    # the recipe's learning rate is NequIP's; what is tested is stability, not the last digit
+    invoke(
+        *("train", "--config", recipe, "--model", name, "--lr", 0.01, "--epochs", 60),
+        *("--data", embedded("molecule", "train"), "--val", embedded("molecule", "val")),
+        *("--isolated-atoms", embedded("molecule", "isolated_atoms"), "--out", tmp_path / "train"),
+    )
+    model = tmp_path / "model.egraff.pt"
+    invoke("export", tmp_path / "train" / "best.ckpt", "-o", model)
+    invoke(
+        *("run", "--model", model, "--structure", embedded("molecule", "test")),
+        *("--ensemble", "nvt", "--thermostat", "csvr", "--temperature", f"{TEMPERATURE_K:g}"),
+        *("--timestep-fs", 0.5, "--steps", STEPS, "--ranks", 2, "--dump-every", DUMP_EVERY),
+        *("--thermo-every", DUMP_EVERY, "--out", tmp_path / "md"),
+    )
+
+    run = json.loads((tmp_path / "md" / "run.json").read_text())
+    start = read(embedded("molecule", "test"), index=0)
+    frames = read_frames(tmp_path / "md" / "dump.lammpstrj")
+    temperature = temperatures(tmp_path / "md" / "log.lammps")
+    assert (run["status"], run["ranks"]) == ("completed", 2)
+    assert len(frames) == len(temperature) == STEPS // DUMP_EVERY + 1
+    assert {len(frame) for frame in frames} == {len(start)}
+    bonded = bonds(start, 1.25)
+    for frame in frames:
+        assert bonded <= bonds(frame, BROKEN), "a bond broke"
+        assert bonds(frame, 1.1) <= bonded, "a bond formed"
+    # few atoms scatter by a quarter at any instant; the mean over 10 ps by a few per cent
+    settled = temperature[len(temperature) // 5 :]
+    assert abs(settled.mean() - TEMPERATURE_K) < 0.15 * TEMPERATURE_K
+    assert temperature.max() < 4.0 * TEMPERATURE_K
+    print(f"{name}: {settled.mean():.0f} K, {run['wall_time_s']:.0f} s")
