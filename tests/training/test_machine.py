@@ -51,24 +51,33 @@ def test_the_environment_wins_over_measuring(model, batch, monkeypatch):
     assert machine.choose_threads(model, batch, wanted=None, device="cpu") > 0
 
 
-def test_the_fastest_number_is_taken(model, batch, monkeypatch):
+@pytest.mark.parametrize(
+    ("cores", "load", "tried", "chosen"),
+    [(6, 1.0, [1, 2, 4], 2), (6, 4.2, [1, 2], 2), (6, 9.0, [1], 1), (2, 1.3, [1, 2], 2)],
+)
+def test_the_fastest_number_is_taken(model, batch, monkeypatch, cores, load, tried, chosen):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: range(cores), raising=False)
+    monkeypatch.setattr(machine.os, "getloadavg", lambda: (load, 0.0, 0.0))
     times = {1: 3.0, 2: 1.0, 4: 2.0}
-    tried = []
+    found = []
 
-    def step_time(model, batch, threads):
-        tried.append(threads)
+    def step_time(model, batch, threads, *, limit=0.0):
+        found.append(threads)
         return times[threads]
 
     monkeypatch.setattr(machine, "_step_time", step_time)
-    assert machine.choose_threads(model, batch, wanted=None, device="cpu") == 2
-    assert tried == [1, 2, 4]
+    assert machine.choose_threads(model, batch, wanted=None, device="cpu") == chosen
+    assert found == tried
+
+
+def test_measuring_gives_up_on_what_is_too_slow(model, batch):
+    assert machine._step_time(model, batch, 1, limit=1e-9) == float("inf")
 
 
 def test_measuring_leaves_no_gradients(model, batch):
     weights = [parameter.detach().clone() for parameter in model.parameters()]
-    assert machine._step_time(model, batch, 1, repeats=3) > 0
+    assert machine._step_time(model, batch, 1, repeats=1) > 0
     for parameter, before in zip(model.parameters(), weights, strict=True):
         assert parameter.grad is None
         assert torch.equal(parameter, before)
