@@ -130,6 +130,8 @@ class RunFiles(Callback):
 
     def _save_last(self, trainer: Trainer) -> None:
         with atomic_path(self.out / LAST) as partial:
+            # False is about writing: a resumed run needs the optimiser's state too; everything in
+            # the file is plain, and it is read back with torch's weights_only=True
             trainer.save_checkpoint(partial, weights_only=False)
 
 
