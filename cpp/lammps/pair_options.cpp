@@ -82,7 +82,12 @@ StyleOptions parse_style(const std::vector<std::string> &arguments) {
             if (value != "yes" && value != "no") {
                 refuse(keyword, "yes or no", value);
             }
-            options.check = value == "yes";
+            if (value == "yes") {
+                throw Error("expected check no, got check yes: this version cannot compare two "
+                            "modes at step 0",
+                            {"pair_style egraff", "check"},
+                            "leave it out, and run: egraff check MODEL STRUCTURE --ranks 1,2");
+            }
         }
     }
     return options;

@@ -20,7 +20,6 @@ struct StyleOptions {
     std::string device = "auto";
     int threads = 0; // 0: chosen from the environment
     Mode mode = Mode::automatic;
-    bool check = false; // compare two modes at the first step
 };
 
 // Throws egraff::Error.

@@ -45,6 +45,12 @@ def test_style_options(here, options, problem):
     assert SYNTAX in text
 
 
+def test_check_is_refused_until_it_exists(here):
+    text = fails(SETUP + "pair_style egraff check yes\n", here)
+    assert "check: expected check no, got check yes: this version cannot compare two modes" in text
+    assert "fix: leave it out, and run: egraff check MODEL STRUCTURE --ranks 1,2" in text
+
+
 def test_folding_needs_one_rank(here):
     text = fails(SETUP + "pair_style egraff mode fold\n", here, ranks=2)
     assert "pair_style egraff: mode fold: expected one MPI rank, got 2" in text
