@@ -45,6 +45,14 @@ MODELS = {
         "n_radial": 8,
     },
     "botnet": {},
+    "allegro": {
+        "n_layers": 2,
+        "l_max": 2,
+        "n_scalar_features": 64,
+        "n_tensor_features": 32,
+        "embedding_hidden": [64, 64],
+        "latent_hidden": [64, 64],
+    },
 }
 R_MAX = 5.0
 NEIGHBOURS = 28.0
@@ -64,14 +72,15 @@ def silicon(n_atoms: int):
 
 
 def export(name: str, dtype: str, directory: Path) -> dict[str, Path]:
-    """Write a model of random weights, plain and fused."""
+    """Write a model of random weights, plain and, where there are operators for it, fused."""
     from egraff.export import export_torchscript
+    from egraff.fuse import can_fuse
     from egraff.models import build
 
     options = {"elements": ["Si"], "r_max": R_MAX, "avg_num_neighbours": NEIGHBOURS}
     model = build(name, seed=1, dtype=dtype, **{**MODELS[name], **options})
     files = {}
-    for kind in ("plain", "fused"):
+    for kind in ("plain", "fused") if can_fuse(model) else ("plain",):
         files[kind] = directory / f"{name}-{dtype}-{kind}.egraff.pt"
         start = time.perf_counter()
         export_torchscript(model, files[kind], fuse=kind == "fused")

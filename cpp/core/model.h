@@ -54,6 +54,8 @@ class EGRAFF_PUBLIC Model {
   private:
     struct Program;
 
+    Evaluation evaluate_at_once(const Graph &graph, const std::vector<std::string> &extras) const;
+    Evaluation evaluate_in_blocks(const Graph &graph, const std::vector<std::string> &extras) const;
     void verify_check_frame() const;
     void check_graph(const Graph &graph) const;
 
