@@ -4,9 +4,11 @@
 An architecture can be fused when it has a method ``embed_edges``, which returns everything that
 its layers read of the edges: the harmonics, the radial basis, and possibly an envelope; and when
 its layers hold a ``radial`` network and an edge ``convolution``, called as
-``convolution(x, harmonics, radial(basis), edge_index, n_local)``. A symmetric contraction named
-``product`` is swapped, too. The fused model is a subclass whose ``embed_edges`` hands edge vectors
-and species through to the fused convolutions instead.
+``convolution(x, harmonics, radial(basis), edge_index, n_local)``. The fused model is a subclass
+whose ``embed_edges`` hands edge vectors and species through to the fused convolutions instead.
+
+Everywhere, products named ``product`` are swapped: MACE's symmetric contraction and Allegro's
+products of tensors on edges. Allegro has nothing else to swap.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 from egraff.errors import EgraffError
 from egraff.models.base import ForceField
 from egraff.nn.convolution import EdgeConvolution
+from egraff.nn.edge_tensors import ChannelProduct
 from egraff.nn.fused import (
     MAX_L,
     FusedEdgeConvolution,
@@ -29,6 +32,7 @@ from egraff.nn.fused import (
     PassThrough,
     highest_order,
 )
+from egraff.nn.fused_products import FusedChannelProduct
 from egraff.nn.radial_table import Taylor, tabulate
 from egraff.nn.symmetric_contraction import SymmetricContraction
 
@@ -55,6 +59,8 @@ class Fused:
 
 def can_fuse(model: ForceField) -> bool:
     """Tell whether there are fused operators for this model."""
+    if not any(isinstance(part, EdgeConvolution) for part in model.modules()):
+        return any(isinstance(part, ChannelProduct) for part in model.modules())
     layers = _layers(model).values()
     return (
         hasattr(model, "embed_edges")
@@ -80,6 +86,20 @@ def fuse(model: ForceField) -> Fused:
             f"got {model.architecture} without\n"
             "  fix: export with --no-fuse"
         )
+    fused = copy.deepcopy(model)
+    reports = _fuse_convolutions(model, fused) if _layers(model) else []
+    dtype = getattr(torch, model.dtype)
+    for module in list(fused.modules()):
+        product = getattr(module, "product", None)
+        if isinstance(product, SymmetricContraction):
+            module.product = FusedSymmetricContraction(product, dtype)
+        elif isinstance(product, ChannelProduct):
+            module.product = FusedChannelProduct(product, dtype)
+    return Fused(fused, reports)
+
+
+def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, int | float | str]]:
+    """Swap the edge convolutions of ``fused``, a copy of ``model``; return what of the tables."""
     exact = copy.deepcopy(model).to(torch.float64)
     _check_harmonics(exact)
     n_species = len(model.elements)
@@ -87,7 +107,6 @@ def fuse(model: ForceField) -> Fused:
         model.pair_cutoffs or [[model.r_max] * n_species] * n_species, dtype=torch.float64
     )
     pairs, pair_table = _distinct_pairs(exact, cutoffs)
-    fused = copy.deepcopy(model)
     layers = _layers(fused)
     reports: list[dict[str, int | float | str]] = []
     for name, exact_layer in _layers(exact).items():
@@ -122,13 +141,10 @@ def fuse(model: ForceField) -> Fused:
                 "bytes": layer.convolution.tables.nbytes,
             }
         )
-    for module in list(fused.modules()):
-        if isinstance(getattr(module, "product", None), SymmetricContraction):
-            module.product = FusedSymmetricContraction(module.product, getattr(torch, model.dtype))
     plain = type(model)
     mixin = _FusedEdges if _n_embeddings(exact) == 2 else _FusedEdgesNoEnvelope
     fused.__class__ = type(f"Fused{plain.__name__}", (mixin, plain), {})
-    return Fused(fused, reports)
+    return reports
 
 
 class _FusedEdges:

@@ -19,6 +19,9 @@ FUSED = [
     ("mace", {"distance_transform": "agnesi"}),
     ("mace", {"radial_basis": "gaussian", "pair_cutoffs": {"H": {"O": 3.0}}}),
     ("mace", {"interaction_first": "real_agnostic_residual", "zbl": True}),
+    ("allegro", {}),
+    ("allegro", {"n_layers": 3, "path_channel_coupling": False}),
+    ("allegro", {"parity": False, "individual_weights": False, "latent_update": "residual"}),
 ]
 
 
@@ -32,7 +35,7 @@ def test_fused_and_scripted_is_the_same_model(name, options):
         compare(model, scripted, graph, what="fused and plain", tolerance=1e-9)
 
 
-@pytest.mark.parametrize("name", ["mace", "botnet"])
+@pytest.mark.parametrize("name", ["mace", "botnet", "allegro"])
 def test_single_precision(name):
     model = build(name, seed=3, dtype="float32", **small_config(name))
     fused = fuse(model).model

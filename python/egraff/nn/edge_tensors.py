@@ -29,15 +29,17 @@ class WeightedHarmonics(nn.Module):
         self.n_groups: int = len(irreps_sh) if individual else 1
         self.dim: int = irreps_sh.dim
         self.n_weights = n_channels * self.n_groups
-        group = [
-            n if individual else 0 for n, (_, ir) in enumerate(irreps_sh) for _ in range(ir.dim)
-        ]
-        self.register_buffer("group", torch.tensor(group), False)
+        # [n_groups, dim]: which components a weight is for; a matrix, because picking single
+        # columns is slow, its derivative even more so
+        groups = torch.ones(1, irreps_sh.dim)
+        if individual:
+            groups = torch.block_diag(*[torch.ones(1, ir.dim) for _, ir in irreps_sh])
+        self.register_buffer("groups", groups, False)
 
     def forward(self, harmonics: Tensor, weights: Tensor) -> Tensor:
         """Map ``[n_edges, dim]`` and ``[n_edges, n_weights]`` to ``[n_edges, n_channels, dim]``."""
-        weights = weights.view(harmonics.shape[0], self.n_channels, self.n_groups)
-        return harmonics[:, None, :] * weights.index_select(2, self.group)
+        weights = torch.mm(weights.reshape(-1, self.n_groups), self.groups)
+        return harmonics[:, None, :] * weights.view(-1, self.n_channels, self.dim)
 
 
 class ChannelProduct(nn.Module):
@@ -81,6 +83,8 @@ class ChannelProduct(nn.Module):
         pair_a, pair_b = (coupling != 0).any(3).any(0).nonzero(as_tuple=True)
         self.n_paths: int = len(paths)
         self.n_channels = n_channels
+        self.dim_a: int = irreps_a.dim
+        self.dim_b: int = irreps_b.dim
         self.n_pairs: int = pair_a.shape[0]
         self.dim_out: int = irreps_out.dim
         self.coupled = coupled
