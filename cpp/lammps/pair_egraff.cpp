@@ -19,8 +19,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
+#include <numeric>
 #include <thread>
 
 namespace LAMMPS_NS {
@@ -106,7 +106,7 @@ void PairEgraff::settings(int narg, char **arg) {
                                 "use mode auto: atoms of other ranks cannot be folded");
         }
     });
-    ghostneigh = mode_ == Mode::extended ? 1 : 0;
+    ghostneigh = needs_extended() ? 1 : 0;
     model_.reset(); // belongs to the former settings
     if (allocated) {
         for (int i = 0; i <= atom->ntypes; ++i) {
@@ -147,6 +147,7 @@ void PairEgraff::coeff(int narg, char **arg) {
             setflag[i][j] = species_[i - 1] >= 0 && species_[j - 1] >= 0;
         }
     }
+    compare_modes_next_ = options_.check;
     log_model();
 }
 
@@ -184,16 +185,20 @@ void PairEgraff::init_style() {
         units_ = egraff::unit_factors(update->unit_style, force->boltz, force->angstrom);
         check_surroundings();
     });
+    builder_ = make_builder();
+    reserve_communication();
+    neighbor->add_request(this,
+                          NeighConst::REQ_FULL | (needs_extended() ? NeighConst::REQ_GHOST : 0));
+}
+
+std::unique_ptr<egraff::GraphBuilder> PairEgraff::make_builder() const {
     const auto n_species = int(metadata().elements.size());
     auto cutoffs = metadata().pair_cutoffs;
     if (cutoffs.empty()) {
         cutoffs.assign(n_species * n_species, metadata().r_max);
     }
-    builder_ = std::make_unique<egraff::GraphBuilder>(species_, cutoffs, units_.length,
-                                                      int(metadata().exchange_widths.size()));
-    reserve_communication();
-    neighbor->add_request(this, NeighConst::REQ_FULL |
-                                    (mode_ == Mode::extended ? NeighConst::REQ_GHOST : 0));
+    return std::make_unique<egraff::GraphBuilder>(species_, cutoffs, units_.length,
+                                                  int(metadata().exchange_widths.size()));
 }
 
 // Everything in LAMMPS's set-up that would take atoms or forces away from the model.
@@ -218,7 +223,7 @@ void PairEgraff::check_surroundings() const {
                             {"pair_style egraff", "neigh_modify include"},
                             "neigh_modify include all");
     }
-    if (mode_ == Mode::extended && comm->mode != Comm::SINGLE) {
+    if (needs_extended() && comm->mode != Comm::SINGLE) {
         throw egraff::Error("expected comm_modify mode single, got another mode",
                             {"pair_style egraff", "mode extended"},
                             "comm_modify mode single, or mode exchange of the pair style");
@@ -234,7 +239,7 @@ void PairEgraff::reserve_communication() {
     const int64_t widest = widths.empty() ? 1 : *std::max_element(widths.begin(), widths.end());
     const int doubles = int(metadata().float64 ? widest : (widest + 1) / 2);
     comm_forward = comm_reverse = std::clamp(doubles, MIN_COMM, MAX_COMM);
-    if (mode_ == Mode::extended) {
+    if (needs_extended()) {
         const double reach = metadata().r_max * double(widths.size() + 1) * units_.length;
         comm->cutghostuser = std::max(comm->cutghostuser, reach + neighbor->skin);
     }
@@ -257,71 +262,70 @@ double PairEgraff::init_one(int i, int j) {
 
 void PairEgraff::compute(int eflag, int vflag) {
     ev_init(eflag, vflag);
+    egraff::Evaluation evaluation;
     guarded(false, [&] {
         egraff::ThreadScope threads(threads_);
         if (neighbor->ago == 0) {
-            rebuild_graph();
+            rebuild_graph(*builder_, mode_);
         }
         builder_->update(atom->x ? atom->x[0] : nullptr);
-        // collective: also a rank without atoms takes part in every exchange of the model
-        egraff::ExchangeScope scope(mode_ == Mode::exchange ? &backend_ : nullptr);
-        const egraff::Evaluation evaluation = model_->evaluate(builder_->graph());
-        check_finite(evaluation);
+        evaluation = evaluate(*builder_, mode_);
+    });
+    guarded(true, [&] { stop_if_wrong(evaluation); });
+    guarded(false, [&] {
+        egraff::ThreadScope threads(threads_);
+        if (compare_modes_next_) {
+            compare_modes(evaluation);
+        }
         add_results(evaluation);
     });
 }
 
-void PairEgraff::rebuild_graph() {
-    if (mode_ == Mode::fold) {
+// Collective: also a rank without atoms takes part in every exchange of the model.
+egraff::Evaluation PairEgraff::evaluate(const egraff::GraphBuilder &builder, Mode mode) {
+    backend_.set_nodes(builder.node_of_atom());
+    egraff::ExchangeScope scope(mode == Mode::exchange ? &backend_ : nullptr);
+    return model_->evaluate(builder.graph());
+}
+
+void PairEgraff::rebuild_graph(egraff::GraphBuilder &builder, Mode mode) {
+    if (mode == Mode::fold) {
         find_owners();
     }
     const egraff::AtomArrays atoms{atom->nlocal, atom->nghost, atom->type,
                                    atom->x ? atom->x[0] : nullptr, owners_.data()};
-    const egraff::NeighbourList neighbours{list->inum + (ghostneigh ? list->gnum : 0), list->ilist,
-                                           list->numneigh, list->firstneigh};
-    builder_->rebuild(atoms, neighbours,
-                      mode_ == Mode::fold       ? Ghosts::fold
-                      : mode_ == Mode::exchange ? Ghosts::exchange
-                                                : Ghosts::extended);
-    backend_.set_nodes(builder_->node_of_atom());
+    const egraff::NeighbourList neighbours{list->inum + (mode == Mode::extended ? list->gnum : 0),
+                                           list->ilist, list->numneigh, list->firstneigh};
+    builder.rebuild(atoms, neighbours,
+                    mode == Mode::fold       ? Ghosts::fold
+                    : mode == Mode::exchange ? Ghosts::exchange
+                                             : Ghosts::extended);
 }
 
 // Every ghost learns the index of the atom that it is a copy of, without atom IDs or an atom map.
 void PairEgraff::find_owners() {
-    owner_buffer_.assign(atom->nlocal + atom->nghost, -1.0);
-    for (int i = 0; i < atom->nlocal; ++i) {
-        owner_buffer_[i] = i;
-    }
-    finding_owners_ = true;
-    comm->forward_comm(this, 1);
-    finding_owners_ = false;
-    owners_.assign(owner_buffer_.begin(), owner_buffer_.end());
+    Message index{std::vector<double>(atom->nlocal + atom->nghost, -1.0), 1};
+    std::iota(index.rows.begin(), index.rows.begin() + atom->nlocal, 0.0);
+    message_ = &index;
+    comm->forward_comm(this, index.width);
+    message_ = nullptr;
+    owners_.assign(index.rows.begin(), index.rows.end());
 }
 
-void PairEgraff::check_finite(const egraff::Evaluation &evaluation) const {
-    const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
-    const double *gradient = evaluation.edge_gradient.const_data_ptr<double>();
-    const auto &edge_atoms = builder_->centre_atoms();
-    int64_t bad = -1;
-    for (int64_t node = 0; bad < 0 && node < builder_->graph().n_owned; ++node) {
-        bad = std::isfinite(energies[node]) ? -1 : builder_->atom_of_node()[node];
-    }
-    for (size_t k = 0; bad < 0 && k < 3 * edge_atoms.size(); ++k) {
-        bad = std::isfinite(gradient[k]) ? -1 : edge_atoms[k / 3];
-    }
-    if (bad < 0) {
-        return;
-    }
-    const double *x = atom->x[bad];
-    throw egraff::Error(
-        fmt::format("expected finite energies and forces, got others at step {}, first for atom {} "
-                    "of type {} at ({:.6g}, {:.6g}, {:.6g})",
-                    update->ntimestep,
-                    atom->tag_enable ? std::to_string(atom->tag[bad]) : "without ID",
-                    atom->type[bad], x[0], x[1], x[2]),
-        {"pair_style egraff", model_->path()},
-        "look at that atom's surroundings: atoms that nearly coincide, or a trajectory that has "
-        "left what the model knows; a smaller timestep may help");
+std::vector<double> PairEgraff::owned_forces(const egraff::GraphBuilder &builder,
+                                             const egraff::Evaluation &evaluation) {
+    const int n_atoms = atom->nlocal + atom->nghost;
+    const auto &edge_vec = builder.graph().edge_vec;
+    Message forces{std::vector<double>(3 * n_atoms, 0.0), 3};
+    egraff::add_forces({edge_vec.size(0), builder.centre_atoms().data(),
+                        builder.neighbour_atoms().data(), edge_vec.const_data_ptr<double>(),
+                        evaluation.edge_gradient.const_data_ptr<double>()},
+                       n_atoms, 1.0, forces.rows.data());
+    message_ = &forces;
+    comm->reverse_comm(this, forces.width);
+    message_ = nullptr;
+    forces.rows.resize(3 * atom->nlocal);
+    return forces.rows;
 }
 
 void PairEgraff::add_results(const egraff::Evaluation &evaluation) {
@@ -359,29 +363,41 @@ void PairEgraff::add_results(const egraff::Evaluation &evaluation) {
 }
 
 int PairEgraff::pack_forward_comm(int n, int *list, double *buffer, int, int *) {
-    if (!finding_owners_) {
+    if (!message_) {
         return backend_.pack_forward(n, list, buffer);
     }
+    const int width = message_->width;
     for (int k = 0; k < n; ++k) {
-        buffer[k] = owner_buffer_[list[k]];
+        std::copy_n(&message_->rows[width * list[k]], width, buffer + width * k);
     }
-    return n;
+    return n * width;
 }
 
 void PairEgraff::unpack_forward_comm(int n, int first, double *buffer) {
-    if (finding_owners_) {
-        std::copy_n(buffer, n, owner_buffer_.begin() + first);
+    if (message_) {
+        std::copy_n(buffer, n * message_->width, &message_->rows[message_->width * first]);
     } else {
         backend_.unpack_forward(n, first, buffer);
     }
 }
 
 int PairEgraff::pack_reverse_comm(int n, int first, double *buffer) {
-    return backend_.pack_reverse(n, first, buffer);
+    if (!message_) {
+        return backend_.pack_reverse(n, first, buffer);
+    }
+    std::copy_n(&message_->rows[message_->width * first], n * message_->width, buffer);
+    return n * message_->width;
 }
 
 void PairEgraff::unpack_reverse_comm(int n, int *list, double *buffer) {
-    backend_.unpack_reverse(n, list, buffer);
+    if (!message_) {
+        backend_.unpack_reverse(n, list, buffer);
+        return;
+    }
+    const int width = message_->width;
+    for (int k = 0; k < n * width; ++k) {
+        message_->rows[width * list[k / width] + k % width] += buffer[k];
+    }
 }
 
 double PairEgraff::memory_usage() {

@@ -48,10 +48,26 @@ class PairEgraff : public Pair {
     void log_model() const;
     void check_surroundings() const;
     void reserve_communication();
-    void rebuild_graph();
+    std::unique_ptr<egraff::GraphBuilder> make_builder() const;
+    void rebuild_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
     void find_owners();
+    egraff::Evaluation evaluate(const egraff::GraphBuilder &builder, egraff::Mode mode);
+    // [nlocal, 3] in eV/Angstrom: what all ranks contribute to the forces on this rank's atoms.
+    std::vector<double> owned_forces(const egraff::GraphBuilder &builder,
+                                     const egraff::Evaluation &evaluation);
     void add_results(const egraff::Evaluation &evaluation);
-    void check_finite(const egraff::Evaluation &evaluation) const;
+
+    // pair_egraff_check.cpp
+    egraff::Mode other_mode() const;
+    bool needs_extended() const;
+    void compare_modes(const egraff::Evaluation &evaluation);
+
+    // pair_egraff_guards.cpp: ends the run on all ranks, with the configuration saved, if a result
+    // is not finite or beyond the limits that the user set.
+    void stop_if_wrong(const egraff::Evaluation &evaluation);
+    std::string find_trouble(const egraff::Evaluation &evaluation);
+    std::string describe_atom(int atom) const;
+
     // Runs `action` and turns what it throws into LAMMPS's errors: on all ranks together where all
     // of them must have failed alike, else by ending every rank from the one that failed.
     void guarded(bool alike_on_all_ranks, const std::function<void()> &action) const;
@@ -68,8 +84,14 @@ class PairEgraff : public Pair {
     std::unique_ptr<egraff::GraphBuilder> builder_;
     egraff::GhostBackend backend_;
 
-    bool finding_owners_ = false; // what pack_forward_comm sends
-    std::vector<double> owner_buffer_;
+    bool compare_modes_next_ = false;
+
+    // What Comm carries when it is not features of the model: rows of `width` numbers per atom.
+    struct Message {
+        std::vector<double> rows;
+        int width;
+    };
+    Message *message_ = nullptr;
     std::vector<int> owners_;
 };
 

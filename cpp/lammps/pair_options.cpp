@@ -4,6 +4,8 @@
 #include "core/error.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 
 namespace egraff {
 
@@ -13,7 +15,17 @@ namespace {
                          const std::string &got) {
     throw Error("expected " + expected + ", got " + got, {"pair_style egraff", keyword},
                 "pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] "
-                "[mode auto|fold|exchange|extended] [check yes|no]");
+                "[mode auto|fold|exchange|extended] [check yes|no] [min_distance D] "
+                "[max_force F]");
+}
+
+double positive_number(const std::string &keyword, const std::string &text) {
+    char *end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end != '\0' || !(value >= 0.0) || !std::isfinite(value)) {
+        refuse(keyword, "a number above 0, or 0 for no limit", text);
+    }
+    return value;
 }
 
 int positive_integer(const std::string &keyword, const std::string &text) {
@@ -54,10 +66,11 @@ StyleOptions parse_style(const std::vector<std::string> &arguments) {
     StyleOptions options;
     for (size_t k = 0; k < arguments.size(); k += 2) {
         const std::string &keyword = arguments[k];
-        const bool known =
-            keyword == "device" || keyword == "threads" || keyword == "mode" || keyword == "check";
-        if (!known) {
-            refuse(keyword, "one of the keywords device, threads, mode, check", keyword);
+        const auto keywords = {"device", "threads", "mode", "check", "min_distance", "max_force"};
+        if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) {
+            refuse(keyword,
+                   "one of the keywords device, threads, mode, check, min_distance, max_force",
+                   keyword);
         }
         if (k + 1 == arguments.size()) {
             refuse(keyword, "a value after the keyword", "the end of the line");
@@ -78,16 +91,14 @@ StyleOptions parse_style(const std::vector<std::string> &arguments) {
                 refuse(keyword, "auto, fold, exchange or extended", value);
             }
             options.mode = *found;
-        } else {
+        } else if (keyword == "check") {
             if (value != "yes" && value != "no") {
                 refuse(keyword, "yes or no", value);
             }
-            if (value == "yes") {
-                throw Error("expected check no, got check yes: this version cannot compare two "
-                            "modes at step 0",
-                            {"pair_style egraff", "check"},
-                            "leave it out, and run: egraff check MODEL STRUCTURE --ranks 1,2");
-            }
+            options.check = value == "yes";
+        } else {
+            double &limit = keyword == "min_distance" ? options.min_distance : options.max_force;
+            limit = positive_number(keyword, value);
         }
     }
     return options;

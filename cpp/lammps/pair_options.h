@@ -15,11 +15,14 @@ enum class Mode { automatic, fold, exchange, extended };
 std::string name(Mode mode);
 
 // pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
-//                   [check yes|no]
+//                   [check yes|no] [min_distance D] [max_force F]
 struct StyleOptions {
     std::string device = "auto";
     int threads = 0; // 0: chosen from the environment
     Mode mode = Mode::automatic;
+    bool check = false;        // compare two modes at the first step
+    double min_distance = 0.0; // stop the run below, in LAMMPS's units; 0: never
+    double max_force = 0.0;    // stop the run above, in LAMMPS's units; 0: never
 };
 
 // Throws egraff::Error.

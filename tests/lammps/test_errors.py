@@ -13,12 +13,12 @@ from egraff.calculator import EgraffCalculator
 from egraff.errors import EgraffError
 from egraff.lammps.library import lammps_instance
 from tests.lammps.conftest import SETUP, START, STYLE
-from tests.lammps.engine import must_fail, must_run, write_data
+from tests.lammps.engine import must_fail, must_run, read_dump, write_data
 from tests.lammps.systems import SYSTEMS
 
 SYNTAX = (
     "fix: pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] "
-    "[mode auto|fold|exchange|extended] [check yes|no]"
+    "[mode auto|fold|exchange|extended] [check yes|no] [min_distance D] [max_force F]"
 )
 
 
@@ -30,25 +30,25 @@ def fails(script: str, directory, *, ranks: int = 1) -> str:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ("speed 9", "speed: expected one of the keywords device, threads, mode, check, got speed"),
+        (
+            "speed 9",
+            "speed: expected one of the keywords device, threads, mode, check, min_distance, "
+            "max_force, got speed",
+        ),
         ("threads", "threads: expected a value after the keyword, got the end of the line"),
         ("threads 0", "threads: expected a whole number above 0, got 0"),
         ("threads two", "threads: expected a whole number above 0, got two"),
         ("device gpu", "device: expected auto, cpu, cuda or cuda:N, got gpu"),
         ("mode both", "mode: expected auto, fold, exchange or extended, got both"),
         ("check maybe", "check: expected yes or no, got maybe"),
+        ("max_force -1", "max_force: expected a number above 0, or 0 for no limit, got -1"),
+        ("min_distance 1A", "min_distance: expected a number above 0, or 0 for no limit, got 1A"),
     ],
 )
 def test_style_options(here, options, problem):
     text = fails(SETUP + f"pair_style egraff {options}\n", here)
     assert f"pair_style egraff: {problem}" in text
     assert SYNTAX in text
-
-
-def test_check_is_refused_until_it_exists(here):
-    text = fails(SETUP + "pair_style egraff check yes\n", here)
-    assert "check: expected check no, got check yes: this version cannot compare two modes" in text
-    assert "fix: leave it out, and run: egraff check MODEL STRUCTURE --ranks 1,2" in text
 
 
 def test_folding_needs_one_rank(here):
@@ -220,6 +220,8 @@ def test_energies_that_are_not_finite_end_all_ranks(here, ranks):
     distances = atoms.get_distances(first - 1, [6, 7], mic=True)
     assert np.min(distances) < 4.0
     assert "fix: look at that atom's surroundings" in text
+    saved = read_dump(here / "egraff_stopped.lammpstrj")
+    assert np.abs(saved["x"] - atoms.positions[:, 0]).max() < 1e-12
 
 
 def test_an_error_in_python_can_be_caught_and_mended(here, monkeypatch):

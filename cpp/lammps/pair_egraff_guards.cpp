@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// A run must not go on from nonsense: results that are not finite, and what the user forbids.
+#include "lammps/pair_egraff.h"
+
+#include "core/error.h"
+
+#include "atom.h"
+#include "comm.h"
+#include "input.h"
+#include "universe.h"
+#include "update.h"
+
+#include <cmath>
+
+namespace LAMMPS_NS {
+
+std::string PairEgraff::describe_atom(int i) const {
+    const double *x = atom->x[i];
+    return fmt::format("atom {} of type {} at ({:.6g}, {:.6g}, {:.6g})",
+                       atom->tag_enable ? std::to_string(atom->tag[i]) : "without ID",
+                       atom->type[i], x[0], x[1], x[2]);
+}
+
+// What is wrong on this rank, or nothing. Collective where there is a limit on forces.
+std::string PairEgraff::find_trouble(const egraff::Evaluation &evaluation) {
+    const auto &graph = builder_->graph();
+    const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
+    const double *gradient = evaluation.edge_gradient.const_data_ptr<double>();
+    const double *vec = graph.edge_vec.const_data_ptr<double>();
+    const auto &centres = builder_->centre_atoms();
+    const auto n_edges = int64_t(centres.size());
+    std::vector<double> forces;
+    if (options_.max_force > 0.0) {
+        forces = owned_forces(*builder_, evaluation);
+    }
+
+    int64_t bad = -1;
+    for (int64_t node = 0; bad < 0 && node < graph.n_owned; ++node) {
+        bad = std::isfinite(energies[node]) ? -1 : builder_->atom_of_node()[node];
+    }
+    for (int64_t k = 0; bad < 0 && k < 3 * n_edges; ++k) {
+        bad = std::isfinite(gradient[k]) ? -1 : centres[k / 3];
+    }
+    if (bad >= 0) {
+        return fmt::format(
+            "expected finite energies and forces, got others at step {}, first for {}",
+            update->ntimestep, describe_atom(int(bad)));
+    }
+    const double shortest = options_.min_distance / units_.length;
+    for (int64_t e = 0; shortest > 0.0 && e < n_edges; ++e) {
+        const double square = vec[3 * e] * vec[3 * e] + vec[3 * e + 1] * vec[3 * e + 1] +
+                              vec[3 * e + 2] * vec[3 * e + 2];
+        if (square < shortest * shortest) {
+            return fmt::format(
+                "expected distances of at least min_distance {:g}, got {:.6g} at step "
+                "{} between {} and {}",
+                options_.min_distance, std::sqrt(square) * units_.length, update->ntimestep,
+                describe_atom(int(centres[e])), describe_atom(int(builder_->neighbour_atoms()[e])));
+        }
+    }
+    for (size_t i = 0; 3 * i < forces.size(); ++i) {
+        const double size = std::hypot(forces[3 * i], forces[3 * i + 1], forces[3 * i + 2]);
+        if (size * units_.force() > options_.max_force) {
+            return fmt::format(
+                "expected forces of at most max_force {:g}, got {:.6g} at step {} on {}",
+                options_.max_force, size * units_.force(), update->ntimestep,
+                describe_atom(int(i)));
+        }
+    }
+    return "";
+}
+
+void PairEgraff::stop_if_wrong(const egraff::Evaluation &evaluation) {
+    std::string trouble = find_trouble(evaluation);
+    const int mine = trouble.empty() ? comm->nprocs : comm->me;
+    int first = mine;
+    MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
+    if (first == comm->nprocs) {
+        return;
+    }
+    int length = int(trouble.size());
+    MPI_Bcast(&length, 1, MPI_INT, first, world);
+    trouble.resize(length);
+    MPI_Bcast(trouble.data(), length, MPI_CHAR, first, world);
+
+    // of partitions, each its own
+    const std::string part =
+        universe->existflag ? "." + std::to_string(universe->iworld) : std::string();
+    const std::string file = "egraff_stopped" + part + ".lammpstrj";
+    input->one("write_dump all custom " + file + " id type x y z vx vy vz modify " +
+               (atom->tag_enable ? "sort id " : "") + "format float %.15g");
+    throw egraff::Error(
+        trouble + "; the configuration is in " + file, {"pair_style egraff", model_->path()},
+        "look at that atom's surroundings: atoms that nearly coincide, or a "
+        "trajectory that has left what the model knows; a smaller timestep may help");
+}
+
+} // namespace LAMMPS_NS
