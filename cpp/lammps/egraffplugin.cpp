@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The entry point that LAMMPS looks for in a plugin: registers pair style egraff.
+// The entry point that LAMMPS looks for in a plugin: registers pair style egraff and its compute.
+#include "lammps/compute_egraff_atom.h"
 #include "lammps/pair_egraff.h"
 
 #include "library.h"
@@ -54,6 +55,10 @@ void *create_pair_egraff(void *lammps) {
     return new LAMMPS_NS::PairEgraff(static_cast<LAMMPS_NS::LAMMPS *>(lammps));
 }
 
+void *create_compute_egraff_atom(void *lammps, int narg, char **arg) {
+    return new LAMMPS_NS::ComputeEgraffAtom(static_cast<LAMMPS_NS::LAMMPS *>(lammps), narg, arg);
+}
+
 } // namespace
 
 extern "C" EGRAFF_PUBLIC void lammpsplugin_init(void *lammps, void *handle, void *register_plugin) {
@@ -84,5 +89,12 @@ extern "C" EGRAFF_PUBLIC void lammpsplugin_init(void *lammps, void *handle, void
     plugin.author = "the egraff authors";
     plugin.creator.v1 = &create_pair_egraff;
     plugin.handle = handle;
-    reinterpret_cast<lammpsplugin_regfunc>(register_plugin)(&plugin, lammps);
+    const auto add = reinterpret_cast<lammpsplugin_regfunc>(register_plugin);
+    add(&plugin, lammps);
+
+    plugin.style = "compute";
+    plugin.name = "egraff/atom";
+    plugin.info = "per-atom outputs of pair style egraff " EGRAFF_VERSION;
+    plugin.creator.v2 = &create_compute_egraff_atom;
+    add(&plugin, lammps);
 }

@@ -107,7 +107,8 @@ void PairEgraff::settings(int narg, char **arg) {
         }
     });
     ghostneigh = needs_extended() ? 1 : 0;
-    model_.reset(); // belongs to the former settings
+    members_.clear(); // belong to the former settings
+    results_.clear();
     if (allocated) {
         for (int i = 0; i <= atom->ntypes; ++i) {
             std::fill_n(setflag[i], atom->ntypes + 1, 0);
@@ -124,23 +125,23 @@ void PairEgraff::coeff(int narg, char **arg) {
     }
     const auto layout = egraff::node_layout(comm->me, comm->nprocs);
     egraff::Coefficients coefficients;
-    guarded(true, [&] {
-        coefficients = egraff::parse_coefficients(strings(narg, arg), atom->ntypes);
-        if (coefficients.models.size() > 1) {
-            throw egraff::Error("expected one model, got " +
-                                    std::to_string(coefficients.models.size()),
-                                {"pair_coeff"}, "give one model file");
-        }
-    });
+    guarded(true,
+            [&] { coefficients = egraff::parse_coefficients(strings(narg, arg), atom->ntypes); });
     guarded(false, [&] {
         threads_ = egraff::choose_threads(options_.threads, layout);
         egraff::ThreadScope scope(threads_);
-        // the check frame is evaluated once, not by every rank
-        model_ = std::make_unique<egraff::Model>(
-            coefficients.models[0], egraff::choose_device(options_.device, layout), comm->me == 0);
+        members_.clear();
+        results_.clear();
+        for (const std::string &path : coefficients.models) {
+            // the check frame is evaluated once, not by every rank
+            members_.push_back(std::make_unique<egraff::Model>(
+                path, egraff::choose_device(options_.device, layout), comm->me == 0));
+        }
     });
     guarded(true, [&] {
-        species_ = egraff::map_elements(coefficients.elements, metadata(), model_->path());
+        egraff::check_alike(members_);
+        species_ =
+            egraff::map_elements(coefficients.elements, metadata(), members_.front()->path());
     });
     for (int i = 1; i <= atom->ntypes; ++i) {
         for (int j = i; j <= atom->ntypes; ++j) {
@@ -153,9 +154,11 @@ void PairEgraff::coeff(int narg, char **arg) {
 
 void PairEgraff::log_model() const {
     if (lmp->citeme) {
-        for (const std::string &citation : metadata().citations) {
-            lmp->citeme->add("pair style egraff, " + metadata().architecture + ": " + citation +
-                             "\n\n");
+        for (const auto &member : members_) {
+            for (const std::string &citation : member->metadata().citations) {
+                lmp->citeme->add("pair style egraff, " + member->metadata().architecture + ": " +
+                                 citation + "\n\n");
+            }
         }
     }
     if (comm->me != 0) {
@@ -167,12 +170,17 @@ void PairEgraff::log_model() const {
                              species_[k] < 0 ? "NULL" : metadata().elements[species_[k]]);
     }
     const auto layout = egraff::node_layout(comm->me, comm->nprocs);
-    utils::logmesg(lmp,
-                   "pair_style egraff: {} ({}, {}), cutoff {:g} Angstrom, types{}\n"
-                   "  mode {} on {} rank(s), device {}, {} thread(s) per rank\n",
-                   model_->path(), metadata().architecture, metadata().dtype(), metadata().r_max,
-                   types, egraff::name(mode_), comm->nprocs, model_->device(), threads_);
-    if (threads_ * layout.ranks > layout.cores && model_->device() == "cpu") {
+    for (const auto &member : members_) {
+        const auto &about = member->metadata();
+        utils::logmesg(lmp, "pair_style egraff: {} ({}, {}), cutoff {:g} Angstrom, types{}\n",
+                       member->path(), about.architecture, about.dtype(), about.r_max, types);
+    }
+    if (members_.size() > 1) {
+        utils::logmesg(lmp, "  a committee of {}: their mean drives\n", members_.size());
+    }
+    utils::logmesg(lmp, "  mode {} on {} rank(s), device {}, {} thread(s) per rank\n",
+                   egraff::name(mode_), comm->nprocs, members_.front()->device(), threads_);
+    if (threads_ * layout.ranks > layout.cores && members_.front()->device() == "cpu") {
         error->warning(FLERR,
                        "pair_style egraff: {} rank(s) x {} thread(s) share {} core(s) of this node;"
                        " fewer will be faster",
@@ -197,8 +205,7 @@ std::unique_ptr<egraff::GraphBuilder> PairEgraff::make_builder() const {
     if (cutoffs.empty()) {
         cutoffs.assign(n_species * n_species, metadata().r_max);
     }
-    return std::make_unique<egraff::GraphBuilder>(species_, cutoffs, units_.length,
-                                                  int(metadata().exchange_widths.size()));
+    return std::make_unique<egraff::GraphBuilder>(species_, cutoffs, units_.length, n_exchanges());
 }
 
 // Everything in LAMMPS's set-up that would take atoms or forces away from the model.
@@ -234,13 +241,24 @@ void PairEgraff::check_surroundings() const {
     }
 }
 
+int PairEgraff::n_exchanges() const {
+    size_t most = 0;
+    for (const auto &member : members_) {
+        most = std::max(most, member->metadata().exchange_widths.size());
+    }
+    return int(most);
+}
+
 void PairEgraff::reserve_communication() {
-    const auto &widths = metadata().exchange_widths;
-    const int64_t widest = widths.empty() ? 1 : *std::max_element(widths.begin(), widths.end());
-    const int doubles = int(metadata().float64 ? widest : (widest + 1) / 2);
-    comm_forward = comm_reverse = std::clamp(doubles, MIN_COMM, MAX_COMM);
+    int64_t doubles = 1;
+    for (const auto &member : members_) {
+        for (const int64_t width : member->metadata().exchange_widths) {
+            doubles = std::max(doubles, member->metadata().float64 ? width : (width + 1) / 2);
+        }
+    }
+    comm_forward = comm_reverse = std::clamp(int(doubles), MIN_COMM, MAX_COMM);
     if (needs_extended()) {
-        const double reach = metadata().r_max * double(widths.size() + 1) * units_.length;
+        const double reach = metadata().r_max * double(n_exchanges() + 1) * units_.length;
         comm->cutghostuser = std::max(comm->cutghostuser, reach + neighbor->skin);
     }
 }
@@ -269,7 +287,8 @@ void PairEgraff::compute(int eflag, int vflag) {
             rebuild_graph(*builder_, mode_);
         }
         builder_->update(atom->x ? atom->x[0] : nullptr);
-        evaluation = evaluate(*builder_, mode_);
+        results_ = evaluate_members(*builder_, mode_);
+        evaluation = egraff::mean(results_);
     });
     guarded(true, [&] { stop_if_wrong(evaluation); });
     guarded(false, [&] {
@@ -277,15 +296,25 @@ void PairEgraff::compute(int eflag, int vflag) {
         if (compare_modes_next_) {
             compare_modes(evaluation);
         }
+        if (members_.size() > 1 && options_.devi_freq > 0 &&
+            update->ntimestep % options_.devi_freq == 0) {
+            write_deviation();
+        }
         add_results(evaluation);
     });
 }
 
 // Collective: also a rank without atoms takes part in every exchange of the model.
-egraff::Evaluation PairEgraff::evaluate(const egraff::GraphBuilder &builder, Mode mode) {
+std::vector<egraff::Evaluation>
+PairEgraff::evaluate_members(const egraff::GraphBuilder &builder, Mode mode,
+                             const std::vector<std::string> &extras) {
     backend_.set_nodes(builder.node_of_atom());
     egraff::ExchangeScope scope(mode == Mode::exchange ? &backend_ : nullptr);
-    return model_->evaluate(builder.graph());
+    std::vector<egraff::Evaluation> results;
+    for (const auto &member : members_) {
+        results.push_back(member->evaluate(builder.graph(), extras));
+    }
+    return results;
 }
 
 void PairEgraff::rebuild_graph(egraff::GraphBuilder &builder, Mode mode) {

@@ -14,7 +14,7 @@
 #include "lammps/pair_options.h"
 #include "lammps/unit_factors.h"
 
-#include "core/model.h"
+#include "core/committee.h"
 
 #include "pair.h"
 
@@ -43,19 +43,30 @@ class PairEgraff : public Pair {
 
     double memory_usage() override;
 
+    // pair_egraff_committee.cpp: per-atom numbers by name, for computes. [nlocal] in LAMMPS's units
+    // (outputs of the model other than energies in its own); collective. Throws egraff::Error.
+    std::vector<std::string> atom_outputs() const;
+    std::vector<double> atom_output(const std::string &name);
+
   private:
     void allocate();
     void log_model() const;
     void check_surroundings() const;
+    int n_exchanges() const;
     void reserve_communication();
     std::unique_ptr<egraff::GraphBuilder> make_builder() const;
     void rebuild_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
     void find_owners();
-    egraff::Evaluation evaluate(const egraff::GraphBuilder &builder, egraff::Mode mode);
+    std::vector<egraff::Evaluation> evaluate_members(const egraff::GraphBuilder &builder,
+                                                     egraff::Mode mode,
+                                                     const std::vector<std::string> &extras = {});
     // [nlocal, 3] in eV/Angstrom: what all ranks contribute to the forces on this rank's atoms.
     std::vector<double> owned_forces(const egraff::GraphBuilder &builder,
                                      const egraff::Evaluation &evaluation);
     void add_results(const egraff::Evaluation &evaluation);
+
+    std::vector<double> deviation();
+    void write_deviation();
 
     // pair_egraff_check.cpp
     egraff::Mode other_mode() const;
@@ -71,7 +82,7 @@ class PairEgraff : public Pair {
     // Runs `action` and turns what it throws into LAMMPS's errors: on all ranks together where all
     // of them must have failed alike, else by ending every rank from the one that failed.
     void guarded(bool alike_on_all_ranks, const std::function<void()> &action) const;
-    const egraff::Metadata &metadata() const { return model_->metadata(); }
+    const egraff::Metadata &metadata() const { return members_.front()->metadata(); }
     double cutoff(int i, int j) const;
 
     egraff::StyleOptions options_;
@@ -79,8 +90,9 @@ class PairEgraff : public Pair {
     int threads_ = 1;
     egraff::UnitFactors units_;
 
-    std::unique_ptr<egraff::Model> model_;
-    std::vector<int> species_; // of type 1, 2, ...; -1: not described
+    std::vector<std::unique_ptr<egraff::Model>> members_; // of a committee, or one
+    std::vector<egraff::Evaluation> results_;             // of each, at the last step
+    std::vector<int> species_;                            // of type 1, 2, ...; -1: not described
     std::unique_ptr<egraff::GraphBuilder> builder_;
     egraff::GhostBackend backend_;
 

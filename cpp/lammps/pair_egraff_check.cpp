@@ -47,7 +47,7 @@ void PairEgraff::compare_modes(const egraff::Evaluation &evaluation) {
     const auto builder = make_builder();
     rebuild_graph(*builder, other);
     builder->update(atom->x ? atom->x[0] : nullptr);
-    const egraff::Evaluation second = evaluate(*builder, other);
+    const egraff::Evaluation second = egraff::mean(evaluate_members(*builder, other));
 
     const auto forces = owned_forces(*builder_, evaluation);
     const auto other_forces = owned_forces(*builder, second);

@@ -91,7 +91,8 @@ void PairEgraff::stop_if_wrong(const egraff::Evaluation &evaluation) {
     input->one("write_dump all custom " + file + " id type x y z vx vy vz modify " +
                (atom->tag_enable ? "sort id " : "") + "format float %.15g");
     throw egraff::Error(
-        trouble + "; the configuration is in " + file, {"pair_style egraff", model_->path()},
+        trouble + "; the configuration is in " + file,
+        {"pair_style egraff", members_.front()->path()},
         "look at that atom's surroundings: atoms that nearly coincide, or a "
         "trajectory that has left what the model knows; a smaller timestep may help");
 }

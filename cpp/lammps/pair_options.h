@@ -16,11 +16,14 @@ std::string name(Mode mode);
 
 // pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
 //                   [check yes|no] [min_distance D] [max_force F]
+//                   [devi_freq N] [devi_file F]
 struct StyleOptions {
     std::string device = "auto";
     int threads = 0; // 0: chosen from the environment
     Mode mode = Mode::automatic;
-    bool check = false;        // compare two modes at the first step
+    bool check = false;  // compare two modes at the first step
+    int devi_freq = 100; // steps between lines of devi_file, 0: none; for committees
+    std::string devi_file = "egraff_deviation.txt";
     double min_distance = 0.0; // stop the run below, in LAMMPS's units; 0: never
     double max_force = 0.0;    // stop the run above, in LAMMPS's units; 0: never
 };

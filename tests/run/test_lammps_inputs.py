@@ -116,6 +116,19 @@ def test_melt_quench_ends_in_a_glass_at_the_temperature_asked_for(lammps, tmp_pa
         assert (tmp_path / f"{stage}.data").exists()
 
 
+@pytest.mark.parametrize(("limit", "left"), [(1e3, "final.data"), (-1.0, "uncertain.data")])
+def test_committee_stops_at_the_limit(lammps, exported, tmp_path, limit, left):
+    models = f"{exported('float32')} {exported('float64')}"
+    lammps("in.committee", models=models, T=200, steps=20, look=5, every=10, limit=limit)
+
+    step = 20 if limit > 0 else 5
+    assert f"timestep = {step}," in (tmp_path / left).read_text()
+    assert not (tmp_path / {"final.data": "uncertain.data"}.get(left, "final.data")).exists()
+    step, largest, smallest, mean = np.loadtxt(tmp_path / "egraff_deviation.txt", ndmin=2)[0]
+    assert step == 0
+    assert 0 < smallest < mean < largest
+
+
 def test_zbl_adds_the_repulsion_of_nuclei(lammps):
     """The hit atom starts with the recoil energy, less what the whole cell must not carry."""
     rows = lammps("in.zbl", charges="3,9", recoil=30, T=1e-6, steps=50, every=10)

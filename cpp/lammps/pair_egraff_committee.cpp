@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What a committee knows beyond its mean, and per-atom outputs in general.
+#include "lammps/pair_egraff.h"
+
+#include "core/error.h"
+
+#include "atom.h"
+#include "comm.h"
+#include "update.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <limits>
+
+namespace LAMMPS_NS {
+
+std::vector<std::string> PairEgraff::atom_outputs() const {
+    std::vector<std::string> names{"energy"};
+    if (members_.size() > 1) {
+        names.push_back("deviation");
+    }
+    for (const std::string &name : metadata().outputs) {
+        const bool in_all = std::all_of(members_.begin(), members_.end(), [&](const auto &member) {
+            const auto &outputs = member->metadata().outputs;
+            return std::find(outputs.begin(), outputs.end(), name) != outputs.end();
+        });
+        if (name != "atomic_energy" && in_all) {
+            names.push_back(name);
+        }
+    }
+    return names;
+}
+
+std::vector<double> PairEgraff::atom_output(const std::string &name) {
+    if (results_.empty()) {
+        throw egraff::Error("expected a step of a run before, got none", {"compute egraff/atom"},
+                            "run 0");
+    }
+    if (name == "deviation") {
+        return deviation();
+    }
+    const bool energy = name == "energy";
+    const egraff::Evaluation evaluation =
+        energy ? egraff::mean(results_) : egraff::mean(evaluate_members(*builder_, mode_, {name}));
+    const at::Tensor &values = energy ? evaluation.atomic_energy : evaluation.extras.at(name);
+    if (values.dim() != 1) {
+        throw egraff::Error("expected an output of one number per atom, got several",
+                            {"compute egraff/atom", name}, "ask for another output");
+    }
+    std::vector<double> of_atom(atom->nlocal, 0.0);
+    for (int64_t node = 0; node < builder_->graph().n_owned; ++node) {
+        of_atom[builder_->atom_of_node()[node]] =
+            values.const_data_ptr<double>()[node] * (energy ? units_.energy : 1.0);
+    }
+    return of_atom;
+}
+
+std::vector<double> PairEgraff::deviation() {
+    std::vector<std::vector<double>> forces;
+    for (const egraff::Evaluation &result : results_) {
+        forces.push_back(owned_forces(*builder_, result));
+    }
+    auto deviation = egraff::force_deviation(forces);
+    for (double &value : deviation) {
+        value *= units_.force();
+    }
+    return deviation;
+}
+
+void PairEgraff::write_deviation() {
+    const auto mine = deviation();
+    // largest, minus smallest; sum and number, of the atoms that the models describe
+    std::array<double, 2> extremes{0.0, -std::numeric_limits<double>::max()};
+    std::array<double, 2> sums{0.0, 0.0};
+    for (int i = 0; i < atom->nlocal; ++i) {
+        if (species_[atom->type[i] - 1] >= 0) {
+            extremes[0] = std::max(extremes[0], mine[i]);
+            extremes[1] = std::max(extremes[1], -mine[i]);
+            sums[0] += mine[i];
+            sums[1] += 1.0;
+        }
+    }
+    MPI_Allreduce(MPI_IN_PLACE, extremes.data(), 2, MPI_DOUBLE, MPI_MAX, world);
+    MPI_Allreduce(MPI_IN_PLACE, sums.data(), 2, MPI_DOUBLE, MPI_SUM, world);
+    if (comm->me != 0 || sums[1] == 0.0) {
+        return;
+    }
+    // a run from step 0 is a new one; others go on
+    const bool fresh = update->ntimestep == 0;
+    std::FILE *file = std::fopen(options_.devi_file.c_str(), fresh ? "w" : "a");
+    if (!file) {
+        throw egraff::Error("expected a file that can be written, got " + options_.devi_file,
+                            {"pair_style egraff", "devi_file"},
+                            "name a file in a directory of yours");
+    }
+    std::fseek(file, 0, SEEK_END);
+    if (std::ftell(file) == 0) {
+        std::fprintf(file, "# force deviation of a committee of %zu, %s units: step max min mean\n",
+                     members_.size(), update->unit_style);
+    }
+    std::fprintf(file, "%lld %.10g %.10g %.10g\n", static_cast<long long>(update->ntimestep),
+                 extremes[0], -extremes[1], sums[0] / sums[1]);
+    std::fclose(file);
+}
+
+} // namespace LAMMPS_NS
