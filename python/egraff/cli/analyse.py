@@ -40,6 +40,9 @@ def analyse(
         int, typer.Option(help="At most this many reference frames are replayed.")
     ] = 200,
     threads: Annotated[int, typer.Option(help="Threads of the neighbour lists.")] = 1,
+    workers: Annotated[
+        int, typer.Option(help="Processes among which the frames of a run are shared.")
+    ] = 1,
     force: Annotated[bool, typer.Option(help="Analyse again what is up to date.")] = False,
 ) -> None:
     """Analyse every simulation below DIR: analysis/result.json and curves.npz beside each."""
@@ -57,6 +60,7 @@ def analyse(
         max_frames=max_frames,
         max_replay_frames=max_replay_frames,
         threads=threads,
+        workers=workers,
     )
     runs = find_runs(directory)
     if labels is not None and len(runs) != 1:
