@@ -158,6 +158,8 @@ def _key(
     }
     for path in (run.directory / "run.json", run.log, run.dump):
         parts[path.name] = sha256(path) if path.is_file() else None
+    if run.structure is not None and run.structure.is_file():
+        parts["structure"] = sha256(run.structure)
     if any(of_model) and run.model and run.model.is_file():
         parts["model"] = sha256(run.model)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

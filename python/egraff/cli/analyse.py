@@ -11,11 +11,22 @@ import typer
 
 def analyse(
     directory: Annotated[
-        Path, typer.Argument(help="A run directory, or one above run directories.", metavar="DIR")
+        Path,
+        typer.Argument(
+            help="A run directory, one above, or a trajectory (extxyz, DCD, XTC).", metavar="DIR"
+        ),
     ],
     reference: Annotated[
         Path | None,
         typer.Option(help="Labelled trajectory of the same system, for structure and replay."),
+    ] = None,
+    structure: Annotated[
+        Path | None,
+        typer.Option(help="File with the atoms of a DCD or XTC trajectory, in the same order."),
+    ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(help="Time between frames in ps, for trajectories that do not say it."),
     ] = None,
     r_max: Annotated[
         float | None, typer.Option(help="Range of the structure comparison in Angstrom.")
@@ -49,8 +60,8 @@ def analyse(
     from rich.console import Console
 
     from egraff.analysis.pipeline import Parameters, analyse_run, read_reference
-    from egraff.analysis.runs import find_runs
     from egraff.analysis.section_model import ModelChecks
+    from egraff.analysis.trajectory_file import runs_at
     from egraff.errors import InputError
 
     console = Console(highlight=False, soft_wrap=True)
@@ -62,7 +73,7 @@ def analyse(
         threads=threads,
         workers=workers,
     )
-    runs = find_runs(directory)
+    runs = runs_at(directory, structure=structure, interval_ps=interval)
     if labels is not None and len(runs) != 1:
         raise InputError(
             f"expected one run to which the labels belong, got {len(runs)}",
