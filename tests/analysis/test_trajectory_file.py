@@ -14,7 +14,12 @@ from egraff.analysis.frames import frames_universe
 from egraff.analysis.metric import Metric
 from egraff.analysis.pipeline import CURVES, RESULT, Parameters, analyse_run
 from egraff.analysis.runs import read_run
-from egraff.analysis.trajectory_file import run_of_trajectory, runs_at, unwrapped
+from egraff.analysis.trajectory_file import (
+    run_of_trajectory,
+    runs_at,
+    trajectory_universe,
+    unwrapped,
+)
 from egraff.cli import app
 from egraff.errors import InputError
 from tests.analysis.dumps import frame_text, write_run
@@ -206,6 +211,18 @@ def test_atoms_do_not_match_the_structure(refused, frames, tmp_path):
     message = refused("a.xtc", frames[:2], structure=start)
     assert message.startswith("a.xtc: cannot be read: ")
     assert message.endswith("fix: check that it is whole and has the 5 atoms of start.extxyz")
+
+
+@pytest.mark.parametrize("suffix", [".dcd", ".xtc"])
+def test_whole_frames_of_a_trajectory_cut_short_are_kept(suffix, frames, tmp_path):
+    start = write(tmp_path / "start.extxyz", frames[:1])
+    path = write(tmp_path / f"a{suffix}", frames)
+    path.write_bytes(path.read_bytes()[:-50])
+    run = run_of_trajectory(path, structure=start, interval_ps=1.0)
+    kept = trajectory_universe(run)
+    assert len(kept.trajectory) == N_FRAMES - 1
+    kept.trajectory[-1]
+    np.testing.assert_allclose(kept.atoms.positions, frames[-2].positions, atol=1e-3)
 
 
 @pytest.mark.parametrize("suffix", [".dcd", ".xtc"])

@@ -4,6 +4,9 @@
 DCD and XTC hold no elements, so these come from a structure file; neither DCD nor many extended XYZ
 files hold times that can be trusted, so the time between frames is then asked for, never assumed.
 All frames are held in memory in double precision: 24 bytes per atom and frame.
+
+A last frame of DCD or XTC that was cut short is left out by MDAnalysis, which does not say so; a
+LAMMPS dump tells.
 """
 
 from __future__ import annotations
