@@ -124,6 +124,33 @@ def test_result_is_kept_until_its_input_changes(tmp_path, reference):
     assert analyse_run(run, **options)
 
 
+def test_several_processes_give_the_same_result(tmp_path, reference):
+    # one directory twice, so that provenance is the same too
+    run = read_run(make_run(tmp_path / "run"))
+    results = []
+    for workers in (1, 2):
+        parameters = Parameters(max_frames=20, workers=workers)
+        analyse_run(run, reference=read_reference(reference), parameters=parameters, force=True)
+        with np.load(run.directory / CURVES) as curves:
+            results.append((result_of(run.directory)[0], dict(curves)))
+    (serial, curves), (shared, shared_curves) = results
+    assert serial == shared
+    assert curves.keys() == shared_curves.keys()
+    for name, values in curves.items():
+        np.testing.assert_array_equal(values, shared_curves[name], err_msg=name)
+
+
+def test_frames_behind_every_structure_metric_are_told(tmp_path):
+    run = read_run(make_run(tmp_path / "run"))
+    analyse_run(run, parameters=Parameters(max_frames=20))
+    _, metrics = result_of(run.directory)
+    source = "dump.lammpstrj: 20 of 60 frames, from 0 ps"
+    with np.load(run.directory / CURVES) as curves:
+        assert str(curves["rdf/provenance"]) == source
+    assert metrics["structure_factor_peak"].provenance == source
+    assert metrics["coordination[Ar-Ar]"].provenance == source
+
+
 def test_failed_run_keeps_what_it_has(tmp_path):
     rows = [(10 * i, 60.0, -1.0, 0.5, -0.5) for i in range(20)]
     log = log_text(("Step", "Temp", "PotEng", "KinEng", "TotEng"), rows, finished=False)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.geometry.rdf import get_rdf
 from MDAnalysis.analysis.rdf import InterRDF
 
 from egraff.analysis.frames import default_r_max, frames_universe, half_shortest_lattice_vector
@@ -100,6 +101,21 @@ def test_agrees_with_freud_where_that_is_right(two_species):
     for frame in two_species:
         theirs.compute((freud.box.Box.cube(14.0), frame.positions - 7.0), reset=False)
     np.testing.assert_allclose(analysis.results.g[-1], theirs.rdf, rtol=2e-3, atol=2e-3)
+
+
+def test_agrees_with_ase_where_that_is_right(two_species):
+    ours = run(two_species, r_max=6.0, bin_width=0.1).results
+    for pair, elements, n_like in (
+        ("H-H", ("H", "H"), 80),
+        ("H-O", ("H", "O"), None),
+        ("O-O", ("O", "O"), 120),
+        ("total", None, 200),
+    ):
+        theirs, r = get_rdf(two_species, 6.0, 60, elements=elements)
+        np.testing.assert_allclose(ours.r, r)
+        # an atom has N - 1 others of its kind, where ASE divides by N
+        scale = 1.0 if n_like is None else n_like / (n_like - 1)
+        np.testing.assert_allclose(ours.g[ours.pairs.index(pair)], scale * theirs, rtol=1e-9)
 
 
 def test_several_processes_give_the_same(two_species):

@@ -35,6 +35,8 @@ class FramesReader(ReaderBase):
     """
 
     format = "EGRAFFFRAMES"
+    #: frames in memory are whole; see `EgraffDumpReader`
+    problems = ()
     units: ClassVar[dict[str, str]] = {"time": "ps", "length": "Angstrom"}
 
     def __init__(self, filename: _Arrays, **kwargs) -> None:
@@ -48,6 +50,11 @@ class FramesReader(ReaderBase):
     def n_frames(self) -> int:
         """Number of frames."""
         return len(self._arrays.positions)
+
+    @property
+    def times_ps(self) -> np.ndarray:
+        """Time of each frame in ps, `[n_frames]`."""
+        return self._arrays.times_ps
 
     def _get_dt(self) -> float:
         times = self._arrays.times_ps

@@ -41,7 +41,7 @@ CURVES = Path("analysis") / "curves.npz"
 _FEWEST_FRAMES = 50
 
 #: Raised whenever what the same input gives changes.
-REVISION = 3
+REVISION = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Parameters:
         max_replay_frames: at most this many reference frames, evenly spaced, are replayed.
         criteria: of stability.
         threads: of the neighbour lists; it changes no result.
+        workers: processes among which the frames are shared; neither does it.
     """
 
     r_max: float | None = None
@@ -66,13 +67,20 @@ class Parameters:
     max_replay_frames: int = 200
     criteria: Criteria = field(default_factory=Criteria)
     threads: int = 1
+    workers: int = 1
+
+    def processes(self, n_frames: int) -> dict[str, Any]:
+        """How `AnalysisBase.run` is to share out ``n_frames``, as its keyword arguments."""
+        workers = min(self.workers, n_frames)
+        return {} if workers < 2 else {"backend": "multiprocessing", "n_workers": workers}
 
     def structure_frames(self, n_atoms: int) -> int:
         """How many frames of ``n_atoms`` enter the structure comparison."""
         return min(self.max_frames, max(_FEWEST_FRAMES, self.max_atoms // n_atoms))
 
     def __post_init__(self) -> None:
-        for name in ("bin_width", "max_frames", "max_atoms", "max_replay_frames", "threads"):
+        counts = ("max_frames", "max_atoms", "max_replay_frames", "threads", "workers")
+        for name in ("bin_width", *counts):
             if not getattr(self, name) > 0:
                 raise InputError(f"expected a value above 0, got {getattr(self, name)}", where=name)
 
@@ -150,6 +158,8 @@ def _key(
     }
     for path in (run.directory / "run.json", run.log, run.dump):
         parts[path.name] = sha256(path) if path.is_file() else None
+    if run.structure is not None and run.structure.is_file():
+        parts["structure"] = sha256(run.structure)
     if any(of_model) and run.model and run.model.is_file():
         parts["model"] = sha256(run.model)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -209,9 +219,9 @@ def analyse_run(
         ("structure", compare),
         ("order", local_order),
         ("density", lambda: density(run)),
-        ("conservation", lambda: conservation(run, parameters.max_frames)),
-        ("diffusion", lambda: diffusion(run)),
-        ("vibrations", lambda: vibrations(run)),
+        ("conservation", lambda: conservation(run, parameters)),
+        ("diffusion", lambda: diffusion(run, parameters)),
+        ("vibrations", lambda: vibrations(run, parameters)),
     ]
     parts = [("thermo", lambda: thermo(run)), ("speed", lambda: speed(run))]
     if run.dump.is_file():
@@ -237,7 +247,8 @@ def analyse_run(
 
 def _parameters(parameters: Parameters) -> dict[str, Any]:
     """The parameters that a result depends on."""
-    return {name: value for name, value in asdict(parameters).items() if name != "threads"}
+    content = asdict(parameters)
+    return {name: content[name] for name in content if name not in ("threads", "workers")}
 
 
 def _stored_key(target: Path) -> str | None:

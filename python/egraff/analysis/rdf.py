@@ -118,7 +118,8 @@ class RadialDistribution(AnalysisBase):
         first, second, distance = self._neighbours.compute(positions, cell, pbc, "ijd")
         if not self.self_images:
             other = first != second
-            first, second, distance = first[other], second[other], distance[other]
+            if not other.all():  # in a large box there are none, and millions of pairs to copy
+                first, second, distance = first[other], second[other], distance[other]
         bins = np.minimum((distance / self.bin_width).astype(np.int64), self.n_bins - 1)
         pair = self._pair_of[self._index[first], self._index[second]]
         counts = np.bincount(

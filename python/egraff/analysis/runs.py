@@ -41,13 +41,21 @@ class Run:
 
     @property
     def dump(self) -> Path:
-        """The LAMMPS dump, compressed or not."""
+        """The LAMMPS dump, compressed or not; or the trajectory that the record names."""
+        if self.record.get("trajectory"):
+            return self.directory / self.record["trajectory"]
         plain = self.directory / "dump.lammpstrj"
         for suffix in ("", ".gz", ".zst", ".bz2"):
             path = plain.with_name(plain.name + suffix)
             if path.is_file():
                 return path
         return plain
+
+    @property
+    def structure(self) -> Path | None:
+        """The file that names the atoms of a trajectory without elements."""
+        name = self.record.get("structure")
+        return self.directory / name if self.record.get("trajectory") and name else None
 
     @property
     def model(self) -> Path | None:

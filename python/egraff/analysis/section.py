@@ -12,6 +12,7 @@ from egraff.analysis.metric import Metric
 from egraff.analysis.reader import open_universe
 from egraff.analysis.runs import Run
 from egraff.analysis.statistics import equilibration_start
+from egraff.analysis.trajectory_file import trajectory_universe
 from egraff.errors import InputError
 
 _FEWEST_ROWS = 10
@@ -39,7 +40,9 @@ def log_times_ps(log: ThermoLog, run: Run) -> np.ndarray:
 
 
 def universe_of(run: Run, *, unwrap: bool = False):
-    """The run's trajectory as an MDAnalysis universe; its index is kept beside the dump."""
+    """The run's trajectory as an MDAnalysis universe; the index of a dump is kept beside it."""
+    if run.record.get("trajectory"):
+        return trajectory_universe(run, unwrap=unwrap)
     return open_universe(
         run.dump,
         elements=run.record["elements"],

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from egraff.analysis.conservation import Conservation
@@ -13,6 +15,9 @@ from egraff.analysis.section import Section, production_frames, universe_of
 from egraff.analysis.vibrations import VibrationalDensityOfStates
 from egraff.errors import InputError
 
+if TYPE_CHECKING:
+    from egraff.analysis.pipeline import Parameters
+
 _FEWEST_FRAMES = 50
 #: Above this frame interval hydrogen vibrations (near 110 THz) fold back into the spectrum.
 _LONGEST_INTERVAL_PS = 0.0045
@@ -20,7 +25,7 @@ _LONGEST_INTERVAL_PS = 0.0045
 _MOST_NUMBERS = 2e8
 
 
-def diffusion(run: Run) -> Section:
+def diffusion(run: Run, parameters: Parameters) -> Section:
     """MSD and D of every species of a periodic run."""
     section = Section()
     if not all(run.record.get("pbc", [True] * 3)):
@@ -30,7 +35,9 @@ def diffusion(run: Run) -> Section:
     first = production_frames(run, times, fewest=_FEWEST_FRAMES)
     even_interval(times[first:], str(run.dump))
     step = _thinning(len(times) - first, len(universe.atoms))
-    analysis = MeanSquareDisplacement(universe.atoms).run(start=first, step=step)
+    analysis = MeanSquareDisplacement(universe.atoms).run(
+        start=first, step=step, **parameters.processes(len(range(first, len(times), step)))
+    )
     provenance = f"{run.dump.name}: frames {first} to {len(times) - 1} in steps of {step}"
     section.metrics += analysis.diffusion(provenance=provenance)
     half = len(analysis.results.lag_ps) // 2
@@ -46,7 +53,7 @@ def _thinning(n_frames: int, n_atoms: int) -> int:
     return max(1, int(np.ceil(3.0 * n_frames * n_atoms / _MOST_NUMBERS)))
 
 
-def vibrations(run: Run) -> Section:
+def vibrations(run: Run, parameters: Parameters) -> Section:
     """Vibrational density of states, where frames are close enough in time to show one."""
     section = Section()
     universe = universe_of(run)
@@ -58,7 +65,9 @@ def vibrations(run: Run) -> Section:
     if interval > _LONGEST_INTERVAL_PS:
         return section
     n_frames = min(len(times) - first, int(_MOST_NUMBERS / 3 / len(universe.atoms)))
-    analysis = VibrationalDensityOfStates(universe.atoms).run(start=first, stop=first + n_frames)
+    analysis = VibrationalDensityOfStates(universe.atoms).run(
+        start=first, stop=first + n_frames, **parameters.processes(n_frames)
+    )
     section.curves = {
         "vdos/frequency_THz": analysis.results.frequency_THz,
         "vdos/vdos": analysis.results.vdos,
@@ -67,7 +76,7 @@ def vibrations(run: Run) -> Section:
     return section
 
 
-def conservation(run: Run, most_frames: int) -> Section:
+def conservation(run: Run, parameters: Parameters) -> Section:
     """Centre-of-mass speed, net force, and the temperature of each species."""
     section = Section()
     universe = universe_of(run)
@@ -78,8 +87,10 @@ def conservation(run: Run, most_frames: int) -> Section:
         first = production_frames(run, times, fewest=2)
     except InputError:
         first = 0  # momentum and net force can be told from any frame
-    step = max(1, (len(times) - first) // most_frames)
-    analysis = Conservation(universe.atoms).run(start=first, step=step)
+    step = max(1, (len(times) - first) // parameters.max_frames)
+    analysis = Conservation(universe.atoms).run(
+        start=first, step=step, **parameters.processes(len(range(first, len(times), step)))
+    )
     provenance = f"{run.dump.name}: frames {first} to {len(times) - 1} in steps of {step}"
     section.metrics += analysis.metrics(provenance=provenance)
     return section

@@ -56,8 +56,8 @@ def order(
     own = structure_of(compared.analysis)
     if own.periodic:
         shells = _shells(compared.reference or own)
-        _coordination(section, compared, shells, run.dump.name)
-        _structure_factor(section, compared, own, run.dump.name)
+        _coordination(section, compared, shells)
+        _structure_factor(section, compared, own)
         cutoffs = _nearest_only(shells)
         chosen_by = "the first minimum of g(r) of each species' nearest partner"
     else:
@@ -65,7 +65,7 @@ def order(
         chosen_by = f"{BOND_FACTOR:g} times the sum of covalent radii"
         _bond_lengths(section, run, universe.atoms, reference, parameters)
     if cutoffs:
-        _angles(section, run, universe.atoms, reference, (cutoffs, chosen_by))
+        _angles(section, run, reference, parameters, (cutoffs, chosen_by))
     return section
 
 
@@ -96,12 +96,14 @@ def _covalent(elements: np.ndarray) -> dict[str, float]:
 
 
 def _coordination(
-    section: Section, compared: StructureComparison, shells: dict[str, float], name: str
+    section: Section, compared: StructureComparison, shells: dict[str, float]
 ) -> None:
     """Mean numbers of neighbours in the first shell, of the reference too."""
-    sources: list[tuple[str, RadialDistribution, str]] = [("", compared.analysis, name)]
+    sources: list[tuple[str, RadialDistribution, str]] = [("", compared.analysis, compared.source)]
     if compared.reference_analysis is not None:
-        sources.append(("reference_", compared.reference_analysis, "reference"))
+        n_frames = len(compared.reference_analysis.results.volume)
+        where = f"reference: {n_frames} frames"
+        sources.append(("reference_", compared.reference_analysis, where))
     for prefix, analysis, where in sources:
         for pair, radius in shells.items():
             if pair not in analysis.pairs:
@@ -114,9 +116,7 @@ def _coordination(
                     )
 
 
-def _structure_factor(
-    section: Section, compared: StructureComparison, own: Structure, name: str
-) -> None:
+def _structure_factor(section: Section, compared: StructureComparison, own: Structure) -> None:
     """S(q) of all atoms alike, from the total g(r) within Lorch's window."""
     reach = own.r[-1] + 0.5 * own.bin_width
     if reach < _SHORTEST_RANGE:
@@ -150,7 +150,7 @@ def _structure_factor(
             n_eff=own.n_eff,
             definition=f"largest S(q), at q = {q[peak]:.3g} 1/A, all atoms alike, from g(r) below "
             f"{reach:g} A within Lorch's window",
-            provenance=f"{name}: {own.n_frames} frames",
+            provenance=compared.source,
             note=None if own.has_error else "too few independent blocks for an error",
         )
     )
@@ -162,16 +162,18 @@ def _structure_factor(
 def _angles(
     section: Section,
     run: Run,
-    atoms: AtomGroup,
     reference: Reference | None,
+    parameters: Parameters,
     choice: tuple[dict[str, float], str],
 ) -> None:
     """Distributions and means of the angles between neighbours."""
     cutoffs, chosen_by = choice
+    atoms = universe_of(run).atoms
     times = atoms.universe.trajectory.times_ps
     first = production_frames(run, times, fewest=2)
     frames = [first + i for i in evenly_spaced(len(times) - first, _angle_frames(len(atoms)))]
-    analysis = AngleDistribution(atoms, cutoff=cutoffs).run(frames=frames)
+    processes = parameters.processes(len(frames))
+    analysis = AngleDistribution(atoms, cutoff=cutoffs).run(frames=frames, **processes)
     results = analysis.results
     present = [i for i in range(len(results.triplets)) if results.density[i].any()]
     if not present:
@@ -268,7 +270,8 @@ def _bond_lengths(
     times = atoms.universe.trajectory.times_ps
     first = production_frames(run, times, fewest=2)
     frames = [first + i for i in evenly_spaced(len(times) - first, parameters.max_frames)]
-    lengths = BondLengths(atoms, bonds=bonds).run(frames=frames).results.lengths
+    processes = parameters.processes(len(frames))
+    lengths = BondLengths(atoms, bonds=bonds).run(frames=frames, **processes).results.lengths
     section.metrics += bond_length_deviation(
         lengths,
         theirs,

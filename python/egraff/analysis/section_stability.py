@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from egraff.analysis.dump_file import DumpFile
+from egraff.analysis.fields import frame_geometry
 from egraff.analysis.logfile import read_log
 from egraff.analysis.runs import Run
 from egraff.analysis.section import Section, log_times_ps, universe_of
@@ -18,6 +19,7 @@ from egraff.analysis.stability import (
     Criteria,
     Violation,
     check_dump,
+    check_frames,
     check_log,
     check_rdf,
     stability_metric,
@@ -56,7 +58,9 @@ def stability(
             length = float(log_times_ps(log, run)[-1])
         sources.append(run.log.name)
     if run.dump.is_file():
-        found += _from_dump(run, criteria, section)
+        violations, last = _from_frames(run, criteria)
+        found += violations
+        length = max(length, last)  # a run without a log is as long as its trajectory
         sources.append(run.dump.name)
     if rdf is not None:
         found += check_rdf(*rdf, criteria)
@@ -70,35 +74,51 @@ def stability(
     return section, [asdict(violation) for violation in found]
 
 
-def _from_dump(run: Run, criteria: Criteria, section: Section) -> list[Violation]:
+def _from_frames(run: Run, criteria: Criteria) -> tuple[list[Violation], float]:
+    """Violations that show in the trajectory, and the time of its last frame in ps."""
     universe = universe_of(run)
-    trajectory = universe.trajectory
-    dump = trajectory.dump
     elements = universe.atoms.elements
-    times = dump.steps * run.record["timestep_fs"] * 1e-3
-    _save(run, dump, len(dump) - 1, elements, FINAL_FRAME)
-    violations = check_dump(dump, elements, times, criteria)
+    if run.record.get("trajectory"):
+        times = universe.trajectory.times_ps
+        geometry = (frame_geometry(universe.atoms) for _ in universe.trajectory)
+        violations = check_frames(geometry, elements, times, criteria)
+
+        def frame(index: int) -> Atoms:
+            universe.trajectory[index]
+            positions, cell, pbc = frame_geometry(universe.atoms)
+            return Atoms(list(elements), positions=positions, cell=cell, pbc=pbc)
+    else:
+        dump = universe.trajectory.dump
+        times = dump.steps * run.record["timestep_fs"] * 1e-3
+        violations = check_dump(dump, elements, times, criteria)
+
+        def frame(index: int) -> Atoms:
+            return _dump_atoms(dump, index, elements)
+
+    _save(run, frame(len(times) - 1), FINAL_FRAME)
     target = run.directory / "analysis" / BAD_FRAME
     target.unlink(missing_ok=True)
     for violation in violations:
         if violation.frame is not None:
-            _save(run, dump, violation.frame, elements, BAD_FRAME)
-    return violations
+            _save(run, frame(violation.frame), BAD_FRAME)
+    return violations, float(times[-1])
 
 
-def _save(run: Run, dump: DumpFile, index: int, elements: np.ndarray, name: str) -> None:
+def _dump_atoms(dump: DumpFile, index: int, elements: np.ndarray) -> Atoms:
     frame = dump.read(index)
     symbols = frame.words.get("element")
     if symbols is None:
         symbols = elements[: frame.header.n_atoms]
-    positions = frame.positions() - frame.header.origin
     periodic = any(frame.header.pbc)
-    atoms = Atoms(
+    return Atoms(
         list(symbols),
-        positions=positions,
+        positions=frame.positions() - frame.header.origin,
         cell=frame.header.cell if periodic else None,
         pbc=frame.header.pbc,
         info={"step": frame.header.step},
     )
+
+
+def _save(run: Run, atoms: Atoms, name: str) -> None:
     with atomic_path(run.directory / "analysis" / name) as partial:
         ase.io.write(partial, atoms, format="extxyz")

@@ -36,14 +36,14 @@ def _run_rdf(run: Run, r_max: float, parameters: Parameters, section: Section):
     first = production_frames(run, times, fewest=_FEWEST_FRAMES)
     most = parameters.structure_frames(len(universe.atoms))
     chosen = [first + index for index in evenly_spaced(len(times) - first, most)]
-    how = f"{len(chosen)} of {len(times)} frames, from {times[first]:g} ps"
+    source = f"{run.dump.name}: {len(chosen)} of {len(times)} frames, from {times[first]:g} ps"
     analysis = RadialDistribution(
         universe.atoms,
         r_max=r_max,
         bin_width=parameters.bin_width,
         n_threads=parameters.threads,
     )
-    return analysis.run(frames=chosen), how
+    return analysis.run(frames=chosen, **parameters.processes(len(chosen))), source
 
 
 def _reference_rdf(reference: Reference, r_max: float, parameters: Parameters):
@@ -57,7 +57,7 @@ def _reference_rdf(reference: Reference, r_max: float, parameters: Parameters):
         bin_width=parameters.bin_width,
         n_threads=parameters.threads,
     )
-    return analysis.run()
+    return analysis.run(**parameters.processes(len(chosen)))
 
 
 def _check_composition(run: Run, frame: Atoms, symbols: np.ndarray, where: str) -> None:
@@ -77,12 +77,13 @@ def _check_composition(run: Run, frame: Atoms, symbols: np.ndarray, where: str) 
         )
 
 
-def _curves(prefix: str, structure: Structure) -> dict[str, np.ndarray]:
+def _curves(prefix: str, structure: Structure, source: str) -> dict[str, np.ndarray]:
     curves = {
         f"{prefix}/r": structure.r,
         f"{prefix}/pairs": np.array(structure.pairs),
         f"{prefix}/g": structure.g,
         f"{prefix}/periodic": np.array(structure.periodic),
+        f"{prefix}/provenance": np.array(source),
     }
     if structure.g_error is not None:
         curves[f"{prefix}/g_error"] = structure.g_error
@@ -96,12 +97,14 @@ class StructureComparison:
     Attributes:
         section: metrics and curves.
         analysis: of the run.
+        source: which frames of which file it is of, for the provenance of what is made of it.
         reference: structure of the reference, or None without one.
         reference_analysis: of the reference, or None without one.
     """
 
     section: Section
     analysis: RadialDistribution
+    source: str
     reference: Structure | None = None
     reference_analysis: RadialDistribution | None = None
 
@@ -121,14 +124,14 @@ def structure(run: Run, reference: Reference, parameters: Parameters) -> Structu
     )
     atoms = universe_of(run).atoms
     _check_composition(run, reference.frames[0], atoms.elements, reference.path)
-    analysis, how = _run_rdf(run, r_max, parameters, section)
+    analysis, source = _run_rdf(run, r_max, parameters, section)
     reference_analysis = reference.once(
         ("rdf", r_max, parameters), lambda: _reference_rdf(reference, r_max, parameters)
     )
     own, other = structure_of(analysis), structure_of(reference_analysis)
     name = Path(reference.path).name
     provenance = (
-        f"{run.dump.name}: {how}; {name}: {other.n_frames} frames; r < {analysis.r_max:g} A in "
+        f"{source}; {name}: {other.n_frames} frames; r < {analysis.r_max:g} A in "
         f"bins of {analysis.bin_width:g} A"
     )
     section.metrics += compare_structures(own, other, provenance=provenance)
@@ -136,8 +139,9 @@ def structure(run: Run, reference: Reference, parameters: Parameters) -> Structu
     section.metrics += noise_floor(
         reference_analysis, provenance=f"{name}: first against second half"
     )
-    section.curves |= _curves("rdf", own) | _curves("rdf_reference", other)
-    return StructureComparison(section, analysis, other, reference_analysis)
+    section.curves |= _curves("rdf", own, source)
+    section.curves |= _curves("rdf_reference", other, f"{name}: {other.n_frames} frames")
+    return StructureComparison(section, analysis, source, other, reference_analysis)
 
 
 def structure_alone(run: Run, parameters: Parameters) -> StructureComparison:
@@ -152,6 +156,6 @@ def structure_alone(run: Run, parameters: Parameters) -> StructureComparison:
         pbc=ts.data["pbc"],
     )
     r_max = parameters.r_max or default_r_max([first], parameters.bin_width)
-    analysis, _ = _run_rdf(run, r_max, parameters, section)
-    section.curves |= _curves("rdf", structure_of(analysis))
-    return StructureComparison(section, analysis)
+    analysis, source = _run_rdf(run, r_max, parameters, section)
+    section.curves |= _curves("rdf", structure_of(analysis), source)
+    return StructureComparison(section, analysis, source)

@@ -18,13 +18,13 @@ The first three look at the log, the others at the trajectory:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from egraff.analysis.bonds import bond_lengths, find_bonds, radii_of
 from egraff.analysis.dump_file import DumpFile
-from egraff.analysis.dump_format import DumpFrame
 from egraff.analysis.logfile import ThermoLog
 from egraff.analysis.metric import Metric
 from egraff.analysis.structure import Structure
@@ -100,24 +100,34 @@ def check_log(
 def check_dump(
     dump: DumpFile, elements: np.ndarray, times_ps: np.ndarray, criteria: Criteria
 ) -> list[Violation]:
-    """Violations that show in the frames; reading stops at the first bad frame.
+    """`check_frames` on a dump, lost atoms included; reading stops at the first bad frame."""
+    frames = (dump.read(index, columns=_POSITIONS) for index in range(len(dump)))
+    geometry = ((frame.positions(), frame.header.cell, frame.header.pbc) for frame in frames)
+    return check_frames(geometry, elements, times_ps, criteria)
+
+
+def check_frames(
+    frames: Iterable[tuple[np.ndarray, np.ndarray, Sequence[bool]]],
+    elements: np.ndarray,
+    times_ps: np.ndarray,
+    criteria: Criteria,
+) -> list[Violation]:
+    """The first violation that shows in the frames of a trajectory.
 
     Args:
-        dump: the trajectory.
+        frames: positions `[n, 3]` and cell `[3, 3]` in Angstrom, and periodicity, of each frame.
         elements: of the atoms in order of id, `[n_atoms]`.
         times_ps: of the frames, `[n_frames]`.
         criteria: the limits.
     """
     radii = radii_of(elements)
     bonds, lengths = None, None
-    for index in range(len(dump)):
-        frame = dump.read(index, columns=_POSITIONS)
-        if frame.header.n_atoms != len(elements):
-            text = f"{frame.header.n_atoms} of {len(elements)} atoms are left"
+    for index, (positions, cell, pbc) in enumerate(frames):
+        if len(positions) != len(elements):
+            text = f"{len(positions)} of {len(elements)} atoms are left"
             return [Violation("lost-atoms", float(times_ps[index]), text, index)]
-        problem = _check_frame(frame, radii, criteria)
-        if problem is None and not any(frame.header.pbc):
-            positions, cell = frame.positions(), frame.header.cell
+        problem = _check_frame(positions, cell, pbc, radii, criteria)
+        if problem is None and not any(pbc):
             if bonds is None:
                 bonds = find_bonds(positions, cell, (False,) * 3, elements)
                 lengths = bond_lengths(positions, cell, (False,) * 3, bonds)
@@ -127,14 +137,17 @@ def check_dump(
     return []
 
 
-def _check_frame(frame: DumpFrame, radii: np.ndarray, criteria: Criteria) -> tuple[str, str] | None:
-    positions = frame.positions()
+def _check_frame(
+    positions: np.ndarray,
+    cell: np.ndarray,
+    pbc: Sequence[bool],
+    radii: np.ndarray,
+    criteria: Criteria,
+) -> tuple[str, str] | None:
     if not np.all(np.isfinite(positions)):
         return "not-finite", "a position is not finite"
     factor = criteria.overlap_factor
-    edges = find_edges(
-        positions, frame.header.cell, frame.header.pbc, r_max=2.0 * factor * float(radii.max())
-    )
+    edges = find_edges(positions, cell, pbc, r_max=2.0 * factor * float(radii.max()))
     first, second = edges.index
     distance = np.linalg.norm(edges.vector, axis=1)
     limits = factor * (radii[first] + radii[second])

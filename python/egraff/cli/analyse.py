@@ -11,11 +11,22 @@ import typer
 
 def analyse(
     directory: Annotated[
-        Path, typer.Argument(help="A run directory, or one above run directories.", metavar="DIR")
+        Path,
+        typer.Argument(
+            help="A run directory, one above, or a trajectory (extxyz, DCD, XTC).", metavar="DIR"
+        ),
     ],
     reference: Annotated[
         Path | None,
         typer.Option(help="Labelled trajectory of the same system, for structure and replay."),
+    ] = None,
+    structure: Annotated[
+        Path | None,
+        typer.Option(help="File with the atoms of a DCD or XTC trajectory, in the same order."),
+    ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(help="Time between frames in ps, for trajectories that do not say it."),
     ] = None,
     r_max: Annotated[
         float | None, typer.Option(help="Range of the structure comparison in Angstrom.")
@@ -40,14 +51,17 @@ def analyse(
         int, typer.Option(help="At most this many reference frames are replayed.")
     ] = 200,
     threads: Annotated[int, typer.Option(help="Threads of the neighbour lists.")] = 1,
+    workers: Annotated[
+        int, typer.Option(help="Processes among which the frames of a run are shared.")
+    ] = 1,
     force: Annotated[bool, typer.Option(help="Analyse again what is up to date.")] = False,
 ) -> None:
     """Analyse every simulation below DIR: analysis/result.json and curves.npz beside each."""
     from rich.console import Console
 
     from egraff.analysis.pipeline import Parameters, analyse_run, read_reference
-    from egraff.analysis.runs import find_runs
     from egraff.analysis.section_model import ModelChecks
+    from egraff.analysis.trajectory_file import runs_at
     from egraff.errors import InputError
 
     console = Console(highlight=False, soft_wrap=True)
@@ -57,8 +71,9 @@ def analyse(
         max_frames=max_frames,
         max_replay_frames=max_replay_frames,
         threads=threads,
+        workers=workers,
     )
-    runs = find_runs(directory)
+    runs = runs_at(directory, structure=structure, interval_ps=interval)
     if labels is not None and len(runs) != 1:
         raise InputError(
             f"expected one run to which the labels belong, got {len(runs)}",

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Trajectories other than LAMMPS text dumps: extended XYZ, DCD and XTC, as runs to analyse.
+
+DCD and XTC hold no elements, so these come from a structure file; neither DCD nor many extended XYZ
+files hold times that can be trusted, so the time between frames is then asked for, never assumed.
+All frames are held in memory in double precision: 24 bytes per atom and frame.
+
+A last frame of DCD or XTC that was cut short is left out by MDAnalysis, which does not say so; a
+LAMMPS dump tells.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import ase.io
+import MDAnalysis
+import numpy as np
+from ase import Atoms
+from MDAnalysis.lib.mdamath import triclinic_vectors
+
+from egraff.analysis.frames import frame_times_ps, frames_universe
+from egraff.analysis.runs import RECORD, Run, find_runs, read_run
+from egraff.data.frames import read_frames
+from egraff.errors import InputError
+from egraff.files import write_json
+
+_XYZ = (".extxyz", ".xyz")
+SUFFIXES = (*_XYZ, ".dcd", ".xtc")
+
+#: A step of more than this fraction of the cell between frames may as well be one the other way.
+_LONGEST_STEP = 0.4
+
+
+def run_of_trajectory(
+    path: str | os.PathLike[str],
+    *,
+    structure: str | os.PathLike[str] | None = None,
+    interval_ps: float | None = None,
+) -> Run:
+    """Make a trajectory a run: a directory of its name beside it, with a ``run.json``.
+
+    The record says what is known: elements, periodicity and time between frames. Ensemble and
+    thermodynamic output are not.
+
+    Args:
+        path: extended XYZ, DCD or XTC.
+        structure: for DCD and XTC, the same atoms in the same order: a LAMMPS data file (``.data``)
+            or anything else that ASE reads.
+        interval_ps: time between frames, where the file does not say it (DCD never does).
+
+    Raises:
+        InputError: no such file, another format, or elements, times or the cell are missing.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"expected a trajectory in {', '.join(SUFFIXES)}, got {path.suffix or 'no suffix'}",
+            where=path,
+            fix="analyse the directory of a run for its LAMMPS dump, or convert the trajectory",
+        )
+    frames = _load(path, structure, interval_ps)
+    times = frame_times_ps(frames)
+    interval = float(times[1] - times[0]) if len(times) > 1 else interval_ps or 1.0
+    directory = path.with_suffix("")
+    if (directory / RECORD).is_file() and not read_run(directory).record.get("trajectory"):
+        raise InputError(
+            "expected a free name for the results, got the directory of another run",
+            where=directory,
+            fix=f"rename {path.name}",
+        )
+    directory.mkdir(exist_ok=True)
+    record = {
+        "status": "completed",
+        "ensemble": "unknown",
+        # a trajectory tells of its frames only: each counts as a step
+        "timestep_fs": 1e3 * interval,
+        "steps": len(frames) - 1,
+        "n_atoms": len(frames[0]),
+        "elements": sorted(set(frames[0].get_chemical_symbols())),
+        "pbc": [bool(periodic) for periodic in frames[0].pbc],
+        "trajectory": os.path.relpath(path, directory),
+        "structure": None if structure is None else os.path.relpath(structure, directory),
+        "interval_ps": interval_ps,
+    }
+    write_json(directory / RECORD, record)
+    return Run(directory, record)
+
+
+def runs_at(
+    path: str | os.PathLike[str],
+    *,
+    structure: str | os.PathLike[str] | None = None,
+    interval_ps: float | None = None,
+) -> list[Run]:
+    """Runs to analyse: of a trajectory, or the runs or else the trajectories of a directory.
+
+    Args:
+        path: a trajectory, a directory of `egraff run`, one above such, or one of trajectories.
+        structure: see `run_of_trajectory`.
+        interval_ps: the same.
+
+    Raises:
+        InputError: there is nothing to analyse, or ``structure`` or ``interval_ps`` is given for
+            runs, which say all that is needed themselves.
+    """
+    path = Path(path)
+    options = {"structure": structure, "interval_ps": interval_ps}
+    if path.is_file():
+        return [run_of_trajectory(path, **options)]
+    if path.is_dir() and not any(path.rglob(RECORD)):
+        same = None if structure is None else Path(structure).resolve()
+        found = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES]
+        trajectories = [p for p in found if p.is_file() and p.resolve() != same]
+        if trajectories:
+            return [run_of_trajectory(trajectory, **options) for trajectory in trajectories]
+    runs = find_runs(path)
+    if structure is not None or interval_ps is not None:
+        raise InputError(
+            "expected a trajectory to which --structure and --interval belong, got a directory "
+            f"with {RECORD}, which says this itself",
+            where=path,
+            fix="give the trajectory file, or leave the options out",
+        )
+    return runs
+
+
+def trajectory_universe(run: Run, *, unwrap: bool = False) -> MDAnalysis.Universe:
+    """Universe of a run made by `run_of_trajectory`.
+
+    Args:
+        run: the run.
+        unwrap: follow atoms through the periodic boundaries; see `unwrapped`.
+
+    Raises:
+        InputError: as `run_of_trajectory` and `unwrapped`.
+    """
+    frames = _load(run.dump, run.structure, run.record.get("interval_ps"))
+    if unwrap:
+        frames = unwrapped(frames, where=str(run.dump))
+    return frames_universe(frames, where=str(run.dump))
+
+
+def unwrapped(frames: list[Atoms], *, where: str) -> list[Atoms]:
+    """Frames whose atoms do not jump when they cross a periodic boundary.
+
+    Every step from frame to frame is taken by its nearest image and these steps are added up, which
+    keeps diffusion right also where the cell fluctuates (von Buelow, Bullerjahn and Hummer,
+    J. Chem. Phys. 153, 021101, 2020, eq. 5).
+
+    Raises:
+        InputError: an atom moves so far between frames that its nearest image is a guess.
+    """
+    position = frames[0].positions.copy()
+    followed = [frames[0]]
+    for index in range(1, len(frames)):
+        cell = np.array(frames[index].cell)
+        step = frames[index].positions - frames[index - 1].positions
+        if np.any(frames[index].pbc):
+            fraction = np.linalg.solve(cell.T, step.T).T
+            fraction -= np.where(frames[index].pbc, np.round(fraction), 0.0)
+            longest = float(np.abs(fraction[:, frames[index].pbc]).max())
+            if longest > _LONGEST_STEP:
+                raise InputError(
+                    f"expected atoms to move less than {_LONGEST_STEP:g} of the cell between "
+                    f"frames, got {longest:.2f}",
+                    where=where,
+                    field=f"frame {index}",
+                    fix="write frames more often, or a LAMMPS dump with image flags ix iy iz",
+                )
+            step = fraction @ cell
+        position = position + step
+        frame = frames[index].copy()
+        frame.positions = position
+        followed.append(frame)
+    return followed
+
+
+def _load(
+    path: Path, structure: str | os.PathLike[str] | None, interval_ps: float | None
+) -> list[Atoms]:
+    if not path.is_file():
+        raise InputError("no such file", where=path)
+    if interval_ps is not None and not interval_ps > 0.0:
+        raise InputError(f"expected a time above 0 ps, got {interval_ps}", where="interval")
+    structure = None if structure is None else Path(structure)
+    changed = [file.stat().st_mtime_ns for file in (path, structure) if file and file.is_file()]
+    return _load_once(path, structure, interval_ps, tuple(changed))
+
+
+@lru_cache(maxsize=1)  # the parts of an analysis each open the trajectory anew
+def _load_once(
+    path: Path, structure: Path | None, interval_ps: float | None, _changed: tuple[int, ...]
+) -> list[Atoms]:
+    if path.suffix.lower() in _XYZ:
+        frames, times = _read_xyz(path)
+    else:
+        frames, times = _read_binary(path, structure)
+    if interval_ps is not None:
+        times = np.arange(len(frames)) * interval_ps
+    if times is None:
+        raise InputError(
+            "expected the time between frames, got none: the file does not say it reliably",
+            where=path,
+            fix="give --interval with the time between frames in ps",
+        )
+    for index, (frame, time) in enumerate(zip(frames, times, strict=True)):
+        frame.info["time_ps"] = float(time)
+        if np.any(frame.pbc) and abs(np.linalg.det(np.array(frame.cell))) == 0.0:
+            raise InputError(
+                "expected a cell, as the atoms are periodic, got none",
+                where=path,
+                field=f"frame {index}",
+                fix="write the cell with the trajectory, or give a structure that is not periodic",
+            )
+    return frames
+
+
+def _read_xyz(path: Path) -> tuple[list[Atoms], np.ndarray | None]:
+    frames = [frame.to_atoms() for frame in read_frames(path)]
+    return frames, frame_times_ps(frames)
+
+
+def _read_structure(path: Path) -> Atoms:
+    """First structure of a file; of a LAMMPS data file (``.data``), elements by their masses."""
+    if path.suffix.lower() != ".data":
+        return read_frames(path, index=0)[0].to_atoms()
+    if not path.is_file():
+        raise InputError("no such file", where=path)
+    if "\nMasses" not in path.read_text(encoding="utf-8", errors="replace"):
+        raise InputError(
+            "expected a Masses section that tells the elements, got none",
+            where=path,
+            fix="write one into it, or give the structure as extended XYZ",
+        )
+    try:
+        return ase.io.read(path, format="lammps-data", units="metal")
+    except (ValueError, RuntimeError, KeyError, IndexError) as error:
+        raise InputError(f"not a LAMMPS data file that ASE reads: {error}", where=path) from None
+
+
+def _read_binary(path: Path, structure: Path | None) -> tuple[list[Atoms], np.ndarray | None]:
+    """Frames and, of XTC, times in ps: the time unit of a DCD depends on what wrote it."""
+    if structure is None:
+        raise InputError(
+            f"expected a structure file that names the elements, got none: {path.suffix} has none",
+            where=path,
+            fix="give --structure with the same atoms in the same order",
+        )
+    first = _read_structure(structure)
+    frames, times = [], []
+    try:
+        universe = MDAnalysis.Universe.empty(len(first), trajectory=False)
+        universe.load_new(str(path))
+        for ts in universe.trajectory:
+            box = ts.dimensions
+            cell = np.zeros((3, 3)) if box is None else triclinic_vectors(box, dtype=np.float64)
+            positions = ts.positions.astype(np.float64)
+            frames.append(Atoms(first.symbols, positions=positions, cell=cell, pbc=first.pbc))
+            times.append(ts.time)
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(
+            f"cannot be read: {error}",
+            where=path,
+            fix=f"check that it is whole and has the {len(first)} atoms of {structure}",
+        ) from None
+    return frames, np.array(times) if path.suffix.lower() == ".xtc" else None
