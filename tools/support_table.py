@@ -65,13 +65,13 @@ def measure(names: Sequence[str]) -> dict[str, dict[str, float]]:
 
     from ase.data import chemical_symbols
 
-    from tests.parity.comparison import converted, deviations, fixtures, read
+    from tests.parity.comparison import converted, deviations, fixtures, original
 
     worst: dict[str, dict[str, float]] = {}
     for name in names:
         convert = import_module(f"egraff.interop.{name}").convert_state
         for parameter in fixtures(name):
-            reference = read(parameter.values[0])
+            reference = original(parameter.values[0])
             config, extra = dict(reference.case["config"]), {}
             if name == "nequip":
                 config["model_dtype"] = reference.case["dtype"]

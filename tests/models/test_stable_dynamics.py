@@ -75,6 +75,8 @@ def temperatures(log: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
+# the default of ten minutes is for tests that hang; the transformers and Allegro need more
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_small_preset_is_stable_for_10_ps(name, tmp_path):
     recipe = files("egraff.training") / "recipes" / "molecule.yaml"

@@ -28,6 +28,7 @@ def main(
     pins: Sequence[str],
     generate: Callable[[Path, argparse.Namespace], None],
     *,
+    without_requirements: Sequence[str] = (),
     extra: Callable[[argparse.ArgumentParser], None] | None = None,
 ) -> None:
     """Make the environment, then call ``generate(fixtures directory, options)`` inside it.
@@ -36,14 +37,16 @@ def main(
         script: ``__file__`` of the caller; its folder's name names the environment.
         pins: requirements for pip, each with its exact version.
         generate: writes the fixtures.
+        without_requirements: see :func:`environment`.
         extra: adds options of its own to the command line.
     """
     here = Path(script).resolve()
-    parser = argparse.ArgumentParser(description=f"Reference numbers from {', '.join(pins)}.")
+    everything = ", ".join([*pins, *without_requirements])
+    parser = argparse.ArgumentParser(description=f"Reference numbers from {everything}.")
     parser.add_argument(
         "--venv",
         type=Path,
-        default=ROOT / "build" / "parity" / here.parent.name,
+        default=default_venv(here.parent.name),
         help="virtual environment of the original; made when missing",
     )
     if extra is not None:
@@ -54,11 +57,32 @@ def main(
         fixtures.mkdir(exist_ok=True)
         generate(fixtures, options)
         return
-    python = options.venv / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", options.venv], check=True)
-        subprocess.run([python, "-m", "pip", "install", *pins], check=True)
+    python = environment(options.venv, pins, without_requirements)
     subprocess.run([python, here, *sys.argv[1:]], check=True, env={**os.environ, INSIDE: "1"})
+
+
+def default_venv(name: str) -> Path:
+    """Return where the environment of an original is unless told otherwise."""
+    return ROOT / "build" / "parity" / name
+
+
+def environment(venv: Path, pins: Sequence[str], without_requirements: Sequence[str] = ()) -> Path:
+    """Make a virtual environment unless it is there, and return its Python.
+
+    Args:
+        venv: its directory.
+        pins: requirements for pip, each with its exact version.
+        without_requirements: packages whose own requirements pip must not look at.
+    """
+    python, complete = venv / "bin" / "python", venv / "complete"
+    if not complete.exists():
+        pip = [python, "-m", "pip", "install"]
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        subprocess.run([*pip, *pins], check=True)
+        if without_requirements:
+            subprocess.run([*pip, "--no-deps", *without_requirements], check=True)
+        complete.touch()
+    return python
 
 
 def structures(numbers: Sequence[int], *, seed: int) -> list[dict[str, Any]]:

@@ -72,6 +72,9 @@ class ZBLRepulsion(nn.Module):
     the universal screening function (Ziegler, Biersack, Littmark, 1985), times a polynomial
     envelope that ends at the sum of the covalent radii. The numbers are those of mace-torch.
 
+    Evaluated in float64 whatever the network's type: near its end the envelope is a small
+    difference of large terms, and the repulsion of close atoms dwarfs everything else.
+
     Args:
         elements: chemical symbols.
         p: exponent of the envelope.
@@ -98,13 +101,14 @@ class ZBLRepulsion(nn.Module):
             n_local: number of local atoms.
         """
         centre, neighbour = species[edge_index[0]], species[edge_index[1]]
-        z_i, z_j = self.charges[centre], self.charges[neighbour]
-        length = self.a_prefactor * 0.529 / (z_i**self.a_exponent + z_j**self.a_exponent)
-        phi = torch.zeros_like(r)
+        distance, charges, radii = r.double(), self.charges.double(), self.radii.double()
+        z_i, z_j = charges[centre], charges[neighbour]
+        exponent = self.a_exponent.double()
+        length = self.a_prefactor.double() * 0.529 / (z_i**exponent + z_j**exponent)
+        phi = torch.zeros_like(distance)
         for weight, decay in zip(self.weights, self.decays):  # noqa: B905 - TorchScript
-            phi = phi + weight * torch.exp(-decay * r / length)
-        x = r / (self.radii[centre] + self.radii[neighbour])
-        energy = 0.5 * 14.3996 * z_i * z_j / r * phi * self.envelope(x)
-        return torch.zeros(n_local, dtype=r.dtype, device=r.device).index_add(
-            0, edge_index[0], energy
-        )
+            phi = phi + weight * torch.exp(-decay * distance / length)
+        x = distance / (radii[centre] + radii[neighbour])
+        energy = 0.5 * 14.3996 * z_i * z_j / distance * phi * self.envelope(x)
+        total = torch.zeros(n_local, dtype=torch.float64, device=r.device)
+        return total.index_add(0, edge_index[0], energy).to(r.dtype)

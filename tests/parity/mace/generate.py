@@ -10,7 +10,6 @@ both are installed without their requirements, which follow by name.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -153,18 +152,8 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def prepare(options: argparse.Namespace) -> None:
-    """Install what cannot be installed with its requirements."""
-    pip = [options.venv / "bin" / "python", "-m", "pip", "install", "--no-deps"]
-    subprocess.run([*pip, *WITHOUT_REQUIREMENTS], check=True)
-
-
 def generate(fixtures: Path, options: argparse.Namespace) -> None:
     """Write one fixture for each case and dtype."""
-    try:
-        import mace  # noqa: F401
-    except ImportError:
-        prepare(options)
     import torch
 
     for seed, (name, case) in enumerate(CASES.items()):
@@ -263,4 +252,4 @@ def evaluate(
 
 
 if __name__ == "__main__":
-    generation.main(__file__, PINS, generate)
+    generation.main(__file__, PINS, generate, without_requirements=WITHOUT_REQUIREMENTS)
