@@ -9,21 +9,37 @@
 
 namespace egraff {
 
+namespace {
+
+std::string list(const std::vector<std::string> &names) {
+    std::string text;
+    for (const std::string &name : names) {
+        text += (text.empty() ? "" : " ") + name;
+    }
+    return text;
+}
+
+} // namespace
+
 void check_alike(const std::vector<std::unique_ptr<Model>> &members) {
     const Model &first = *members.front();
     for (const auto &member : members) {
-        const auto refuse = [&](const char *what) {
-            throw Error(std::string("expected ") + what + " of " + first.path() +
-                            ", the first member of the committee, got others",
+        const auto refuse = [&](const std::string &expected, const std::string &got) {
+            throw Error("expected " + expected + " as in " + first.path() +
+                            ", the first member of the committee, got " + got,
                         {"pair_coeff", member->path()},
-                        "train all members with the same elements and cutoffs");
+                        "train all members with the same elements, cutoffs and dtype");
         };
         const Metadata &theirs = member->metadata(), &ours = first.metadata();
         if (theirs.elements != ours.elements) {
-            refuse("the elements, in the order,");
+            refuse("the elements " + list(ours.elements), list(theirs.elements));
         }
         if (theirs.r_max != ours.r_max || theirs.pair_cutoffs != ours.pair_cutoffs) {
-            refuse("the cutoffs");
+            refuse("the cutoffs (largest " + std::to_string(ours.r_max) + ")",
+                   "others (largest " + std::to_string(theirs.r_max) + ")");
+        }
+        if (theirs.float64 != ours.float64) {
+            refuse(ours.dtype(), theirs.dtype());
         }
     }
 }

@@ -9,7 +9,7 @@
 namespace egraff {
 
 // Throws egraff::Error, which names the member, if the models cannot share one graph: all must
-// have the same elements in the same order and the same cutoffs.
+// have the same elements in the same order, the same cutoffs and the same dtype.
 EGRAFF_PUBLIC void check_alike(const std::vector<std::unique_ptr<Model>> &members);
 
 // The mean of energies, gradients and extras; the members' own are left as they are.

@@ -67,6 +67,8 @@ class PairEgraff : public Pair {
 
     std::vector<double> deviation();
     void write_deviation();
+    // of several partitions, each writes files of its own: ".N", or nothing
+    std::string partition_suffix() const;
 
     // pair_egraff_check.cpp
     egraff::Mode other_mode() const;
@@ -97,6 +99,7 @@ class PairEgraff : public Pair {
     egraff::GhostBackend backend_;
 
     bool compare_modes_next_ = false;
+    bool devi_file_begun_ = false;
 
     // What Comm carries when it is not features of the model: rows of `width` numbers per atom.
     struct Message {

@@ -4,6 +4,7 @@
 #include "lammps/pair_egraff.h"
 
 #include "core/error.h"
+#include "lammps/resources.h"
 
 #include "atom.h"
 #include "comm.h"
@@ -41,6 +42,7 @@ std::vector<double> PairEgraff::atom_output(const std::string &name) {
     if (name == "deviation") {
         return deviation();
     }
+    egraff::ThreadScope threads(threads_);
     const bool energy = name == "energy";
     const egraff::Evaluation evaluation =
         energy ? egraff::mean(results_) : egraff::mean(evaluate_members(*builder_, mode_, {name}));
@@ -87,11 +89,13 @@ void PairEgraff::write_deviation() {
     if (comm->me != 0 || sums[1] == 0.0) {
         return;
     }
-    // a run from step 0 is a new one; others go on
-    const bool fresh = update->ntimestep == 0;
-    std::FILE *file = std::fopen(options_.devi_file.c_str(), fresh ? "w" : "a");
+    // a new run from step 0 has a new file; others go on
+    const bool fresh = update->ntimestep == 0 && !devi_file_begun_;
+    devi_file_begun_ = true;
+    const std::string path = options_.devi_file + partition_suffix();
+    std::FILE *file = std::fopen(path.c_str(), fresh ? "w" : "a");
     if (!file) {
-        throw egraff::Error("expected a file that can be written, got " + options_.devi_file,
+        throw egraff::Error("expected a file that can be written, got " + path,
                             {"pair_style egraff", "devi_file"},
                             "name a file in a directory of yours");
     }

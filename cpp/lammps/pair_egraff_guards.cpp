@@ -71,6 +71,10 @@ std::string PairEgraff::find_trouble(const egraff::Evaluation &evaluation) {
     return "";
 }
 
+std::string PairEgraff::partition_suffix() const {
+    return universe->existflag ? "." + std::to_string(universe->iworld) : "";
+}
+
 void PairEgraff::stop_if_wrong(const egraff::Evaluation &evaluation) {
     std::string trouble = find_trouble(evaluation);
     const int mine = trouble.empty() ? comm->nprocs : comm->me;
@@ -84,10 +88,7 @@ void PairEgraff::stop_if_wrong(const egraff::Evaluation &evaluation) {
     trouble.resize(length);
     MPI_Bcast(trouble.data(), length, MPI_CHAR, first, world);
 
-    // of partitions, each its own
-    const std::string part =
-        universe->existflag ? "." + std::to_string(universe->iworld) : std::string();
-    const std::string file = "egraff_stopped" + part + ".lammpstrj";
+    const std::string file = "egraff_stopped" + partition_suffix() + ".lammpstrj";
     input->one("write_dump all custom " + file + " id type x y z vx vy vz modify " +
                (atom->tag_enable ? "sort id " : "") + "format float %.15g");
     throw egraff::Error(

@@ -118,11 +118,22 @@ print "$(c_one:%.15g)" file q.txt
 def test_members_must_share_elements_and_cutoffs(here):
     export_torchscript(toy(r_max=3.5), here / "short.pt")
     text = must_fail(SETUP + "pair_style egraff\npair_coeff * * m.pt short.pt O H\n", here, ranks=2)
-    assert "pair_coeff: short.pt: expected the cutoffs of m.pt, the first member" in text
-    assert "fix: train all members with the same elements and cutoffs" in text
+    assert (
+        "pair_coeff: short.pt: expected the cutoffs (largest 4.000000) as in m.pt, the first member"
+        in text
+    )
+    assert "fix: train all members with the same elements, cutoffs and dtype" in text
     export_torchscript(toy(elements=["O", "H"]), here / "turned.pt")
     text = must_fail(SETUP + "pair_style egraff\npair_coeff * * m.pt turned.pt O H\n", here)
-    assert "pair_coeff: turned.pt: expected the elements, in the order, of m.pt" in text
+    assert "pair_coeff: turned.pt: expected the elements H O as in m.pt" in text
+    text = must_fail(SETUP + "pair_style egraff\npair_coeff * * m.pt single.pt O H\n", here)
+    assert "pair_coeff: single.pt: expected float64 as in m.pt" in text
+    assert "got float32" in text
+
+
+def test_a_second_run_at_step_zero_keeps_the_lines_of_the_first(here):
+    must_run(SETUP + COMMITTEE + "run 0\nrun 0\n", here)
+    assert len((here / "devi.txt").read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from egraff.export import export_torchscript
 from egraff.lammps import launch
 from egraff.lammps.structure import to_lammps, write_data
+from tests.conftest import tiny_nequip
 from tests.run.conftest import log_rows
 
 INPUTS = Path(__file__).parents[2] / "lammps_inputs"
@@ -118,7 +120,9 @@ def test_melt_quench_ends_in_a_glass_at_the_temperature_asked_for(lammps, tmp_pa
 
 @pytest.mark.parametrize(("limit", "left"), [(1e3, "final.data"), (-1.0, "uncertain.data")])
 def test_committee_stops_at_the_limit(lammps, exported, tmp_path, limit, left):
-    models = f"{exported('float32')} {exported('float64')}"
+    second = tmp_path / "second.egraff.pt"
+    export_torchscript(tiny_nequip("float32", energy_scale=[0.8, 0.8]), second)
+    models = f"{exported('float32')} {second}"
     lammps("in.committee", models=models, T=200, steps=20, look=5, every=10, limit=limit)
 
     step = 20 if limit > 0 else 5
