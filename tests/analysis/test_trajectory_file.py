@@ -213,16 +213,27 @@ def test_atoms_do_not_match_the_structure(refused, frames, tmp_path):
     assert message.endswith("fix: check that it is whole and has the 5 atoms of start.extxyz")
 
 
+@pytest.mark.parametrize("n_atoms", [8, 11])  # XTC stores up to 9 atoms another way
 @pytest.mark.parametrize("suffix", [".dcd", ".xtc"])
-def test_whole_frames_of_a_trajectory_cut_short_are_kept(suffix, frames, tmp_path):
+def test_whole_frames_of_a_trajectory_cut_short_are_kept(suffix, n_atoms, frames, tmp_path):
+    frames = [frame + Atoms("Ar3", [[4, 4, z] for z in (2, 5, 8)]) for frame in frames[:6]]
+    frames = [frame[:n_atoms] for frame in frames]
     start = write(tmp_path / "start.extxyz", frames[:1])
     path = write(tmp_path / f"a{suffix}", frames)
-    path.write_bytes(path.read_bytes()[:-50])
+    whole, five = path.read_bytes(), write(tmp_path / f"five{suffix}", frames[:5]).stat().st_size
+    run = run_of_trajectory(path, structure=start, interval_ps=1.0)
+    assert trajectory_universe(run).trajectory.problems == ()
+    path.write_bytes(whole[:-50])
     run = run_of_trajectory(path, structure=start, interval_ps=1.0)
     kept = trajectory_universe(run)
-    assert len(kept.trajectory) == N_FRAMES - 1
+    assert len(kept.trajectory) == 5
     kept.trajectory[-1]
     np.testing.assert_allclose(kept.atoms.positions, frames[-2].positions, atol=1e-3)
+    left = len(whole) - 50 - five
+    told = f"frame 5 left out: {left} bytes after the last whole frame ({run.dump})"
+    analyse_run(run)
+    content, _, _ = results(tmp_path / "a")
+    assert f"structure: {told}" in content["problems"]
 
 
 @pytest.mark.parametrize("suffix", [".dcd", ".xtc"])

@@ -14,6 +14,7 @@ from ase.geometry import minkowski_reduce
 from MDAnalysis.coordinates.base import ReaderBase
 from MDAnalysis.lib.mdamath import triclinic_box
 
+from egraff.analysis.dump_file import Problem
 from egraff.analysis.reader import standard_cell
 from egraff.errors import InputError
 
@@ -26,6 +27,7 @@ class _Arrays:
     cells: np.ndarray
     pbc: np.ndarray
     times_ps: np.ndarray
+    problems: tuple[Problem, ...]
 
 
 class FramesReader(ReaderBase):
@@ -35,13 +37,13 @@ class FramesReader(ReaderBase):
     """
 
     format = "EGRAFFFRAMES"
-    #: frames in memory are whole; see `EgraffDumpReader`
-    problems = ()
     units: ClassVar[dict[str, str]] = {"time": "ps", "length": "Angstrom"}
 
     def __init__(self, filename: _Arrays, **kwargs) -> None:
         super().__init__("frames", **kwargs)
         self._arrays = filename
+        #: of the file that the frames are from; see `EgraffDumpReader`
+        self.problems = filename.problems
         self.n_atoms = filename.positions.shape[1]
         self.ts = self._Timestep(self.n_atoms, reader=self, **self._ts_kwargs)
         self._read_frame(0)
@@ -88,7 +90,11 @@ def frame_times_ps(frames: Sequence[Atoms]) -> np.ndarray | None:
 
 
 def frames_universe(
-    frames: Sequence[Atoms], *, dt_ps: float = 1.0, where: str = "reference"
+    frames: Sequence[Atoms],
+    *,
+    dt_ps: float = 1.0,
+    where: str = "reference",
+    problems: Sequence[Problem] = (),
 ) -> MDAnalysis.Universe:
     """Frames of one composition as an in-memory universe.
 
@@ -98,6 +104,7 @@ def frames_universe(
         frames: frames with the same atoms in the same order.
         dt_ps: time between frames in ps, where they do not say it themselves.
         where: name of the frames, for messages.
+        problems: of the file that they are from.
 
     Raises:
         InputError: no frames, or the atoms are not the same in all.
@@ -132,9 +139,8 @@ def frames_universe(
     times = frame_times_ps(frames)
     if times is None:
         times = np.arange(len(frames)) * dt_ps
-    universe.load_new(
-        _Arrays(np.array(positions), np.array(cells), pbc, times), format=FramesReader
-    )
+    arrays = _Arrays(np.array(positions), np.array(cells), pbc, times, tuple(problems))
+    universe.load_new(arrays, format=FramesReader)
     return universe
 
 

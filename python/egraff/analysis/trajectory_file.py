@@ -5,8 +5,7 @@ DCD and XTC hold no elements, so these come from a structure file; neither DCD n
 files hold times that can be trusted, so the time between frames is then asked for, never assumed.
 All frames are held in memory in double precision: 24 bytes per atom and frame.
 
-A last frame of DCD or XTC that was cut short is left out by MDAnalysis, which does not say so; a
-LAMMPS dump tells.
+A last frame of DCD or XTC that was cut short is left out and reported (`trajectory_end`).
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from MDAnalysis.lib.mdamath import triclinic_vectors
 
 from egraff.analysis.frames import frame_times_ps, frames_universe
 from egraff.analysis.runs import RECORD, Run, find_runs, read_run
+from egraff.analysis.trajectory_end import end_problems
 from egraff.data.frames import read_frames
 from egraff.errors import InputError
 from egraff.files import write_json
@@ -140,7 +140,9 @@ def trajectory_universe(run: Run, *, unwrap: bool = False) -> MDAnalysis.Univers
     frames = _load(run.dump, run.structure, run.record.get("interval_ps"))
     if unwrap:
         frames = unwrapped(frames, where=str(run.dump))
-    return frames_universe(frames, where=str(run.dump))
+    binary = run.dump.suffix.lower() not in _XYZ
+    problems = end_problems(run.dump, len(frames)) if binary else []
+    return frames_universe(frames, where=str(run.dump), problems=problems)
 
 
 def unwrapped(frames: list[Atoms], *, where: str) -> list[Atoms]:
