@@ -71,6 +71,9 @@ def test_known_errors_along_a_rollout(tmp_path, chosen, steps):
     # 0.4 eV over 4 atoms
     assert metrics["rollout_energy_mae"].value == pytest.approx(100.0, rel=1e-6)
     assert metrics["rollout_energy_mae"].unit == "meV/atom"
+    half = 500.0 * np.abs(FORCES[list(chosen)]).mean()
+    assert metrics["rollout_force_mae"].value == pytest.approx(half, rel=1e-5)
+    assert metrics["rollout_force_mae"].unit == "meV/A"
     assert "labels.xyz" in metrics["rollout_fv"].provenance
     with np.load(tmp_path / "run" / "analysis" / "curves.npz") as curves:
         np.testing.assert_allclose(curves["rollout/time"], [0.02 * i for i in chosen])
