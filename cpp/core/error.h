@@ -3,6 +3,8 @@
 
 #include "ops/exchange.h" // EGRAFF_PUBLIC
 
+#include <cstdint>
+#include <exception>
 #include <stdexcept>
 #include <string>
 
@@ -24,5 +26,11 @@ class EGRAFF_PUBLIC Error : public std::runtime_error {
     const Place place;
     const std::string fix;
 };
+
+// For a process that was to hold this many atoms (ghosts included) and edges; -1: not known yet.
+EGRAFF_PUBLIC Error out_of_memory(int64_t n_atoms, int64_t n_edges, const std::string &file);
+
+// Whether this says that memory ran out: TorchScript keeps of the original error its text only.
+EGRAFF_PUBLIC bool is_out_of_memory(const std::exception &failure);
 
 } // namespace egraff

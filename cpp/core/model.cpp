@@ -151,9 +151,16 @@ void Model::check_graph(const Graph &graph) const {
 Evaluation Model::evaluate(const Graph &graph, const std::vector<std::string> &extras) const {
     check_graph(graph);
     const bool local = metadata_.exchange_widths.empty();
-    return local && program_->device.is_cpu() && graph.edge_vec.size(0) > BLOCK_EDGES
-               ? evaluate_in_blocks(graph, extras)
-               : evaluate_at_once(graph, extras);
+    try {
+        return local && program_->device.is_cpu() && graph.edge_vec.size(0) > BLOCK_EDGES
+                   ? evaluate_in_blocks(graph, extras)
+                   : evaluate_at_once(graph, extras);
+    } catch (const std::exception &failure) {
+        if (is_out_of_memory(failure)) {
+            throw out_of_memory(graph.species.size(0), graph.edge_vec.size(0), path_);
+        }
+        throw;
+    }
 }
 
 Evaluation Model::evaluate_in_blocks(const Graph &graph,

@@ -79,6 +79,8 @@ void PairEgraff::guarded(bool alike_on_all_ranks, const std::function<void()> &a
         return;
     } catch (const LAMMPSException &) {
         throw; // from LAMMPS, which has dealt with it
+    } catch (const std::bad_alloc &) {
+        message = egraff::out_of_memory(atom->nlocal + atom->nghost, -1, "").what();
     } catch (const std::exception &failure) {
         message = failure.what();
     }
@@ -192,6 +194,7 @@ void PairEgraff::init_style() {
     guarded(true, [&] {
         units_ = egraff::unit_factors(update->unit_style, force->boltz, force->angstrom);
         check_surroundings();
+        check_trial_moves();
     });
     builder_ = make_builder();
     reserve_communication();
@@ -297,7 +300,7 @@ void PairEgraff::compute(int eflag, int vflag) {
             compare_modes(evaluation);
         }
         if (members_.size() > 1 && options_.devi_freq > 0 &&
-            update->ntimestep % options_.devi_freq == 0) {
+            update->ntimestep % options_.devi_freq == 0 && in_dynamics() && trial_moves().empty()) {
             write_deviation();
         }
         add_results(evaluation);

@@ -80,6 +80,9 @@ class PairEgraff : public Pair {
     void stop_if_wrong(const egraff::Evaluation &evaluation);
     std::string find_trouble(const egraff::Evaluation &evaluation);
     std::string describe_atom(int atom) const;
+    std::string trial_moves() const;
+    void check_trial_moves() const;
+    bool in_dynamics() const;
 
     // Runs `action` and turns what it throws into LAMMPS's errors: on all ranks together where all
     // of them must have failed alike, else by ending every rank from the one that failed.

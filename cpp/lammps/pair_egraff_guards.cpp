@@ -7,11 +7,17 @@
 
 #include "atom.h"
 #include "comm.h"
+#include "compute.h"
+#include "error.h"
+#include "fix.h"
 #include "input.h"
+#include "modify.h"
 #include "universe.h"
 #include "update.h"
 
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 namespace LAMMPS_NS {
 
@@ -22,6 +28,52 @@ std::string PairEgraff::describe_atom(int i) const {
                        atom->type[i], x[0], x[1], x[2]);
 }
 
+// The fix or compute that asks for energies of configurations that the run does not visit, or "".
+// LAMMPS does not tell a pair style which of its calls are such trials.
+std::string PairEgraff::trial_moves() const {
+    const auto is_one_of = [](const std::string &style, std::initializer_list<const char *> names) {
+        return std::any_of(names.begin(), names.end(), [&](const std::string &name) {
+            return style == name || style.rfind(name + "/", 0) == 0;
+        });
+    };
+    for (const auto &fix : modify->get_fix_list()) {
+        if (is_one_of(fix->style, {"gcmc", "widom", "sgcmc", "atom/swap", "mol/swap",
+                                   "charge/regulation", "hmc", "numdiff"})) {
+            return std::string("fix ") + fix->style;
+        }
+    }
+    for (const auto &compute : modify->get_compute_list()) {
+        if (is_one_of(compute->style, {"fep"})) {
+            return std::string("compute ") + compute->style;
+        }
+    }
+    return "";
+}
+
+void PairEgraff::check_trial_moves() const {
+    const std::string trials = trial_moves();
+    if (trials.empty()) {
+        return;
+    }
+    if (options_.min_distance > 0.0 || options_.max_force > 0.0) {
+        throw egraff::Error("expected no limits beside " + trials +
+                                ", which tries configurations that are meant to be rejected, got " +
+                                (options_.min_distance > 0.0 ? "min_distance" : "max_force"),
+                            {"pair_style egraff"},
+                            "leave it out, or use the fix's own overlap_cutoff");
+    }
+    if (members_.size() > 1 && options_.devi_freq > 0 && comm->me == 0) {
+        error->warning(FLERR,
+                       "pair_style egraff: {} tries other configurations than those of the run; "
+                       "nothing is written to {}, use compute egraff/atom deviation",
+                       trials, options_.devi_file);
+    }
+}
+
+// Trial points of a minimiser's line search may be anywhere, and overlapping atoms are what a
+// minimisation is for: limits and the committee's file are for dynamics (run and rerun).
+bool PairEgraff::in_dynamics() const { return update->whichflag == 1; }
+
 // What is wrong on this rank, or nothing. Collective where there is a limit on forces.
 std::string PairEgraff::find_trouble(const egraff::Evaluation &evaluation) {
     const auto &graph = builder_->graph();
@@ -31,7 +83,7 @@ std::string PairEgraff::find_trouble(const egraff::Evaluation &evaluation) {
     const auto &centres = builder_->centre_atoms();
     const auto n_edges = int64_t(centres.size());
     std::vector<double> forces;
-    if (options_.max_force > 0.0) {
+    if (options_.max_force > 0.0 && in_dynamics()) {
         forces = owned_forces(*builder_, evaluation);
     }
 
@@ -47,7 +99,7 @@ std::string PairEgraff::find_trouble(const egraff::Evaluation &evaluation) {
             "expected finite energies and forces, got others at step {}, first for {}",
             update->ntimestep, describe_atom(int(bad)));
     }
-    const double shortest = options_.min_distance / units_.length;
+    const double shortest = in_dynamics() ? options_.min_distance / units_.length : 0.0;
     for (int64_t e = 0; shortest > 0.0 && e < n_edges; ++e) {
         const double square = vec[3 * e] * vec[3 * e] + vec[3 * e + 1] * vec[3 * e + 1] +
                               vec[3 * e + 2] * vec[3 * e + 2];

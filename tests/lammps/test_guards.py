@@ -74,6 +74,25 @@ def test_limits_are_in_the_units_of_the_input(here):
     assert f"got {kcal:.4g}"[:7] in text
 
 
+def test_limits_are_for_dynamics(here):
+    """A minimiser may start from what no run should visit."""
+    limits = with_options("min_distance 3 max_force 1e-6")
+    must_run(limits + "minimize 0 1e-3 5 10\n", here)
+    assert "min_distance 3" in must_fail(limits + "minimize 0 1e-3 5 10\nrun 0\n", here)
+
+
+TRIALS = "fix trials all {style} 10 5 5 1 4928 300 -1 0.5 full_energy\n"
+
+
+@pytest.mark.parametrize("limit", ["min_distance", "max_force"])
+def test_limits_are_refused_beside_trial_moves(here, limit):
+    script = with_options(f"{limit} 0.1") + TRIALS.format(style="gcmc") + "run 0\n"
+    assert (
+        "pair_style egraff: expected no limits beside fix gcmc, which tries configurations that "
+        f"are meant to be rejected, got {limit} fix: leave it out, or use the fix's own overlap_cutoff"
+    ) in must_fail(script, here)
+
+
 def test_partitions_save_files_of_their_own(here):
     script = with_options("max_force 1e-6") + "run 0\n"
     done = run_lmp(script, here, ranks=2, arguments=("-partition", "2x1"))
