@@ -89,7 +89,8 @@ def test_limits_are_refused_beside_trial_moves(here, limit):
     script = with_options(f"{limit} 0.1") + TRIALS.format(style="gcmc") + "run 0\n"
     assert (
         "pair_style egraff: expected no limits beside fix gcmc, which tries configurations that "
-        f"are meant to be rejected, got {limit} fix: leave it out, or use the fix's own overlap_cutoff"
+        f"are meant to be rejected, got {limit} fix: leave it out, or use the fix's own "
+        "overlap_cutoff"
     ) in must_fail(script, here)
 
 
