@@ -9,6 +9,7 @@ namespace egraff::convolution {
 namespace {
 #include "ops/edge_convolution_geometry.inc"
 #include "ops/edge_convolution_kernels.inc"
+#include "ops/irreps_linear_kernels.inc"
 #include "ops/symmetric_contraction_kernels.inc"
 } // namespace
 

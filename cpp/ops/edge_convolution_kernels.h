@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The inner loops of egraff::edge_convolution, compiled once for every instruction set.
+// The inner loops of egraff's operators, compiled once for every instruction set.
 //
 // Numbers of one kind lie side by side: "rows" of an array over edges are `stride` apart, and the
 // channels of a feature component are contiguous, padded to a multiple of LANES. Only plain
@@ -8,6 +8,7 @@
 // compiled for AVX-512 could be the copy that the linker keeps for all.
 #pragma once
 
+#include "ops/irreps_linear_kernels.h"
 #include "ops/symmetric_contraction_kernels.h"
 
 #include <cstdint>
@@ -99,6 +100,7 @@ template <typename T> struct Kernels {
     void (*edge_gradient[MAX_L + 1][MAX_L + 1])(const EdgeGradientArgs<T> &);
     void (*contraction_forward)(const contraction::ContractionArgs<T> &);
     void (*contraction_backward)(const contraction::ContractionArgs<T> &);
+    void (*linear_block)(const linear::LinearArgs<T> &);
 };
 
 template <typename T> const Kernels<T> &kernels_baseline();

@@ -92,7 +92,8 @@ def export_torchscript(
     with warnings.catch_warnings():
         # every release of torch tells that TorchScript is deprecated; it still loads anywhere
         warnings.simplefilter("ignore", DeprecationWarning)
-        scripted = jit.script(written)
+        # not in place: the caller's model stays an eager one, which can be trained and fused
+        scripted = jit.script(written, in_place=False)
         torch.jit.save(scripted, archive, _extra_files={METADATA_FILE: json.dumps(metadata)})
         # what is compared is what was written, not the object that it was written from
         archive.seek(0)

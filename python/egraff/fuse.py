@@ -7,8 +7,8 @@ its layers hold a ``radial`` network and an edge ``convolution``, called as
 ``convolution(x, harmonics, radial(basis), edge_index, n_local)``. The fused model is a subclass
 whose ``embed_edges`` hands edge vectors and species through to the fused convolutions instead.
 
-Everywhere, products named ``product`` are swapped: MACE's symmetric contraction and Allegro's
-products of tensors on edges. Allegro has nothing else to swap.
+Everywhere, linear maps are swapped, and products named ``product``: MACE's symmetric contraction
+and Allegro's products of tensors on edges. Constant factors go into the weights (``fold_scales``).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from egraff.nn.fused import (
     PassThrough,
     highest_order,
 )
+from egraff.nn.fused_linear import can_fuse_linear, fused_linear
 from egraff.nn.fused_products import FusedChannelProduct
 from egraff.nn.radial_table import Taylor, tabulate
 from egraff.nn.symmetric_contraction import SymmetricContraction
@@ -90,6 +91,11 @@ def fuse(model: ForceField) -> Fused:
     reports = _fuse_convolutions(model, fused) if _layers(model) else []
     dtype = getattr(torch, model.dtype)
     for module in list(fused.modules()):
+        if hasattr(module, "fold_scales"):
+            module.fold_scales()
+        for name, child in module.named_children():
+            if can_fuse_linear(child):
+                setattr(module, name, fused_linear(child, dtype))
         product = getattr(module, "product", None)
         if isinstance(product, SymmetricContraction):
             module.product = FusedSymmetricContraction(product, dtype)

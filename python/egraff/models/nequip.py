@@ -225,6 +225,11 @@ class Interaction(nn.Module):
             None if first else SpeciesLinear(irreps_in, before_gate, len(config.elements))
         )
 
+    def fold_scales(self) -> None:
+        """Put the constant factor of the messages into the weights: no array is scaled any more."""
+        self.linear_in.weight.data.mul_(self.normalisation)
+        self.normalisation = 1.0
+
     def forward(
         self,
         x: Tensor,
@@ -247,7 +252,9 @@ class Interaction(nn.Module):
         Returns:
             ``[n_local, irreps_out.dim]``.
         """
-        sent = self.linear_in(x) * self.normalisation
+        sent = self.linear_in(x)
+        if self.normalisation != 1.0:
+            sent = sent * self.normalisation
         if not self.first:
             sent = torch.ops.egraff.ghost_exchange(sent, species.shape[0])
         weights = self.radial(radial)

@@ -106,6 +106,12 @@ class Interaction(nn.Module):
         )
         self.density = RadialNetwork([n_radial, 1]) if "density" in kind else None
 
+    def fold_scales(self) -> None:
+        """Put the constant factor of the message into the weights: no array is scaled any more."""
+        if self.density is None:
+            self.linear.weight.data.mul_(self.scale)
+            self.scale = 1.0
+
     def forward(
         self,
         x: Tensor,
@@ -151,7 +157,7 @@ class Interaction(nn.Module):
             count = torch.zeros(n_local, dtype=share.dtype, device=share.device)
             count = count.index_add(0, edge_index[0], share)
             message = message / (count + 1.0)[:, None]
-        else:
+        elif self.scale != 1.0:
             message = message * self.scale
         if self.residual:
             return message, self.skip(x[:n_local], local)

@@ -27,6 +27,7 @@ class SpeciesLinear(nn.Module):
         super().__init__()
         self.irreps_in = irreps_in
         self.irreps_out = irreps_out
+        self.n_species = n_species
         blocks = []
         for block_out in irreps_out:
             sources = [

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Equivariant linear maps of nodes in one pass, which take the place of plain ones on export.
+
+The operator ``egraff::irreps_linear`` multiplies each block of channels with its matrix and adds
+to the result's channels, node by node; the plain forms make an array for every slice, product and
+concatenation, and the derivative of each slice is an array of zeros with the slice in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+from egraff.nn.species import SpeciesLinear
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Channels of one irrep to channels of the same irrep.
+
+    Attributes:
+        start_in: first column of the input.
+        start_out: first column of the result.
+        dim: components of the irrep.
+        matrix: ``[n_species, mul_in, mul_out]``, normalisation included.
+    """
+
+    start_in: int
+    start_out: int
+    dim: int
+    matrix: Tensor
+
+
+class FusedLinear(nn.Module):
+    """Stands where an `o3.Linear` stood, and is called as it was.
+
+    Args:
+        plain: the map to replace, without biases; see :func:`can_fuse_linear`.
+        dtype: floating-point type of the model.
+    """
+
+    def __init__(self, plain: o3.Linear, dtype: torch.dtype) -> None:
+        super().__init__()
+        starts_in = [part.start for part in plain.irreps_in.slices()]
+        starts_out = [part.start for part in plain.irreps_out.slices()]
+        blocks = [
+            _Block(
+                starts_in[path.i_in],
+                starts_out[path.i_out],
+                plain.irreps_in[path.i_in].ir.dim,
+                path.path_weight * weight.detach()[None],
+            )
+            for _, path, weight in plain.weight_views(yield_instruction=True)
+        ]
+        self.width_out: int = plain.irreps_out.dim
+        _register(self, blocks, 1, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``."""
+        return torch.ops.egraff.irreps_linear(
+            x, None, self.weights, self.transposed, self.blocks, self.width_out
+        )
+
+
+class FusedSpeciesLinear(nn.Module):
+    """Stands where a `SpeciesLinear` stood, and is called as it was.
+
+    Args:
+        plain: the map to replace.
+        dtype: floating-point type of the model.
+    """
+
+    def __init__(self, plain: SpeciesLinear, dtype: torch.dtype) -> None:
+        super().__init__()
+        starts_out = [part.start for part in plain.irreps_out.slices()]
+        blocks = [
+            _Block(block.start, start, block.dim, block.scale * block.weight.detach())
+            for block, start in zip(plain.blocks, starts_out, strict=True)
+            if block.mul_in > 0
+        ]
+        self.width_out: int = plain.irreps_out.dim
+        _register(self, blocks, plain.n_species, dtype)
+
+    def forward(self, x: Tensor, species: Tensor) -> Tensor:
+        """Map ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``; species is ``[n]`` int64."""
+        return torch.ops.egraff.irreps_linear(
+            x, species, self.weights, self.transposed, self.blocks, self.width_out
+        )
+
+
+def can_fuse_linear(module: nn.Module) -> bool:
+    """Tell whether this is a linear map that the operator computes."""
+    if isinstance(module, o3.Linear):
+        return (
+            module.internal_weights
+            and module.shared_weights
+            and module.bias_numel == 0
+            and module.weight_numel > 0
+            and not any(path.i_in < 0 for path in module.instructions)
+        )
+    return isinstance(module, SpeciesLinear)
+
+
+def fused_linear(plain: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Return the fused form of a map that :func:`can_fuse_linear` accepts."""
+    if isinstance(plain, o3.Linear):
+        return FusedLinear(plain, dtype)
+    return FusedSpeciesLinear(plain, dtype)
+
+
+def _register(module: nn.Module, blocks: list[_Block], n_species: int, dtype: torch.dtype) -> None:
+    """Store what the operator reads: both matrices of each block, padded to cache lines."""
+    weights, transposed, rows = [], [], []
+    first_out = first_in = 0
+    for block in blocks:
+        matrix = block.matrix.to(dtype)
+        mul_in, mul_out = matrix.shape[1:]
+        forward, backward = _padded(matrix), _padded(matrix.transpose(1, 2))
+        rows.append(
+            [block.start_in, mul_in, first_in, block.start_out, mul_out, first_out, block.dim]
+        )
+        weights.append(forward)
+        transposed.append(backward)
+        first_out += forward.shape[1]
+        first_in += backward.shape[1]
+    none = torch.zeros(n_species, 0, dtype=dtype)
+    module.register_buffer("weights", torch.cat([none, *weights], dim=1))
+    module.register_buffer("transposed", torch.cat([none, *transposed], dim=1))
+    module.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).view(-1, 7))
+
+
+def _padded(matrix: Tensor) -> Tensor:
+    """Fill the rows of ``[n_species, n, m]`` with zeros up to a cache line, and flatten them."""
+    lanes = 64 // matrix.element_size()
+    return nn.functional.pad(matrix, (0, -matrix.shape[2] % lanes)).flatten(1).contiguous()
