@@ -10,6 +10,9 @@ namespace {
 #include "ops/edge_convolution_geometry.inc"
 #include "ops/edge_convolution_kernels.inc"
 #include "ops/symmetric_contraction_kernels.inc"
+#include "ops/allegro_network_kernels.inc"
+#include "ops/allegro_product_kernels.inc"
+#include "ops/kernel_set.inc"
 } // namespace
 
 template <typename T> const Kernels<T> &kernels_baseline() {

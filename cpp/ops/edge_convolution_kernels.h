@@ -8,6 +8,7 @@
 // compiled for AVX-512 could be the copy that the linker keeps for all.
 #pragma once
 
+#include "ops/allegro_kernels.h"
 #include "ops/symmetric_contraction_kernels.h"
 
 #include <cstdint>
@@ -99,6 +100,7 @@ template <typename T> struct Kernels {
     void (*edge_gradient[MAX_L + 1][MAX_L + 1])(const EdgeGradientArgs<T> &);
     void (*contraction_forward)(const contraction::ContractionArgs<T> &);
     void (*contraction_backward)(const contraction::ContractionArgs<T> &);
+    allegro::Kernels<T> allegro;
 };
 
 template <typename T> const Kernels<T> &kernels_baseline();
