@@ -96,7 +96,8 @@ class EdgeProgram:
     @property
     def term_weights(self) -> Tensor:
         """Coefficients and weights of the products, ``[n_terms, channels]`` float64."""
-        return torch.cat(self._term_weights)
+        none = torch.zeros(0, self.channels, dtype=torch.float64)
+        return torch.cat([none, *self._term_weights])
 
     @property
     def table_columns(self) -> list[Tensor]:

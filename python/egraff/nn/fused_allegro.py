@@ -8,6 +8,8 @@ first derivative only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -47,11 +49,11 @@ class FusedEdgeEnergies(nn.Module):
         self.register_buffer("matrices", program.matrices.to(dtype))
         self.register_buffer("term_weights", program.term_weights.to(dtype))
         # a module's attribute `buffers` is taken
-        self.register_buffer("edge_buffers", torch.tensor(program.buffers))
-        self.register_buffer("steps", torch.tensor(program.steps))
-        self.register_buffer("products", torch.tensor(program.products))
-        self.register_buffer("entries", torch.tensor(program.entries))
-        self.register_buffer("terms", torch.tensor(program.terms))
+        self.register_buffer("edge_buffers", _rows(program.buffers, 2))
+        self.register_buffer("steps", _rows(program.steps, 6))
+        self.register_buffer("products", _rows(program.products, 7))
+        self.register_buffer("entries", _rows(program.entries, 2))
+        self.register_buffer("terms", _rows(program.terms, 2))
 
     def forward(
         self, edge_vec: Tensor, species: Tensor, edge_index: Tensor, n_local: int
@@ -85,3 +87,8 @@ class FusedEdgeEnergies(nn.Module):
             self.l_max,
             n_local,
         )
+
+
+def _rows(rows: Sequence[tuple[int, ...]], n_columns: int) -> Tensor:
+    """Return a table of int64, with its columns even where it has no rows."""
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, n_columns)
