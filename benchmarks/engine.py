@@ -101,6 +101,15 @@ def resident() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
+def peak_resident() -> int:
+    """Return the largest memory of this program so far in bytes.
+
+    Not ``ru_maxrss``, which begins with the memory of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
 def measure(path: str, n_atoms: int, threads: int, seconds: float) -> dict[str, float]:
     """Evaluate a model again and again in this process."""
     import torch
@@ -129,7 +138,7 @@ def measure(path: str, n_atoms: int, threads: int, seconds: float) -> dict[str, 
         wall.append(time.perf_counter() - start[0])
         cpu.append(time.process_time() - start[1])
         others.append((busy() - start[2] - cpu[-1]) / wall[-1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_resident()
     best = wall.index(min(wall))
     return {
         "us_min": wall[best] / n_atoms * 1e6,

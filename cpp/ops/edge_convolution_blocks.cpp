@@ -5,30 +5,28 @@
 
 namespace egraff::convolution {
 
-Grouping group_by_centre(const Inputs &inputs) {
-    const int64_t n_edges = inputs.edge_index.size(1), n_nodes = inputs.x.size(0);
-    const int64_t n_local = inputs.n_local, n_species = inputs.pair_scale.size(0);
-    const int64_t *species = inputs.species.const_data_ptr<int64_t>();
+Grouping group_by_centre(const char *operator_name, const at::Tensor &edge_index,
+                         const at::Tensor &species, int64_t n_local, int64_t n_species) {
+    const int64_t n_edges = edge_index.size(1), n_nodes = species.size(0);
+    const int64_t *kind = species.const_data_ptr<int64_t>();
     for (int64_t k = 0; k < n_nodes; ++k) {
-        TORCH_CHECK_VALUE(species[k] >= 0 && species[k] < n_species,
-                          "egraff::edge_convolution: species: expected 0 <= species < ", n_species,
-                          ", got ", species[k], " at node ", k);
+        TORCH_CHECK_VALUE(kind[k] >= 0 && kind[k] < n_species, operator_name,
+                          ": species: expected 0 <= species < ", n_species, ", got ", kind[k],
+                          " at node ", k);
     }
-    const int64_t *centre = inputs.edge_index.const_data_ptr<int64_t>();
+    const int64_t *centre = edge_index.const_data_ptr<int64_t>();
     const int64_t *neighbour = centre + n_edges;
     Grouping grouping;
     grouping.first.resize(n_local + 1);
     int64_t node = 0;
     for (int64_t e = 0; e < n_edges; ++e) {
         const int64_t i = centre[e];
-        TORCH_CHECK_VALUE(i >= 0 && i < n_local && i + 1 >= node,
-                          "egraff::edge_convolution: edge_index: expected centres in ascending "
-                          "order, 0 <= i < n_local = ",
+        TORCH_CHECK_VALUE(i >= 0 && i < n_local && i + 1 >= node, operator_name,
+                          ": edge_index: expected centres in ascending order, 0 <= i < n_local = ",
                           n_local, ", got ", i, " at edge ", e);
-        TORCH_CHECK_VALUE(neighbour[e] >= 0 && neighbour[e] < n_nodes,
-                          "egraff::edge_convolution: edge_index: expected neighbours "
-                          "0 <= j < n_nodes = ",
-                          n_nodes, ", got ", neighbour[e], " at edge ", e);
+        TORCH_CHECK_VALUE(neighbour[e] >= 0 && neighbour[e] < n_nodes, operator_name,
+                          ": edge_index: expected neighbours 0 <= j < n_nodes = ", n_nodes,
+                          ", got ", neighbour[e], " at edge ", e);
         while (node <= i) {
             grouping.first[node++] = static_cast<int32_t>(e);
         }
@@ -73,17 +71,11 @@ std::vector<int64_t> cut(const Grouping &grouping, int64_t n_edges) {
 }
 
 template <typename T>
-EdgeBlock<T>::EdgeBlock(const Inputs &in, const Plan<T> &plan)
-    : centre_(in.edge_index.const_data_ptr<int64_t>()), neighbour_(centre_ + in.edge_index.size(1)),
-      species_(in.species.const_data_ptr<int64_t>()), vec_(in.edge_vec.const_data_ptr<T>()),
-      pair_scale_(in.pair_scale.const_data_ptr<double>()),
-      pair_table_(in.pair_table.const_data_ptr<int64_t>()), n_species_(in.pair_scale.size(0)),
-      table_size_(in.tables.size(1) * in.tables.size(2) * in.tables.size(3) * in.tables.size(4)),
-      kernels_(kernels<T>()) {
-    geometry_.l_max = plan.l_max;
-    geometry_.norm = plan.norm.data();
-    geometry_.grid_start = static_cast<T>(in.grid_start);
-    geometry_.n_intervals = static_cast<T>(in.tables.size(2) - 1);
+EdgeBlock<T>::EdgeBlock(const EdgeSource<T> &source) : source_(source), kernels_(kernels<T>()) {
+    geometry_.l_max = source.l_max;
+    geometry_.norm = source.norm;
+    geometry_.grid_start = static_cast<T>(source.grid_start);
+    geometry_.n_intervals = static_cast<T>(source.n_knots - 1);
 }
 
 template <typename T> void EdgeBlock<T>::reserve(int64_t n) {
@@ -117,15 +109,16 @@ void EdgeBlock<T>::fill(const Grouping &grouping, int64_t first, int64_t last, b
     reserve(n);
     const int64_t s = geometry_.stride;
     T *vec = vec_rows_.data(), *scale = scale_.data();
-    const int64_t *source = read_centres ? centre_ : neighbour_;
+    const EdgeSource<T> &in = source_;
+    const int64_t *source = read_centres ? in.centre : in.neighbour;
     for (int64_t k = 0; k < n; ++k) {
         const int64_t e = grouping.order.empty() ? first + k : grouping.order[first + k];
         for (int a = 0; a < 3; ++a) {
-            vec[a * s + k] = vec_[3 * e + a];
+            vec[a * s + k] = in.vec[3 * e + a];
         }
-        const int64_t pair = species_[centre_[e]] * n_species_ + species_[neighbour_[e]];
-        scale[k] = static_cast<T>(pair_scale_[pair]);
-        table_.data()[k] = pair_table_[pair] * table_size_;
+        const int64_t pair = in.species[in.centre[e]] * in.n_species + in.species[in.neighbour[e]];
+        scale[k] = static_cast<T>(in.pair_scale[pair]);
+        table_.data()[k] = in.pair_table[pair] * in.table_size;
         row_.data()[k] = source[e] * width;
     }
     for (int64_t k = n; k < s; ++k) { // beyond the cutoff, where all is zero
@@ -136,8 +129,8 @@ void EdgeBlock<T>::fill(const Grouping &grouping, int64_t first, int64_t last, b
     }
     kernels_.geometry(geometry_);
     for (int64_t k = 0; k < s; ++k) {
-        knot_.data()[k] = table_.data()[k] +
-                          static_cast<int64_t>(geometry_.interval[k]) * (HERMITE / 2) * LANES<T>;
+        knot_.data()[k] =
+            table_.data()[k] + static_cast<int64_t>(geometry_.interval[k]) * in.knot_size;
     }
 }
 

@@ -19,8 +19,10 @@ struct Grouping {
     int64_t n_nodes() const { return static_cast<int64_t>(first.size()) - 1; }
 };
 
-// Throws ValueError if an index of an edge or a species is out of range or centres do not ascend.
-Grouping group_by_centre(const Inputs &inputs);
+// Throws ValueError, in the name of this operator, if an index of an edge or a species is out of
+// range or centres do not ascend.
+Grouping group_by_centre(const char *operator_name, const at::Tensor &edge_index,
+                         const at::Tensor &species, int64_t n_local, int64_t n_species);
 // For indices that group_by_centre has seen.
 Grouping group_by_neighbour(const Inputs &inputs);
 
@@ -49,10 +51,26 @@ template <typename T> class Buffer {
     size_t size_ = 0;
 };
 
+// Where the geometry of a block comes from.
+template <typename T> struct EdgeSource {
+    const int64_t *centre, *neighbour; // [n_edges]
+    const int64_t *species;            // [n_nodes]
+    const T *vec;                      // [n_edges][3]
+    const double *pair_scale;          // [n_species][n_species], 1 / cutoff
+    const int64_t *pair_table;         // [n_species][n_species], which table
+    int64_t n_species;
+    int64_t table_size; // from table to table
+    int64_t knot_size;  // from knot to knot
+    int64_t n_knots;
+    double grid_start; // of the tables, in units of the cutoff
+    int l_max;
+    const T *norm; // of the harmonics
+};
+
 // The geometry of one block of edges; one object for each thread, used again for each block.
 template <typename T> class EdgeBlock {
   public:
-    EdgeBlock(const Inputs &inputs, const Plan<T> &plan);
+    explicit EdgeBlock(const EdgeSource<T> &source);
 
     // Edges grouping.order[first..last), or first..last if they are in order. Sets `row` to where
     // the rows of each edge's neighbour (or centre) start in an array of this width.
@@ -69,11 +87,7 @@ template <typename T> class EdgeBlock {
   private:
     void reserve(int64_t n);
 
-    const int64_t *centre_, *neighbour_, *species_;
-    const T *vec_;
-    const double *pair_scale_;
-    const int64_t *pair_table_;
-    int64_t n_species_, table_size_;
+    EdgeSource<T> source_;
     const Kernels<T> &kernels_;
     GeometryArgs<T> geometry_{};
     Buffer<T> rows_, vec_rows_, scale_;

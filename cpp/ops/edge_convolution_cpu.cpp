@@ -23,6 +23,29 @@ namespace {
 constexpr int64_t NODE_BLOCK_EDGES = 128;
 constexpr int64_t EDGE_BLOCK_EDGES = 64;
 
+template <typename T> EdgeSource<T> edge_source(const Inputs &in, const Plan<T> &plan) {
+    const int64_t *centre = in.edge_index.const_data_ptr<int64_t>();
+    const at::Tensor &tables = in.tables;
+    return {centre,
+            centre + in.edge_index.size(1),
+            in.species.const_data_ptr<int64_t>(),
+            in.edge_vec.const_data_ptr<T>(),
+            in.pair_scale.const_data_ptr<double>(),
+            in.pair_table.const_data_ptr<int64_t>(),
+            in.pair_scale.size(0),
+            tables.size(1) * tables.size(2) * tables.size(3) * tables.size(4),
+            tables.size(3) * tables.size(4),
+            tables.size(2),
+            in.grid_start,
+            plan.l_max,
+            plan.norm.data()};
+}
+
+Grouping by_centre(const Inputs &in) {
+    return group_by_centre("egraff::edge_convolution", in.edge_index, in.species, in.n_local,
+                           in.pair_scale.size(0));
+}
+
 // Rows of the inside layout of all nodes.
 template <typename T> at::Tensor inside_rows(const Layout &layout, const at::Tensor &outside) {
     const int64_t n = outside.size(0);
@@ -81,7 +104,7 @@ at::Tensor accumulate(const Inputs &in, const Plan<T> &plan, const Grouping &gro
     const T *const rows = source.const_data_ptr<T>();
     const int64_t n_blocks = static_cast<int64_t>(blocks.size()) - 1, width = dest_layout.width;
     at::parallel_for(0, n_blocks, 1, [&](int64_t from, int64_t to) {
-        EdgeBlock<T> block(in, plan);
+        EdgeBlock<T> block(edge_source(in, plan));
         Buffer<T> sums;
         std::vector<int32_t> first;
         for (int64_t k = from; k < to; ++k) {
@@ -148,7 +171,7 @@ at::Tensor edge_gradient(const Inputs &in, const Plan<T> &plan, const Grouping &
         return a->l_harmonics < b->l_harmonics;
     });
     at::parallel_for(0, n_blocks, 1, [&](int64_t from, int64_t to) {
-        EdgeBlock<T> block(in, plan);
+        EdgeBlock<T> block(edge_source(in, plan));
         Buffer<T> lanes, sums;
         std::vector<int32_t> first;
         for (int64_t k = from; k < to; ++k) {
@@ -192,20 +215,19 @@ at::Tensor edge_gradient(const Inputs &in, const Plan<T> &plan, const Grouping &
 
 template <typename T> at::Tensor forward(const Inputs &in) {
     const Plan<T> plan(in);
-    const Grouping by_centre = group_by_centre(in);
     const at::Tensor x = inside_rows<T>(plan.in, in.x);
-    return accumulate(in, plan, by_centre, plan.forward, x, plan.out, in.width_out, false);
+    return accumulate(in, plan, by_centre(in), plan.forward, x, plan.out, in.width_out, false);
 }
 
 template <typename T>
 std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor &gradient, const Inputs &in,
                                             bool wants_x, bool wants_edge_vec) {
     const Plan<T> plan(in);
-    const Grouping by_centre = group_by_centre(in);
+    const Grouping centres = by_centre(in);
     const at::Tensor g = inside_rows<T>(plan.out, gradient);
     at::Tensor d_x, d_vec;
     if (wants_edge_vec) {
-        d_vec = edge_gradient(in, plan, by_centre, inside_rows<T>(plan.in, in.x), g);
+        d_vec = edge_gradient(in, plan, centres, inside_rows<T>(plan.in, in.x), g);
     }
     if (wants_x) {
         d_x = accumulate(in, plan, group_by_neighbour(in), plan.backward, g, plan.in, in.x.size(1),

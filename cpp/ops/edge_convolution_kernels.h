@@ -8,6 +8,7 @@
 // compiled for AVX-512 could be the copy that the linker keeps for all.
 #pragma once
 
+#include "ops/allegro_kernels.h"
 #include "ops/irreps_linear_kernels.h"
 #include "ops/symmetric_contraction_kernels.h"
 
@@ -101,6 +102,7 @@ template <typename T> struct Kernels {
     void (*contraction_forward)(const contraction::ContractionArgs<T> &);
     void (*contraction_backward)(const contraction::ContractionArgs<T> &);
     void (*linear_block)(const linear::LinearArgs<T> &);
+    allegro::Kernels<T> allegro;
 };
 
 template <typename T> const Kernels<T> &kernels_baseline();

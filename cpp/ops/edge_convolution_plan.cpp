@@ -19,6 +19,8 @@ void expect_long(const at::Tensor &x, const char *name, at::IntArrayRef shape,
     expect(x.scalar_type() == at::kLong && x.sizes() == shape, name, expected, x);
 }
 
+} // namespace
+
 // The harmonics are scaled so that the squares of those of one order sum to 2 l + 1.
 template <typename T> std::vector<T> harmonic_norms(int l_max) {
     std::vector<T> norm((l_max + 1) * (l_max + 1), T(0));
@@ -34,7 +36,8 @@ template <typename T> std::vector<T> harmonic_norms(int l_max) {
     return norm;
 }
 
-} // namespace
+template std::vector<float> harmonic_norms(int);
+template std::vector<double> harmonic_norms(int);
 
 void check(const Inputs &in) {
     const at::Tensor &x = in.x;

@@ -42,6 +42,9 @@ enum PathColumn {
     PATH_COLUMNS,
 };
 
+// Prefactors of the harmonics, [l_max + 1][l_max + 1], as the kernels take them.
+template <typename T> std::vector<T> harmonic_norms(int l_max);
+
 // Throws ValueError with the name of the tensor, what was expected and what came.
 void check(const Inputs &inputs);
 

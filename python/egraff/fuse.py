@@ -7,8 +7,9 @@ its layers hold a ``radial`` network and an edge ``convolution``, called as
 ``convolution(x, harmonics, radial(basis), edge_index, n_local)``. The fused model is a subclass
 whose ``embed_edges`` hands edge vectors and species through to the fused convolutions instead.
 
-Everywhere, linear maps are swapped, and products named ``product``: MACE's symmetric contraction
-and Allegro's products of tensors on edges. Constant factors go into the weights (``fold_scales``).
+Linear maps are swapped everywhere, and MACE's symmetric contraction, named ``product``. Constant
+factors go into the weights (``fold_scales``). Allegro, whose states live on edges, is replaced as a
+whole (:mod:`egraff.fuse_allegro`).
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from egraff.errors import EgraffError
+from egraff.fuse_allegro import fuse_allegro
+from egraff.models.allegro import Allegro
 from egraff.models.base import ForceField
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.edge_tensors import ChannelProduct
 from egraff.nn.fused import (
     MAX_L,
     FusedEdgeConvolution,
@@ -33,7 +35,6 @@ from egraff.nn.fused import (
     highest_order,
 )
 from egraff.nn.fused_linear import can_fuse_linear, fused_linear
-from egraff.nn.fused_products import FusedChannelProduct
 from egraff.nn.radial_table import Taylor, tabulate
 from egraff.nn.symmetric_contraction import SymmetricContraction
 
@@ -50,7 +51,7 @@ class Fused:
 
     Attributes:
         model: computes what the plain model computes, without second derivatives.
-        tables: for each fused layer: its name, knots, errors (as in
+        tables: for each tabulated network: its layer's name, knots, errors (as in
             :class:`egraff.nn.radial_table.RadialTable`), bytes.
     """
 
@@ -60,8 +61,8 @@ class Fused:
 
 def can_fuse(model: ForceField) -> bool:
     """Tell whether there are fused operators for this model."""
-    if not any(isinstance(part, EdgeConvolution) for part in model.modules()):
-        return any(isinstance(part, ChannelProduct) for part in model.modules())
+    if isinstance(model, Allegro):
+        return True
     layers = _layers(model).values()
     return (
         hasattr(model, "embed_edges")
@@ -87,8 +88,12 @@ def fuse(model: ForceField) -> Fused:
             f"got {model.architecture} without\n"
             "  fix: export with --no-fuse"
         )
+    if isinstance(model, Allegro):
+        return Fused(
+            *fuse_allegro(model, tolerance=TOLERANCE[model.dtype], max_bytes=MAX_TABLE_BYTES)
+        )
     fused = copy.deepcopy(model)
-    reports = _fuse_convolutions(model, fused) if _layers(model) else []
+    reports = _fuse_convolutions(model, fused)
     dtype = getattr(torch, model.dtype)
     for module in list(fused.modules()):
         if hasattr(module, "fold_scales"):
@@ -99,8 +104,6 @@ def fuse(model: ForceField) -> Fused:
         product = getattr(module, "product", None)
         if isinstance(product, SymmetricContraction):
             module.product = FusedSymmetricContraction(product, dtype)
-        elif isinstance(product, ChannelProduct):
-            module.product = FusedChannelProduct(product, dtype)
     return Fused(fused, reports)
 
 

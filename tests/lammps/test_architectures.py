@@ -19,6 +19,8 @@ from tests.models.configs import small_config
 from tests.models.structures import crystal, graph_of, molecule
 
 RELATIVE = 1e-10
+# of the derivatives in the tables of fused models
+RELATIVE_OF_TABLES = 1e-9
 
 
 def thin_cell() -> Atoms:
@@ -51,10 +53,10 @@ def exported(tmp_path_factory):
     """Return a function from the name of an architecture to a model and its file."""
 
     @cache
-    def make(name: str) -> Exported:
+    def make(name: str, fuse: bool = False) -> Exported:
         model = build(name, seed=5, **{**small_config(name), "dtype": "float64"}).eval()
         path = tmp_path_factory.mktemp("architectures") / f"{name}.egraff.pt"
-        export_torchscript(model, path)
+        export_torchscript(model, path, fuse=fuse)
         return Exported(model, path)
 
     return make
@@ -77,7 +79,15 @@ GRID = [
 @pytest.mark.parametrize(("system", "ranks"), GRID)
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_lammps_is_python(exported, name, system, ranks):
-    made = exported(name)
+    _compare(exported(name), system, ranks, RELATIVE)
+
+
+@pytest.mark.parametrize(("system", "ranks"), GRID)
+def test_lammps_is_python_with_fused_allegro(exported, system, ranks):
+    _compare(exported("allegro", fuse=True), system, ranks, RELATIVE_OF_TABLES)
+
+
+def _compare(made, system, ranks, relative):
     atoms = STRUCTURES[system]()
     expected = predict(made.model, graph_of(made.model, atoms))
     result = single_point(made.path, atoms, ranks=ranks)
@@ -89,4 +99,4 @@ def test_lammps_is_python(exported, name, system, ranks):
     }
     for quantity, (lammps, python) in found.items():
         error = np.abs(lammps - python).max() / np.abs(python).max()
-        assert error < RELATIVE, f"{quantity}: {error:.1e} relative"
+        assert error < relative, f"{quantity}: {error:.1e} relative"

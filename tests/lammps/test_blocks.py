@@ -14,6 +14,7 @@ from egraff.errors import EgraffError
 from egraff.export import export_torchscript
 from egraff.forces import predict
 from egraff.graph import build_graph
+from egraff.metadata import read_metadata
 from egraff.models import build
 from tests.lammps.systems import SYSTEMS
 
@@ -34,10 +35,10 @@ def allegro():
     )
 
 
-@pytest.fixture(scope="module")
-def path(allegro, tmp_path_factory):
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "fused"])
+def path(allegro, tmp_path_factory, request):
     path = tmp_path_factory.mktemp("blocks") / "allegro.egraff.pt"
-    export_torchscript(allegro, path)
+    export_torchscript(allegro, path, fuse=request.param)
     return path
 
 
@@ -68,8 +69,10 @@ def test_blocks_are_the_whole(allegro, path, graph):
 
     assert out["energy"] == pytest.approx(float(eager.energy), rel=1e-12)
     assert torch.allclose(out["atomic_energy"], eager.atomic_energy, rtol=1e-12, atol=1e-13)
-    assert torch.allclose(out["edge_gradient"], eager.edge_gradient, rtol=0, atol=1e-12)
-    assert torch.allclose(out["forces"], eager.forces, rtol=0, atol=1e-12)
+    # tables are good to 1e-10 of the largest derivative
+    allowed = 1e-9 if "radial_tables" in read_metadata(path) else 1e-12
+    assert torch.allclose(out["edge_gradient"], eager.edge_gradient, rtol=0, atol=allowed)
+    assert torch.allclose(out["forces"], eager.forces, rtol=0, atol=allowed)
 
 
 def test_same_bits_on_any_number_of_threads(path, graph):

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The energies of edges that see nothing but their own centre's edges, in one operator.
+
+``egraff::allegro_energy`` takes a few centres at a time from edge vectors to energies and back to
+derivatives; tables, networks, environments and products of their edges stay in the cache. It has a
+first derivative only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from egraff.nn.edge_program import EdgeProgram
+from egraff.nn.radial_table import GRID_START
+
+
+class FusedEdgeEnergies(nn.Module):
+    """Sums of edge energies over the edges of each centre.
+
+    Args:
+        program: what is computed.
+        knots: ``[n_tables, n_knots, 3, n_columns]`` float64, as in
+            :class:`egraff.nn.radial_table.RadialTable`; columns in the order of the program's.
+        pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
+        pair_table: ``[n_species, n_species]`` int64, the table of each pair.
+        dtype: floating-point type of the model.
+    """
+
+    def __init__(
+        self,
+        program: EdgeProgram,
+        knots: Tensor,
+        *,
+        pair_scale: Tensor,
+        pair_table: Tensor,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.grid_start = GRID_START
+        self.l_max: int = program.l_max
+        # [n_tables, n_knots, n_chunks, 3, lanes]
+        tables = knots.to(dtype).unflatten(3, (-1, program.lanes)).transpose(2, 3)
+        self.register_buffer("tables", tables.contiguous())
+        self.register_buffer("pair_scale", pair_scale.to(torch.float64))
+        self.register_buffer("pair_table", pair_table.to(torch.int64))
+        self.register_buffer("matrices", program.matrices.to(dtype))
+        self.register_buffer("term_weights", program.term_weights.to(dtype))
+        # a module's attribute `buffers` is taken
+        self.register_buffer("edge_buffers", _rows(program.buffers, 2))
+        self.register_buffer("steps", _rows(program.steps, 6))
+        self.register_buffer("products", _rows(program.products, 7))
+        self.register_buffer("entries", _rows(program.entries, 2))
+        self.register_buffer("terms", _rows(program.terms, 2))
+
+    def forward(
+        self, edge_vec: Tensor, species: Tensor, edge_index: Tensor, n_local: int
+    ) -> Tensor:
+        """Sum the energies of each centre's edges.
+
+        Args:
+            edge_vec: ``[n_edges, 3]`` in Angstrom.
+            species: ``[n_nodes]``.
+            edge_index: ``[2, n_edges]``, row 0 the centre, ascending.
+            n_local: number of centres.
+
+        Returns:
+            ``[n_local]``.
+        """
+        return torch.ops.egraff.allegro_energy(
+            edge_vec,
+            edge_index,
+            species,
+            self.tables,
+            self.pair_scale,
+            self.pair_table,
+            self.edge_buffers,
+            self.steps,
+            self.matrices,
+            self.products,
+            self.entries,
+            self.terms,
+            self.term_weights,
+            self.grid_start,
+            self.l_max,
+            n_local,
+        )
+
+
+def _rows(rows: Sequence[tuple[int, ...]], n_columns: int) -> Tensor:
+    """Return a table of int64, with its columns even where it has no rows."""
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, n_columns)
