@@ -7,13 +7,15 @@
 namespace egraff::convolution {
 
 namespace {
-#include "ops/allegro_network_kernels.inc"
-#include "ops/allegro_product_kernels.inc"
+// clang-format off: each needs those above it
 #include "ops/edge_convolution_geometry.inc"
 #include "ops/edge_convolution_kernels.inc"
 #include "ops/irreps_linear_kernels.inc"
-#include "ops/kernel_set.inc"
 #include "ops/symmetric_contraction_kernels.inc"
+#include "ops/allegro_network_kernels.inc"
+#include "ops/allegro_product_kernels.inc"
+#include "ops/kernel_set.inc"
+// clang-format on
 } // namespace
 
 template <typename T> const Kernels<T> &kernels_baseline() {
