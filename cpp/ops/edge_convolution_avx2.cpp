@@ -7,9 +7,13 @@
 namespace egraff::convolution {
 
 namespace {
+#include "ops/vector.inc"
+
 #include "ops/edge_convolution_geometry.inc"
 #include "ops/edge_convolution_kernels.inc"
 #include "ops/symmetric_contraction_kernels.inc"
+
+#include "ops/edge_attention_kernels.inc"
 } // namespace
 
 template <typename T> const Kernels<T> &kernels_avx2() {

@@ -190,9 +190,14 @@ at::Tensor edge_gradient(const Inputs &in, const Plan<T> &plan, const Grouping &
     return result;
 }
 
+EdgeList edge_list(const Inputs &in) {
+    return {"egraff::edge_convolution", in.edge_index, in.species, in.n_local,
+            in.pair_scale.size(0)};
+}
+
 template <typename T> at::Tensor forward(const Inputs &in) {
     const Plan<T> plan(in);
-    const Grouping by_centre = group_by_centre(in);
+    const Grouping by_centre = group_by_centre(edge_list(in));
     const at::Tensor x = inside_rows<T>(plan.in, in.x);
     return accumulate(in, plan, by_centre, plan.forward, x, plan.out, in.width_out, false);
 }
@@ -201,15 +206,15 @@ template <typename T>
 std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor &gradient, const Inputs &in,
                                             bool wants_x, bool wants_edge_vec) {
     const Plan<T> plan(in);
-    const Grouping by_centre = group_by_centre(in);
+    const Grouping by_centre = group_by_centre(edge_list(in));
     const at::Tensor g = inside_rows<T>(plan.out, gradient);
     at::Tensor d_x, d_vec;
     if (wants_edge_vec) {
         d_vec = edge_gradient(in, plan, by_centre, inside_rows<T>(plan.in, in.x), g);
     }
     if (wants_x) {
-        d_x = accumulate(in, plan, group_by_neighbour(in), plan.backward, g, plan.in, in.x.size(1),
-                         true);
+        d_x = accumulate(in, plan, group_by_neighbour(edge_list(in)), plan.backward, g, plan.in,
+                         in.x.size(1), true);
     }
     return {d_x, d_vec};
 }

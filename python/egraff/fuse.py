@@ -8,7 +8,8 @@ its layers hold a ``radial`` network and an edge ``convolution``, called as
 whose ``embed_edges`` hands edge vectors and species through to the fused convolutions instead.
 
 Everywhere, products named ``product`` are swapped: MACE's symmetric contraction and Allegro's
-products of tensors on edges. Allegro has nothing else to swap.
+products of tensors on edges. Allegro has nothing else to swap. The equivariant transformer has
+layers of its own (:mod:`egraff.fuse_attention`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from egraff.errors import EgraffError
+from egraff.fuse_attention import fuse_attention
 from egraff.models.base import ForceField
+from egraff.models.torchmd_net import TorchMDNet
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.edge_tensors import ChannelProduct
 from egraff.nn.fused import (
@@ -59,6 +62,8 @@ class Fused:
 
 def can_fuse(model: ForceField) -> bool:
     """Tell whether there are fused operators for this model."""
+    if isinstance(model, TorchMDNet):
+        return True
     if not any(isinstance(part, EdgeConvolution) for part in model.modules()):
         return any(isinstance(part, ChannelProduct) for part in model.modules())
     layers = _layers(model).values()
@@ -87,6 +92,8 @@ def fuse(model: ForceField) -> Fused:
             "  fix: export with --no-fuse"
         )
     fused = copy.deepcopy(model)
+    if isinstance(model, TorchMDNet):
+        return Fused(fused, fuse_attention(model, fused, TOLERANCE[model.dtype]))
     reports = _fuse_convolutions(model, fused) if _layers(model) else []
     dtype = getattr(torch, model.dtype)
     for module in list(fused.modules()):
