@@ -111,7 +111,6 @@ template <typename T> class Block {
         reserve(grouping.first[end] - grouping.first[begin] + end - begin);
         const int64_t s = geometry_.stride;
         T *vec = vec_.data(), *scale = scale_.data();
-        int64_t *row = row_.data();
         first_.assign(1, 0);
         selves_.clear();
         int32_t k = 0;
@@ -120,7 +119,7 @@ template <typename T> class Block {
                 selves_.push_back(k);
                 vec[k] = vec[s + k] = vec[2 * s + k] = T(0);
                 scale[k] = T(1);
-                row[k++] = node * far_width;
+                edges_[k++].far = node * far_width;
             }
             for (int64_t place = grouping.first[node]; place < grouping.first[node + 1]; ++place) {
                 const int64_t e = grouping.order.empty() ? place : grouping.order[place];
@@ -129,7 +128,7 @@ template <typename T> class Block {
                 }
                 const int64_t pair = species[centre[e]] * n_species + species[neighbour[e]];
                 scale[k] = static_cast<T>(pair_scale[pair]);
-                row[k++] = far[e] * far_width;
+                edges_[k++].far = far[e] * far_width;
             }
             first_.push_back(k);
         }
@@ -139,17 +138,7 @@ template <typename T> class Block {
             scale[rest] = T(1);
         }
         kernels_.geometry(geometry_);
-        for (int64_t e = 0; e < s; ++e) {
-            knot_.data()[e] = static_cast<int64_t>(geometry_.interval[e]) * knot_size_;
-        }
-        for (const int32_t self : selves_) {
-            for (int row = 0; row < HERMITE; ++row) {
-                geometry_.basis[row * s + self] = row == 0 ? T(1) : T(0);
-                geometry_.slope[row * s + self] = T(0);
-            }
-            // behind the knots the table has the functions at distance zero
-            knot_.data()[self] = (in_.table.size(1) - 2) * knot_size_;
-        }
+        fill_edges(k);
     }
 
     AttentionArgs<T> args(const Packed<T> &near, int64_t first_node, const Packed<T> &far,
@@ -157,23 +146,22 @@ template <typename T> class Block {
         AttentionArgs<T> a{};
         a.n_nodes = static_cast<int>(first_.size()) - 1;
         a.first = first_.data();
-        a.stride = geometry_.stride;
         a.head_lanes = static_cast<int>(near.layout.head_lanes);
         a.n_chunks = static_cast<int>(near.layout.n_chunks);
         a.near = near.data.data() + first_node * near.width;
         a.near_rows = near.n_rows;
         a.far = far.data.data();
         a.far_rows = far.n_rows;
-        a.row = row_.data();
+        a.edges = edges_.data();
         a.table = in_.table.template const_data_ptr<T>();
         a.table_rows = in_.table.size(1);
-        a.knot = knot_.data();
-        a.basis = geometry_.basis;
-        a.slope = geometry_.slope;
-        a.unit = geometry_.unit;
         a.activation = in_.activation;
-        a.weight = weight_.resize((geometry_.stride + 1) * LANES<T>);
-        a.d_score = d_score_.resize((geometry_.stride + 1) * LANES<T>);
+        // loads may go beyond the last score
+        const size_t n_scores = (geometry_.stride + 1) * LANES<T>;
+        a.weight = weight_.resize(n_scores);
+        a.d_score = d_score_.resize(n_scores);
+        a.more_scores[0] = more_scores_.resize(2 * n_scores);
+        a.more_scores[1] = a.more_scores[0] + n_scores;
         a.result = result;
         return a;
     }
@@ -183,7 +171,7 @@ template <typename T> class Block {
         const int n = first_.back();
         T *all = d_vec_.resize(3 * n);
         kernels_.attention_edge_vectors(
-            {n, geometry_.stride, a.edge_lanes, geometry_.unit, geometry_.inverse_length, all});
+            {n, edges_.data(), a.edge_lanes, geometry_.inverse_length, all});
         size_t self = 0;
         for (int32_t e = 0; e < n; ++e) {
             if (self < selves_.size() && selves_[self] == e) {
@@ -216,8 +204,32 @@ template <typename T> class Block {
         geometry_.position = take(2);
         geometry_.harmonics = take(1);
         geometry_.scratch = take(convolution::scratch_rows(0));
-        row_.resize(s);
-        knot_.resize(s);
+        edges_.resize(s);
+    }
+
+    // What follows from the geometry of the block's n edges.
+    void fill_edges(int64_t n) {
+        const int64_t s = geometry_.stride;
+        for (int64_t e = 0; e < n; ++e) {
+            Edge<T> &edge = edges_[e];
+            edge.knot = static_cast<int64_t>(geometry_.interval[e]) * knot_size_;
+            for (int k = 0; k < HERMITE; ++k) {
+                edge.basis[k] = geometry_.basis[k * s + e];
+                edge.slope[k] = geometry_.slope[k * s + e];
+            }
+            for (int a = 0; a < 3; ++a) {
+                edge.unit[a] = geometry_.unit[a * s + e];
+            }
+        }
+        for (const int32_t self : selves_) {
+            Edge<T> &edge = edges_[self];
+            // behind the knots the table has the functions at distance zero
+            edge.knot = (in_.table.size(1) - 2) * knot_size_;
+            for (int k = 0; k < HERMITE; ++k) {
+                edge.basis[k] = k == 0 ? T(1) : T(0);
+                edge.slope[k] = T(0);
+            }
+        }
     }
 
     const Inputs &in_;
@@ -226,8 +238,8 @@ template <typename T> class Block {
     T norm_;
     GeometryArgs<T> geometry_{};
     std::vector<int32_t> first_, selves_;
-    Buffer<T> rows_, vec_, scale_, weight_, d_score_, d_vec_;
-    Buffer<int64_t> row_, knot_;
+    Buffer<T> rows_, vec_, scale_, weight_, d_score_, more_scores_, d_vec_;
+    std::vector<Edge<T>> edges_;
 };
 
 // kind of head, as the kernels are sorted

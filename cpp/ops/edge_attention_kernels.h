@@ -25,38 +25,40 @@ inline constexpr int EDGE_ROWS = 4;
 
 enum class Activation { SILU, SIGMOID, TANH, MISH, SSP, GELU };
 
+// What the sums read of one edge.
+template <typename T> struct Edge {
+    int64_t far;  // where its far node starts
+    int64_t knot; // where its interval of a chunk of the table starts
+    T basis[6], slope[6], unit[3];
+};
+
 // One block of nodes with all their edges, which read the rows of a "far" node: of the neighbour
 // if edges are grouped by centre, otherwise of the centre.
 template <typename T> struct AttentionArgs {
     int n_nodes;
     const int32_t *first; // [n_nodes + 1], the edges of each node
-    int stride;           // of arrays over edges
     int head_lanes;       // padded channels of a head
     int n_chunks;
     const T *near; // packed rows of the block's nodes
     int64_t near_rows;
     const T *far; // packed rows of all nodes
     int64_t far_rows;
-    const int64_t *row; // [stride], where an edge's far node starts
-    const T *table;     // [chunk][table_rows][3][FUNCTIONS][LANES]
+    const Edge<T> *edges;
+    const T *table; // [chunk][table_rows][3][FUNCTIONS][LANES]
     int64_t table_rows;
-    const int64_t *knot; // [stride], where an edge's interval of a chunk of `table` starts
-    const T *basis;      // [HERMITE][stride]
-    const T *slope;      // [HERMITE][stride]
-    const T *unit;       // [3][stride]
     Activation activation;
-    T *weight;     // scratch [stride][LANES]: scores, then their activations
-    T *d_score;    // scratch [stride][LANES], for the backward kernels
-    T *result;     // packed sums of the block's nodes
-    T *edge_lanes; // [stride][EDGE_ROWS][LANES], backward by centre: derivatives, lane by lane
+    T *weight;         // scratch, up to LANES numbers for each edge: scores, then activations
+    T *d_score;        // likewise, for the backward kernels
+    T *more_scores[2]; // likewise, for heads of several registers
+    T *result;         // packed sums of the block's nodes
+    T *edge_lanes;     // [stride][EDGE_ROWS][LANES], backward by centre: derivatives, lane by lane
 };
 
 // Adds up lanes and turns derivatives by length and unit vector into those by the edge vector.
 template <typename T> struct EdgeVectorArgs {
     int n_edges;
-    int stride;
+    const Edge<T> *edges;
     const T *edge_lanes;
-    const T *unit;
     const T *inverse_length;
     T *d_vec; // [n_edges][3]
 };

@@ -38,10 +38,10 @@ BELOW_ONE = 1.0 - 2.0**-53
 
 @dataclass(frozen=True)
 class Grid:
-    """Where knots lie: equidistant in s = a + b (x - stretch exp(-5 x)), a and b such that s = x
-    at ``GRID_START`` and at 1.
+    """Where knots lie: equidistant in s = a + b (x - stretch exp(-5 x)).
 
-    Functions that are narrow at short distance need fewer knots on a stretched grid.
+    a and b are such that s = x at ``GRID_START`` and at 1. Functions that are narrow at short
+    distance need fewer knots on a stretched grid.
 
     Attributes:
         stretch: 0 for s = x; at x = 0 knots are 1 + 5 stretch times as dense as if that were 0.
