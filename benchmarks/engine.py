@@ -53,6 +53,7 @@ MODELS = {
         "embedding_hidden": [64, 64],
         "latent_hidden": [64, 64],
     },
+    "torchmd_net": {"hidden_channels": 128, "num_layers": 6, "num_heads": 8, "num_rbf": 64},
 }
 R_MAX = 5.0
 NEIGHBOURS = 28.0

@@ -41,7 +41,7 @@ template <typename T> EdgeSource<T> edge_source(const Inputs &in, const Plan<T> 
             tables.size(1) * knot_size,
             knot_size,
             tables.size(1),
-            in.grid_start,
+            convolution::make_grid(in.grid_start, 0.0),
             static_cast<int>(in.l_max),
             plan.norm.data()};
 }
@@ -247,7 +247,7 @@ template <typename T>
 std::tuple<at::Tensor, at::Tensor> evaluate(const Inputs &in, bool wants_gradient) {
     const Plan<T> plan(in);
     const Grouping grouping = convolution::group_by_centre(
-        "egraff::allegro_energy", in.edge_index, in.species, in.n_local, in.pair_scale.size(0));
+        {"egraff::allegro_energy", in.edge_index, in.species, in.n_local, in.pair_scale.size(0)});
     const std::vector<int64_t> blocks = convolution::cut(grouping, BLOCK_EDGES);
     at::Tensor energy = at::zeros({in.n_local}, in.edge_vec.options()), gradient;
     if (wants_gradient) {

@@ -25,10 +25,10 @@ using torch::autograd::variable_list;
     const Tensor &x, const Tensor &edge_vec, const Tensor &edge_index, const Tensor &species,      \
         const Tensor &tables, const Tensor &pair_scale, const Tensor &pair_table,                  \
         const Tensor &paths, const Tensor &coupling_index, const Tensor &coupling_value,           \
-        double grid_start, c10::SymInt n_local, c10::SymInt width_out
+        double grid_start, c10::SymInt n_local, c10::SymInt width_out, double grid_stretch
 #define EGRAFF_CONVOLUTION_VALUES                                                                  \
     x, edge_vec, edge_index, species, tables, pair_scale, pair_table, paths, coupling_index,       \
-        coupling_value, grid_start, n_local, width_out
+        coupling_value, grid_start, n_local, width_out, grid_stretch
 
 constexpr const char *DOUBLE_BACKWARD =
     "egraff::edge_convolution has no second derivative: fused models are for inference.\n"
@@ -50,7 +50,8 @@ Inputs checked(EGRAFF_CONVOLUTION_ARGUMENTS) {
               coupling_value,
               grid_start,
               n_local.guard_int(__FILE__, __LINE__),
-              width_out.guard_int(__FILE__, __LINE__)};
+              width_out.guard_int(__FILE__, __LINE__),
+              grid_stretch};
     convolution::check(in);
     return in;
 }
@@ -116,6 +117,7 @@ struct Convolution : torch::autograd::Function<Convolution> {
         ctx->saved_data["grid_start"] = grid_start;
         ctx->saved_data["n_local"] = n_local;
         ctx->saved_data["width_out"] = width_out;
+        ctx->saved_data["grid_stretch"] = grid_stretch;
         at::AutoDispatchBelowADInplaceOrView below_autograd;
         return call_forward(EGRAFF_CONVOLUTION_VALUES);
     }
@@ -127,8 +129,9 @@ struct Convolution : torch::autograd::Function<Convolution> {
         auto [d_x, d_vec] = call_backward(
             gradients[0], s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9],
             ctx->saved_data["grid_start"].toDouble(), ctx->saved_data["n_local"].toSymInt(),
-            ctx->saved_data["width_out"].toSymInt(), wants_x, wants_edge_vec);
-        variable_list result(13);
+            ctx->saved_data["width_out"].toSymInt(), ctx->saved_data["grid_stretch"].toDouble(),
+            wants_x, wants_edge_vec);
+        variable_list result(14);
         result[0] = wants_x ? d_x : Tensor();
         result[1] = wants_edge_vec ? d_vec : Tensor();
         return result;
@@ -167,10 +170,12 @@ std::tuple<Tensor, Tensor> backward_autograd(const Tensor &gradient, EGRAFF_CONV
 #define EGRAFF_CONVOLUTION_SCHEMA                                                                  \
     "Tensor x, Tensor edge_vec, Tensor edge_index, Tensor species, Tensor tables, "                \
     "Tensor pair_scale, Tensor pair_table, Tensor paths, Tensor coupling_index, "                  \
-    "Tensor coupling_value, float grid_start, SymInt n_local, SymInt width_out"
+    "Tensor coupling_value, float grid_start, SymInt n_local, SymInt width_out, "                  \
+    "float grid_stretch"
 
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("edge_convolution(" EGRAFF_CONVOLUTION_SCHEMA ") -> Tensor",
+    // the default is that of files which were written before there was a choice
+    library.def("edge_convolution(" EGRAFF_CONVOLUTION_SCHEMA "=0.0) -> Tensor",
                 {at::Tag::pt2_compliant_tag});
     library.def("edge_convolution_backward(Tensor gradient, " EGRAFF_CONVOLUTION_SCHEMA
                 ", bool wants_x, bool wants_edge_vec) -> (Tensor, Tensor)",

@@ -5,28 +5,30 @@
 
 namespace egraff::convolution {
 
-Grouping group_by_centre(const char *operator_name, const at::Tensor &edge_index,
-                         const at::Tensor &species, int64_t n_local, int64_t n_species) {
-    const int64_t n_edges = edge_index.size(1), n_nodes = species.size(0);
-    const int64_t *kind = species.const_data_ptr<int64_t>();
+Grouping group_by_centre(const EdgeList &edges) {
+    const int64_t n_edges = edges.edge_index.size(1), n_nodes = edges.species.size(0);
+    const int64_t n_local = edges.n_local, n_species = edges.n_species;
+    const int64_t *species = edges.species.const_data_ptr<int64_t>();
     for (int64_t k = 0; k < n_nodes; ++k) {
-        TORCH_CHECK_VALUE(kind[k] >= 0 && kind[k] < n_species, operator_name,
-                          ": species: expected 0 <= species < ", n_species, ", got ", kind[k],
+        TORCH_CHECK_VALUE(species[k] >= 0 && species[k] < n_species, edges.op,
+                          ": species: expected 0 <= species < ", n_species, ", got ", species[k],
                           " at node ", k);
     }
-    const int64_t *centre = edge_index.const_data_ptr<int64_t>();
+    const int64_t *centre = edges.edge_index.const_data_ptr<int64_t>();
     const int64_t *neighbour = centre + n_edges;
     Grouping grouping;
     grouping.first.resize(n_local + 1);
     int64_t node = 0;
     for (int64_t e = 0; e < n_edges; ++e) {
         const int64_t i = centre[e];
-        TORCH_CHECK_VALUE(i >= 0 && i < n_local && i + 1 >= node, operator_name,
-                          ": edge_index: expected centres in ascending order, 0 <= i < n_local = ",
+        TORCH_CHECK_VALUE(i >= 0 && i < n_local && i + 1 >= node, edges.op,
+                          ": edge_index: expected centres in ascending "
+                          "order, 0 <= i < n_local = ",
                           n_local, ", got ", i, " at edge ", e);
-        TORCH_CHECK_VALUE(neighbour[e] >= 0 && neighbour[e] < n_nodes, operator_name,
-                          ": edge_index: expected neighbours 0 <= j < n_nodes = ", n_nodes,
-                          ", got ", neighbour[e], " at edge ", e);
+        TORCH_CHECK_VALUE(neighbour[e] >= 0 && neighbour[e] < n_nodes, edges.op,
+                          ": edge_index: expected neighbours "
+                          "0 <= j < n_nodes = ",
+                          n_nodes, ", got ", neighbour[e], " at edge ", e);
         while (node <= i) {
             grouping.first[node++] = static_cast<int32_t>(e);
         }
@@ -37,9 +39,9 @@ Grouping group_by_centre(const char *operator_name, const at::Tensor &edge_index
     return grouping;
 }
 
-Grouping group_by_neighbour(const Inputs &inputs) {
-    const int64_t n_edges = inputs.edge_index.size(1), n_nodes = inputs.x.size(0);
-    const int64_t *neighbour = inputs.edge_index.const_data_ptr<int64_t>() + n_edges;
+Grouping group_by_neighbour(const EdgeList &edges) {
+    const int64_t n_edges = edges.edge_index.size(1), n_nodes = edges.species.size(0);
+    const int64_t *neighbour = edges.edge_index.const_data_ptr<int64_t>() + n_edges;
     Grouping grouping;
     grouping.first.assign(n_nodes + 1, 0);
     for (int64_t e = 0; e < n_edges; ++e) {
@@ -74,7 +76,7 @@ template <typename T>
 EdgeBlock<T>::EdgeBlock(const EdgeSource<T> &source) : source_(source), kernels_(kernels<T>()) {
     geometry_.l_max = source.l_max;
     geometry_.norm = source.norm;
-    geometry_.grid_start = static_cast<T>(source.grid_start);
+    geometry_.grid = source.grid;
     geometry_.n_intervals = static_cast<T>(source.n_knots - 1);
 }
 
@@ -84,7 +86,7 @@ template <typename T> void EdgeBlock<T>::reserve(int64_t n) {
     geometry_.stride = static_cast<int>(stride);
     geometry_.vec = vec_rows_.resize(3 * stride);
     geometry_.scale = scale_.resize(stride);
-    T *rows = rows_.resize((3 + 2 + 2 * HERMITE + n_harmonics + scratch_rows(l_max)) * stride);
+    T *rows = rows_.resize((3 + 4 + 2 * HERMITE + n_harmonics + scratch_rows(l_max)) * stride);
     const auto take = [&](int64_t count) {
         T *start = rows;
         rows += count * stride;
@@ -95,6 +97,7 @@ template <typename T> void EdgeBlock<T>::reserve(int64_t n) {
     geometry_.interval = take(1);
     geometry_.basis = take(HERMITE);
     geometry_.slope = take(HERMITE);
+    geometry_.position = take(2);
     geometry_.harmonics = take(n_harmonics);
     geometry_.scratch = take(scratch_rows(l_max));
     row_.resize(stride);

@@ -19,12 +19,19 @@ struct Grouping {
     int64_t n_nodes() const { return static_cast<int64_t>(first.size()) - 1; }
 };
 
-// Throws ValueError, in the name of this operator, if an index of an edge or a species is out of
-// range or centres do not ascend.
-Grouping group_by_centre(const char *operator_name, const at::Tensor &edge_index,
-                         const at::Tensor &species, int64_t n_local, int64_t n_species);
+// Edges, and what their ends may be; the tensors are contiguous.
+struct EdgeList {
+    const char *op;               // the operator, for messages
+    const at::Tensor &edge_index; // int64 [2, n_edges]
+    const at::Tensor &species;    // int64 [n_nodes]
+    int64_t n_local;
+    int64_t n_species;
+};
+
+// Throws ValueError if an index of an edge or a species is out of range or centres do not ascend.
+Grouping group_by_centre(const EdgeList &edges);
 // For indices that group_by_centre has seen.
-Grouping group_by_neighbour(const Inputs &inputs);
+Grouping group_by_neighbour(const EdgeList &edges);
 
 // First node of each block, and the end: blocks of about `n_edges` edges, at least one node each.
 // Blocks, and with them all results, do not depend on the number of threads.
@@ -40,7 +47,7 @@ template <typename T> class Buffer {
         }
         return data_.get();
     }
-    T *data() { return data_.get(); }
+    T *data() const { return data_.get(); }
 
   private:
     static constexpr std::align_val_t alignment{64};
@@ -62,7 +69,7 @@ template <typename T> struct EdgeSource {
     int64_t table_size; // from table to table
     int64_t knot_size;  // from knot to knot
     int64_t n_knots;
-    double grid_start; // of the tables, in units of the cutoff
+    Grid grid; // of the tables
     int l_max;
     const T *norm; // of the harmonics
 };

@@ -36,14 +36,9 @@ template <typename T> EdgeSource<T> edge_source(const Inputs &in, const Plan<T> 
             tables.size(1) * tables.size(2) * tables.size(3) * tables.size(4),
             tables.size(3) * tables.size(4),
             tables.size(2),
-            in.grid_start,
+            make_grid(in.grid_start, in.grid_stretch),
             plan.l_max,
             plan.norm.data()};
-}
-
-Grouping by_centre(const Inputs &in) {
-    return group_by_centre("egraff::edge_convolution", in.edge_index, in.species, in.n_local,
-                           in.pair_scale.size(0));
 }
 
 // Rows of the inside layout of all nodes.
@@ -213,25 +208,31 @@ at::Tensor edge_gradient(const Inputs &in, const Plan<T> &plan, const Grouping &
     return result;
 }
 
+EdgeList edge_list(const Inputs &in) {
+    return {"egraff::edge_convolution", in.edge_index, in.species, in.n_local,
+            in.pair_scale.size(0)};
+}
+
 template <typename T> at::Tensor forward(const Inputs &in) {
     const Plan<T> plan(in);
+    const Grouping by_centre = group_by_centre(edge_list(in));
     const at::Tensor x = inside_rows<T>(plan.in, in.x);
-    return accumulate(in, plan, by_centre(in), plan.forward, x, plan.out, in.width_out, false);
+    return accumulate(in, plan, by_centre, plan.forward, x, plan.out, in.width_out, false);
 }
 
 template <typename T>
 std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor &gradient, const Inputs &in,
                                             bool wants_x, bool wants_edge_vec) {
     const Plan<T> plan(in);
-    const Grouping centres = by_centre(in);
+    const Grouping by_centre = group_by_centre(edge_list(in));
     const at::Tensor g = inside_rows<T>(plan.out, gradient);
     at::Tensor d_x, d_vec;
     if (wants_edge_vec) {
-        d_vec = edge_gradient(in, plan, centres, inside_rows<T>(plan.in, in.x), g);
+        d_vec = edge_gradient(in, plan, by_centre, inside_rows<T>(plan.in, in.x), g);
     }
     if (wants_x) {
-        d_x = accumulate(in, plan, group_by_neighbour(in), plan.backward, g, plan.in, in.x.size(1),
-                         true);
+        d_x = accumulate(in, plan, group_by_neighbour(edge_list(in)), plan.backward, g, plan.in,
+                         in.x.size(1), true);
     }
     return {d_x, d_vec};
 }

@@ -3,9 +3,16 @@
 
 #include <ATen/Version.h>
 
+#include <cmath>
 #include <string>
 
 namespace egraff::convolution {
+
+Grid make_grid(double start, double stretch) {
+    const auto stretched = [&](double x) { return x - stretch * std::exp(-GRID_DECAY * x); };
+    const double linear = (1.0 - start) / (stretched(1.0) - stretched(start));
+    return {start, start - linear * stretched(start), linear, linear * stretch};
+}
 
 template <typename T> const Kernels<T> &kernels() {
 #ifdef EGRAFF_X86_KERNELS

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "ops/allegro_kernels.h"
+#include "ops/edge_attention_kernels.h"
 #include "ops/irreps_linear_kernels.h"
 #include "ops/symmetric_contraction_kernels.h"
 
@@ -22,6 +23,17 @@ inline constexpr int MAX_L = 3;
 template <typename T> inline constexpr int LANES = 64 / sizeof(T);
 // value and two derivatives at either end of an interval of the radial table
 inline constexpr int HERMITE = 6;
+// kinds of attention heads: 1, 2, 4, 8, and 16 channels or more
+inline constexpr int MAX_RUNS = 5;
+
+// How radial tables place their knots, equidistant in s: from x, the length in units of the cutoff,
+// s = offset + linear x - exponential exp(-GRID_DECAY x), which is 1 at the cutoff and `start` at
+// x = start. Knots are the denser at short distance, the larger `stretch` is; without, s = x.
+inline constexpr double GRID_DECAY = 5.0;
+struct Grid {
+    double start, offset, linear, exponential;
+};
+Grid make_grid(double start, double stretch);
 
 // One non-zero Clebsch-Gordan coefficient: products[product] contributes to dest[component].
 template <typename T> struct Coupling {
@@ -38,13 +50,14 @@ template <typename T> struct GeometryArgs {
     const T *vec;      // [3][stride]
     const T *scale;    // [stride], 1 / cutoff of the pair of elements
     const T *norm;     // [l_max + 1][l_max + 1], prefactors of the harmonics
-    T grid_start;      // of the table, in units of the cutoff
+    Grid grid;         // of the table
     T n_intervals;     // of the table
     T *unit;           // [3][stride]
     T *inverse_length; // [stride]
     T *interval;       // [stride], whole numbers
     T *basis;          // [HERMITE][stride]
     T *slope;          // [HERMITE][stride], derivative of `basis` by the length
+    T *position;       // [2][stride], on the grid, and its derivative by the length
     T *harmonics;      // [(l_max + 1)^2][stride]
     T *scratch;        // [scratch_rows(l_max)][stride]
 };
@@ -102,6 +115,11 @@ template <typename T> struct Kernels {
     void (*contraction_forward)(const contraction::ContractionArgs<T> &);
     void (*contraction_backward)(const contraction::ContractionArgs<T> &);
     void (*linear_block)(const linear::LinearArgs<T> &);
+    // [logarithm of a head's lanes, or the last][whether there are vectors]
+    void (*attention_forward[MAX_RUNS][2])(const attention::AttentionArgs<T> &);
+    void (*attention_centre[MAX_RUNS][2])(const attention::AttentionArgs<T> &);
+    void (*attention_neighbour[MAX_RUNS][2])(const attention::AttentionArgs<T> &);
+    void (*attention_edge_vectors)(const attention::EdgeVectorArgs<T> &);
     allegro::Kernels<T> allegro;
 };
 

@@ -27,6 +27,7 @@ struct Inputs {
     double grid_start;         // of the tables, in units of the cutoff
     int64_t n_local;
     int64_t width_out;
+    double grid_stretch; // of the tables
 };
 
 // columns of `paths`

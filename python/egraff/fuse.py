@@ -9,7 +9,8 @@ whose ``embed_edges`` hands edge vectors and species through to the fused convol
 
 Linear maps are swapped everywhere, and MACE's symmetric contraction, named ``product``. Constant
 factors go into the weights (``fold_scales``). Allegro, whose states live on edges, is replaced as a
-whole (:mod:`egraff.fuse_allegro`).
+whole (:mod:`egraff.fuse_allegro`); the equivariant transformer has layers of its own
+(:mod:`egraff.fuse_attention`).
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from torch import Tensor, nn
 
 from egraff.errors import EgraffError
 from egraff.fuse_allegro import fuse_allegro
+from egraff.fuse_attention import fuse_attention
 from egraff.models.allegro import Allegro
 from egraff.models.base import ForceField
+from egraff.models.torchmd_net import TorchMDNet
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import (
     MAX_L,
@@ -61,7 +64,7 @@ class Fused:
 
 def can_fuse(model: ForceField) -> bool:
     """Tell whether there are fused operators for this model."""
-    if isinstance(model, Allegro):
+    if isinstance(model, (Allegro, TorchMDNet)):
         return True
     layers = _layers(model).values()
     return (
@@ -93,6 +96,8 @@ def fuse(model: ForceField) -> Fused:
             *fuse_allegro(model, tolerance=TOLERANCE[model.dtype], max_bytes=MAX_TABLE_BYTES)
         )
     fused = copy.deepcopy(model)
+    if isinstance(model, TorchMDNet):
+        return Fused(fused, fuse_attention(model, fused, TOLERANCE[model.dtype]))
     reports = _fuse_convolutions(model, fused)
     dtype = getattr(torch, model.dtype)
     for module in list(fused.modules()):

@@ -126,7 +126,7 @@ def test_gradient_of_another_shape():
         torch.ops.egraff.edge_convolution_backward(
             torch.zeros(6, 2).double(), case.x, case.edge_vec, case.edge_index, case.species,
             f.tables, f.pair_scale, f.pair_table, f.paths, f.coupling_index, f.coupling_value,
-            f.grid_start, 6, f.width_out, True, True,
+            f.grid_start, 6, f.width_out, f.grid_stretch, True, True,
         )  # fmt: skip
 
 

@@ -82,9 +82,16 @@ class IsolatedAtomForceField(ForceField):
         """Return the atomic energies ``[n_local]`` in eV, float64."""
         energy = self.network(species, edge_index, edge_vec, n_local, True)
         if self.subtract_isolated:
-            every = torch.arange(self.n_species, device=species.device)
-            no_index = torch.zeros(2, 0, dtype=edge_index.dtype, device=edge_index.device)
-            no_vec = torch.zeros(0, 3, dtype=edge_vec.dtype, device=edge_vec.device)
-            alone = self.network(every, no_index, no_vec, self.n_species, False)
+            alone = self.isolated_atoms(edge_index, edge_vec)
             energy = energy - alone.index_select(0, species[:n_local])
         return self.scale_shift(energy, species[:n_local])
+
+    def isolated_atoms(self, edge_index: Tensor, edge_vec: Tensor) -> Tensor:
+        """Return the network's output for an atom of each element alone, ``[n_species]``.
+
+        The arguments tell types and device.
+        """
+        every = torch.arange(self.n_species, device=edge_index.device)
+        no_index = torch.zeros(2, 0, dtype=edge_index.dtype, device=edge_index.device)
+        no_vec = torch.zeros(0, 3, dtype=edge_vec.dtype, device=edge_vec.device)
+        return self.network(every, no_index, no_vec, self.n_species, False)

@@ -159,18 +159,13 @@ class TorchMDNet(IsolatedAtomForceField):
     ) -> Tensor:
         """Return the network's output per local atom, ``[n_local]``."""
         n_nodes = species.shape[0]
-        length = torch.linalg.vector_norm(edge_vec, dim=1)
-        direction = edge_vec / length[:, None]
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        scaled = length * self.inverse_cutoff[pair]
-        radial = self.basis(scaled)
-        envelope = self.envelope(scaled)
+        edges = self.embed_edges(species, edge_index, edge_vec)
         radial_self = self.basis(torch.zeros(1, dtype=edge_vec.dtype, device=edge_vec.device))
 
         known = self.embedding(species)
         x = known[:n_local]
         if self.neighbour_embedding is not None:
-            x = self.neighbour_embedding(x, species, edge_index, radial, envelope)
+            x = self.neighbour_embedding(x, species, edge_index, edges)
         v = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
 
         for layer in self.layers:
@@ -185,15 +180,23 @@ class TorchMDNet(IsolatedAtomForceField):
                 x_nodes = layer.norm(known)
             elif exchange:
                 x_nodes = torch.ops.egraff.ghost_exchange(x_nodes, n_nodes)
-            dx, dv = layer(
-                x_nodes, v_nodes, edge_index, direction, radial, envelope, radial_self, n_local
-            )
+            dx, dv = layer(x_nodes, v_nodes, edge_index, edges, radial_self, n_local)
             x, v = x + dx, v + dv
 
         x = self.norm(x)
         for block in self.readout:
             x, v = block(x, v)
         return x[:, 0]
+
+    def embed_edges(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return directions ``[n_edges, 3]``, basis ``[n_edges, num_rbf]``, and the envelope."""
+        length = torch.linalg.vector_norm(edge_vec, dim=1)
+        direction = edge_vec / length[:, None]
+        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
+        scaled = length * self.inverse_cutoff[pair]
+        return direction, self.basis(scaled), self.envelope(scaled)
 
 
 ops.load()

@@ -31,6 +31,7 @@ class FusedEdgeConvolution(nn.Module):
         pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
         pair_table: ``[n_species, n_species]`` int64, the table of each pair.
         dtype: floating-point type of the model.
+        grid_stretch: of the table, as in :class:`egraff.nn.radial_table.Grid`.
 
     Raises:
         EgraffError: an order above ``MAX_L``.
@@ -44,6 +45,7 @@ class FusedEdgeConvolution(nn.Module):
         pair_scale: Tensor,
         pair_table: Tensor,
         dtype: torch.dtype,
+        grid_stretch: float = 0.0,
     ) -> None:
         super().__init__()
         if (order := highest_order(plain)) > MAX_L:
@@ -53,6 +55,7 @@ class FusedEdgeConvolution(nn.Module):
             )
         paths, index, value = _paths(plain)
         self.grid_start = GRID_START
+        self.grid_stretch = grid_stretch
         self.width_out: int = plain.irreps_out.dim
         self.register_buffer("paths", torch.tensor(paths, dtype=torch.int64))
         self.register_buffer("coupling_index", torch.tensor(index, dtype=torch.int64))
@@ -92,6 +95,7 @@ class FusedEdgeConvolution(nn.Module):
             self.grid_start,
             n_local,
             self.width_out,
+            self.grid_stretch,
         )
 
 

@@ -30,6 +30,51 @@ MAX_KNOTS = 8193
 # Where in an interval the error is measured: its leading term is t^3 (1 - t)^3, largest in the
 # middle, and that of the derivative is largest at 1/2 -+ 1/sqrt(20).
 PROBES = (0.1, 0.276, 0.5, 0.724, 0.9)
+# Decay of the density of knots on a stretched grid, that of the exponentials in expnorm bases.
+GRID_DECAY = 5.0
+# The last number below 1: functions of x may be cut off at 1, and with them their derivatives.
+BELOW_ONE = 1.0 - 2.0**-53
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where knots lie: equidistant in s = a + b (x - stretch exp(-5 x)).
+
+    a and b are such that s = x at ``GRID_START`` and at 1. Functions that are narrow at short
+    distance need fewer knots on a stretched grid.
+
+    Attributes:
+        stretch: 0 for s = x; at x = 0 knots are 1 + 5 stretch times as dense as if that were 0.
+    """
+
+    stretch: float = 0.0
+
+    def length(self, s: Tensor) -> Taylor:
+        """Return x, below 1, and its first and second derivative at ``s`` ``[n]``, all ``[n]``."""
+        slope, _ = self._line()
+        lower, upper = torch.zeros_like(s), torch.ones_like(s)
+        for _ in range(60):  # bisection to the last bit
+            middle = 0.5 * (lower + upper)
+            above = self.position(middle) > s
+            upper = torch.where(above, middle, upper)
+            lower = torch.where(above, lower, middle)
+        x = (0.5 * (lower + upper)).clamp(max=BELOW_ONE)
+        decayed = GRID_DECAY * self.stretch * torch.exp(-GRID_DECAY * x)
+        first = 1.0 / (slope * (1.0 + decayed))
+        return x, first, slope * GRID_DECAY * decayed * first**3
+
+    def position(self, x: Tensor) -> Tensor:
+        """Return s at ``x``."""
+        slope, offset = self._line()
+        return offset + slope * self._stretched(x)
+
+    def _stretched(self, x: Tensor) -> Tensor:
+        return x - self.stretch * torch.exp(-GRID_DECAY * x)
+
+    def _line(self) -> tuple[float, float]:
+        start, end = (x - self.stretch * math.exp(-GRID_DECAY * x) for x in (GRID_START, 1.0))
+        slope = (1.0 - GRID_START) / (end - start)
+        return slope, GRID_START - slope * start
 
 
 @dataclass(frozen=True)
@@ -38,7 +83,7 @@ class RadialTable:
 
     Attributes:
         knots: ``[n_knots, 3, n_functions]`` float64: value, and derivatives times spacing and
-            times spacing squared. All zero at the last knot, the cutoff.
+            times spacing squared.
         error: largest error of a value, relative to the largest value of any function.
         derivative_error: likewise for the first derivative.
     """
@@ -54,21 +99,27 @@ class RadialTable:
 
 
 def tabulate(
-    function: Callable[[Tensor], Taylor], *, tolerance: float, derivative_tolerance: float
+    function: Callable[[Tensor], Taylor],
+    *,
+    tolerance: float,
+    derivative_tolerance: float,
+    zero_at_cutoff: bool = True,
 ) -> RadialTable:
     """Return the first table, from coarse to fine, that is within the tolerances.
 
     Args:
-        function: maps ``x`` ``[n]`` float64 to values and derivatives, zero at x = 1.
+        function: maps ``x`` ``[n]`` float64 to values and derivatives.
         tolerance: bound on the error of values, relative to the largest value.
         derivative_tolerance: bound on the error of first derivatives, relative to the largest.
+        zero_at_cutoff: the functions vanish at x = 1 with two derivatives, and the last knot shall
+            have zeros exactly; otherwise it has what ``function`` says.
 
     Raises:
         EgraffError: no table is fine enough; the function is not smooth.
     """
     n_intervals = 16
     while n_intervals < MAX_KNOTS:
-        table = _table(function, n_intervals)
+        table = _table(function, n_intervals, zero_at_cutoff)
         excess = max(table.error / tolerance, table.derivative_error / derivative_tolerance)
         if excess <= 1.0:
             return table
@@ -114,12 +165,15 @@ def evaluate(knots: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return value, derivative
 
 
-def _table(function: Callable[[Tensor], Taylor], n_intervals: int) -> RadialTable:
+def _table(
+    function: Callable[[Tensor], Taylor], n_intervals: int, zero_at_cutoff: bool
+) -> RadialTable:
     spacing = (1.0 - GRID_START) / n_intervals
     grid = torch.linspace(GRID_START, 1.0, n_intervals + 1, dtype=torch.float64)
     value, first, second = function(grid)
     knots = torch.stack([value, spacing * first, spacing**2 * second], dim=1)
-    knots[-1] = 0.0
+    if zero_at_cutoff:
+        knots[-1] = 0.0
     probes = grid[:-1, None] + spacing * torch.tensor(PROBES, dtype=torch.float64)
     exact = function(probes.flatten())
     spline = evaluate(knots, probes.flatten())

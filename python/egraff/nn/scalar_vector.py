@@ -59,7 +59,7 @@ class NeighbourEmbedding(nn.Module):
         self.combine = linear(2 * width, width)
 
     def forward(
-        self, x: Tensor, species: Tensor, edge_index: Tensor, radial: Tensor, envelope: Tensor
+        self, x: Tensor, species: Tensor, edge_index: Tensor, edges: tuple[Tensor, Tensor, Tensor]
     ) -> Tensor:
         """Add what the neighbours are to what the atom is.
 
@@ -67,12 +67,13 @@ class NeighbourEmbedding(nn.Module):
             x: ``[n_local, width]``.
             species: ``[n_nodes]``.
             edge_index: ``[2, n_edges]``.
-            radial: ``[n_edges, n_basis]``.
-            envelope: ``[n_edges]``.
+            edges: directions ``[n_edges, 3]``, radial basis ``[n_edges, n_basis]`` and cutoff
+                envelope ``[n_edges]``.
 
         Returns:
             ``[n_local, width]``.
         """
+        _, radial, envelope = edges
         weights = self.filter(radial) * envelope[:, None]
         messages = weights * self.embedding(species).index_select(0, edge_index[1])
         around = torch.zeros_like(x).index_add(0, edge_index[0], messages)
@@ -133,9 +134,7 @@ class ScalarVectorAttention(nn.Module):
         x: Tensor,
         v: Tensor,
         edge_index: Tensor,
-        direction: Tensor,
-        radial: Tensor,
-        envelope: Tensor,
+        edges: tuple[Tensor, Tensor, Tensor],
         radial_self: Tensor,
         n_local: int,
     ) -> tuple[Tensor, Tensor]:
@@ -145,9 +144,8 @@ class ScalarVectorAttention(nn.Module):
             x: ``[n_nodes, width]``, normalised (:attr:`norm`) scalars.
             v: ``[n_nodes, 3, width]`` vectors; not read when ``vectors_in`` is false.
             edge_index: ``[2, n_edges]``.
-            direction: ``[n_edges, 3]`` unit vectors.
-            radial: ``[n_edges, n_basis]``.
-            envelope: ``[n_edges]``.
+            edges: directions ``[n_edges, 3]``, radial basis ``[n_edges, n_basis]`` and cutoff
+                envelope ``[n_edges]``.
             radial_self: ``[1, n_basis]``, the basis at distance zero.
             n_local: number of local atoms.
 
@@ -155,6 +153,7 @@ class ScalarVectorAttention(nn.Module):
             ``[n_local, width]`` and ``[n_local, 3, width]``.
         """
         centre, neighbour = edge_index[0], edge_index[1]
+        direction, radial, envelope = edges
         query = self.query(x[:n_local])
         key = self.key(x)
         value = self.value(x)
