@@ -25,10 +25,11 @@ using torch::autograd::variable_list;
     const Tensor &x, const Tensor &edge_vec, const Tensor &edge_index, const Tensor &species,      \
         const Tensor &tables, const Tensor &pair_scale, const Tensor &pair_table,                  \
         const Tensor &paths, const Tensor &coupling_index, const Tensor &coupling_value,           \
-        double grid_start, c10::SymInt n_local, c10::SymInt width_out, double grid_stretch
+        double grid_start, c10::SymInt n_local, c10::SymInt width_out, double grid_stretch,        \
+        bool channels_last
 #define EGRAFF_CONVOLUTION_VALUES                                                                  \
     x, edge_vec, edge_index, species, tables, pair_scale, pair_table, paths, coupling_index,       \
-        coupling_value, grid_start, n_local, width_out, grid_stretch
+        coupling_value, grid_start, n_local, width_out, grid_stretch, channels_last
 
 constexpr const char *DOUBLE_BACKWARD =
     "egraff::edge_convolution has no second derivative: fused models are for inference.\n"
@@ -51,7 +52,8 @@ Inputs checked(EGRAFF_CONVOLUTION_ARGUMENTS) {
               grid_start,
               n_local.guard_int(__FILE__, __LINE__),
               width_out.guard_int(__FILE__, __LINE__),
-              grid_stretch};
+              grid_stretch,
+              channels_last};
     convolution::check(in);
     return in;
 }
@@ -118,6 +120,7 @@ struct Convolution : torch::autograd::Function<Convolution> {
         ctx->saved_data["n_local"] = n_local;
         ctx->saved_data["width_out"] = width_out;
         ctx->saved_data["grid_stretch"] = grid_stretch;
+        ctx->saved_data["channels_last"] = channels_last;
         at::AutoDispatchBelowADInplaceOrView below_autograd;
         return call_forward(EGRAFF_CONVOLUTION_VALUES);
     }
@@ -130,8 +133,8 @@ struct Convolution : torch::autograd::Function<Convolution> {
             gradients[0], s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9],
             ctx->saved_data["grid_start"].toDouble(), ctx->saved_data["n_local"].toSymInt(),
             ctx->saved_data["width_out"].toSymInt(), ctx->saved_data["grid_stretch"].toDouble(),
-            wants_x, wants_edge_vec);
-        variable_list result(14);
+            ctx->saved_data["channels_last"].toBool(), wants_x, wants_edge_vec);
+        variable_list result(15);
         result[0] = wants_x ? d_x : Tensor();
         result[1] = wants_edge_vec ? d_vec : Tensor();
         return result;
@@ -171,7 +174,7 @@ std::tuple<Tensor, Tensor> backward_autograd(const Tensor &gradient, EGRAFF_CONV
     "Tensor x, Tensor edge_vec, Tensor edge_index, Tensor species, Tensor tables, "                \
     "Tensor pair_scale, Tensor pair_table, Tensor paths, Tensor coupling_index, "                  \
     "Tensor coupling_value, float grid_start, SymInt n_local, SymInt width_out, "                  \
-    "float grid_stretch"
+    "float grid_stretch, bool channels_last"
 
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
     // the default is that of files which were written before there was a choice

@@ -11,7 +11,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
@@ -43,6 +42,9 @@ template <typename T> EdgeSource<T> edge_source(const Inputs &in, const Plan<T> 
 
 // Rows of the inside layout of all nodes.
 template <typename T> at::Tensor inside_rows(const Layout &layout, const at::Tensor &outside) {
+    if (layout.channels_last) {
+        return outside;
+    }
     const int64_t n = outside.size(0);
     at::Tensor inside = at::empty({n, layout.width}, outside.options());
     const T *from = outside.const_data_ptr<T>();
@@ -94,7 +96,7 @@ at::Tensor accumulate(const Inputs &in, const Plan<T> &plan, const Grouping &gro
                       const Layout &dest_layout, int64_t dest_width, bool read_centres) {
     const Kernels<T> &kernel = kernels<T>();
     const std::vector<int64_t> blocks = cut(grouping, NODE_BLOCK_EDGES);
-    at::Tensor dest = at::zeros({grouping.n_nodes(), dest_width}, source.options());
+    at::Tensor dest = at::empty({grouping.n_nodes(), dest_width}, source.options());
     T *const outside = dest.mutable_data_ptr<T>();
     const T *const rows = source.const_data_ptr<T>();
     const int64_t n_blocks = static_cast<int64_t>(blocks.size()) - 1, width = dest_layout.width;
@@ -104,14 +106,18 @@ at::Tensor accumulate(const Inputs &in, const Plan<T> &plan, const Grouping &gro
         std::vector<int32_t> first;
         for (int64_t k = from; k < to; ++k) {
             const int64_t begin = blocks[k], end = blocks[k + 1];
+            std::fill(outside + begin * dest_width, outside + end * dest_width, T(0));
             if (grouping.first[begin] == grouping.first[end]) {
                 continue;
             }
             block.fill(grouping, grouping.first[begin], grouping.first[end], read_centres,
                        source.size(1));
             block_offsets(grouping, begin, end, first);
-            T *inside = sums.resize((end - begin) * width);
-            std::fill(inside, inside + (end - begin) * width, T(0));
+            T *inside = outside + begin * dest_width;
+            if (!dest_layout.channels_last) {
+                inside = sums.resize((end - begin) * width);
+                std::fill(inside, inside + (end - begin) * width, T(0));
+            }
             for (const Leg<T> &leg : legs) {
                 for (int64_t chunk = 0; chunk < leg.n_chunks; ++chunk) {
                     AccumulateArgs<T> args = leg_args(leg, block, first, rows, in.tables, chunk);
@@ -120,7 +126,7 @@ at::Tensor accumulate(const Inputs &in, const Plan<T> &plan, const Grouping &gro
                     kernel.accumulate[leg.l_source][leg.l_harmonics](args);
                 }
             }
-            for (int64_t node = begin; node < end; ++node) {
+            for (int64_t node = begin; node < end && !dest_layout.channels_last; ++node) {
                 to_outside(dest_layout, inside + (node - begin) * width,
                            outside + node * dest_width);
             }

@@ -103,6 +103,9 @@ void check(const Inputs &in) {
                 good = good && c[3 * k + leg] >= 0 && c[3 * k + leg] <= 2 * path[L_IN + leg];
             }
         }
+        TORCH_CHECK_VALUE(!in.channels_last || path[CHANNELS] % lanes == 0,
+                          "egraff::edge_convolution: channels_last: expected a multiple of ", lanes,
+                          " channels in each path, got ", path[CHANNELS]);
         n_chunks += (path[CHANNELS] + lanes - 1) / lanes;
     }
     TORCH_CHECK_VALUE(good && n_chunks == in.tables.size(1),
@@ -119,8 +122,12 @@ int64_t Layout::add(int64_t outside, int64_t channels, int64_t components, int64
         }
     }
     const int64_t padded = (channels + lanes - 1) / lanes * lanes;
-    blocks.push_back({outside, width, channels, padded, components});
-    width += padded * components;
+    if (channels_last) {
+        blocks.push_back({outside, outside, channels, padded, components});
+    } else {
+        blocks.push_back({outside, width, channels, padded, components});
+        width += padded * components;
+    }
     return static_cast<int64_t>(blocks.size()) - 1;
 }
 
@@ -128,6 +135,11 @@ template <typename T> Plan<T>::Plan(const Inputs &inputs) {
     const auto paths = inputs.paths.contiguous();
     const auto coupling_index = inputs.coupling_index.contiguous();
     const auto coupling_value = inputs.coupling_value.contiguous();
+    if (inputs.channels_last) {
+        in.channels_last = out.channels_last = true;
+        in.width = inputs.x.size(1);
+        out.width = inputs.width_out;
+    }
     int64_t chunk = 0;
     for (int64_t p = 0; p < paths.size(0); ++p) {
         const int64_t *path = paths.const_data_ptr<int64_t>() + p * PATH_COLUMNS;

@@ -28,6 +28,7 @@ struct Inputs {
     int64_t n_local;
     int64_t width_out;
     double grid_stretch; // of the tables
+    bool channels_last;  // x and the output are in the inside layout, of full cache lines
 };
 
 // columns of `paths`
@@ -61,7 +62,8 @@ struct Block {
 
 struct Layout {
     std::vector<Block> blocks;
-    int64_t width = 0; // columns inside
+    int64_t width = 0;          // columns inside
+    bool channels_last = false; // outside is as inside
 
     // Index of the block that starts at this column outside; adds it if need be.
     int64_t add(int64_t outside, int64_t channels, int64_t components, int64_t lanes);

@@ -51,10 +51,16 @@ void check_features(const Tensor &x) {
            "float32 or float64 [n, width]", x);
 }
 
-// The channels of one irrep, at either side: columns start + channel * dim + component. `weights`
-// is where the matrix [channels of the other side][these, padded] starts.
+// The channels of one irrep, at either side: columns start + channel * dim + component, or, with
+// channels last, start + component * channels + channel. `weights` is where the matrix [channels of
+// the other side][these, padded] starts.
 struct Side {
-    int64_t start, channels, weights;
+    int64_t start, channels, weights, channels_last;
+
+    int64_t step(int64_t dim) const { return channels_last ? 1 : dim; }
+    int64_t column(int64_t component) const {
+        return start + component * (channels_last ? channels : 1);
+    }
 };
 
 struct Block {
@@ -66,13 +72,13 @@ int64_t padded(int64_t channels, int64_t lanes) { return (channels + lanes - 1) 
 
 std::vector<Block> read_blocks(const Tensor &table, int64_t width_in, int64_t width_out,
                                int64_t n_weights, int64_t lanes) {
-    expect(table.scalar_type() == at::kLong && table.dim() == 2 && table.size(1) == 7, "blocks",
-           "int64 [n_blocks, 7]", table);
+    expect(table.scalar_type() == at::kLong && table.dim() == 2 && table.size(1) == 9, "blocks",
+           "int64 [n_blocks, 9]", table);
     const Tensor rows = table.contiguous();
     std::vector<Block> blocks;
     for (int64_t k = 0; k < rows.size(0); ++k) {
-        const int64_t *r = rows.const_data_ptr<int64_t>() + 7 * k;
-        const Block block{{r[0], r[1], r[2]}, {r[3], r[4], r[5]}, r[6]};
+        const int64_t *r = rows.const_data_ptr<int64_t>() + 9 * k;
+        const Block block{{r[0], r[1], r[2], r[3]}, {r[4], r[5], r[6], r[7]}, r[8]};
         const auto inside = [&block](const Side &side, int64_t width) {
             return side.start >= 0 && side.channels > 0 &&
                    side.start + side.channels * block.dim <= width;
@@ -156,8 +162,8 @@ Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
                 output.clear();
                 for (int64_t k = 0; k < n_nodes; ++k) {
                     for (int64_t m = 0; m < block.dim; ++m) {
-                        input.push_back(from + node[k] * width_in + block.in.start + m);
-                        output.push_back(to + node[k] * width_out + block.out.start + m);
+                        input.push_back(from + node[k] * width_in + block.in.column(m));
+                        output.push_back(to + node[k] * width_out + block.out.column(m));
                     }
                 }
                 linear::LinearArgs<T> args{};
@@ -166,7 +172,8 @@ Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
                 input.resize(args.n_rows, input.front());
                 args.input = input.data();
                 args.output = output.data();
-                args.step = block.dim;
+                args.in_step = block.in.step(block.dim);
+                args.out_step = block.out.step(block.dim);
                 args.n_in = static_cast<int>(block.in.channels);
                 args.n_out = static_cast<int>(block.out.channels);
                 args.weights = w + tiles.species[tile] * weights.size(1) + block.out.weights;
@@ -221,7 +228,7 @@ struct Linear : torch::autograd::Function<Linear> {
 
     static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
         const variable_list s = ctx->get_saved_variables();
-        static const std::vector<int64_t> swapped{3, 4, 5, 0, 1, 2, 6};
+        static const std::vector<int64_t> swapped{4, 5, 6, 7, 0, 1, 2, 3, 8};
         const Tensor order = at::tensor(swapped, s[3].options());
         variable_list result(6);
         result[0] = call(gradients[0], s[0].defined() ? MaybeTensor(s[0]) : std::nullopt, s[2],

@@ -35,9 +35,10 @@ from egraff.nn.fused import (
     FusedEdgeConvolution,
     FusedSymmetricContraction,
     PassThrough,
+    has_full_lines,
     highest_order,
 )
-from egraff.nn.fused_linear import can_fuse_linear, fused_linear
+from egraff.nn.fused_linear import FusedLinear, FusedSpeciesLinear, can_fuse_linear, fused_linear
 from egraff.nn.radial_table import Taylor, tabulate
 from egraff.nn.symmetric_contraction import SymmetricContraction
 
@@ -103,12 +104,11 @@ def fuse(model: ForceField) -> Fused:
     for module in list(fused.modules()):
         if hasattr(module, "fold_scales"):
             module.fold_scales()
+        if isinstance(getattr(module, "product", None), SymmetricContraction):
+            _fuse_product(module, dtype)
         for name, child in module.named_children():
             if can_fuse_linear(child):
                 setattr(module, name, fused_linear(child, dtype))
-        product = getattr(module, "product", None)
-        if isinstance(product, SymmetricContraction):
-            module.product = FusedSymmetricContraction(product, dtype)
     return Fused(fused, reports)
 
 
@@ -137,12 +137,19 @@ def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, i
                 "  fix: export with --no-fuse"
             )
         layer = layers[name]
+        parent = fused.get_submodule(name.rpartition(".")[0])
+        channels_last = _surround(
+            layer,
+            getattr(torch, model.dtype),
+            before_product=isinstance(getattr(parent, "product", None), SymmetricContraction),
+        )
         layer.convolution = FusedEdgeConvolution(
             exact_layer.convolution,
             table.knots.unflatten(2, (len(pairs), -1)).movedim(2, 0),
             pair_scale=1.0 / cutoffs,
             pair_table=pair_table,
             dtype=getattr(torch, model.dtype),
+            channels_last=channels_last,
         )
         layer.radial = PassThrough()
         reports.append(
@@ -159,6 +166,40 @@ def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, i
     mixin = _FusedEdges if _n_embeddings(exact) == 2 else _FusedEdgesNoEnvelope
     fused.__class__ = type(f"Fused{plain.__name__}", (mixin, plain), {})
     return reports
+
+
+def _surround(layer: nn.Module, dtype: torch.dtype, *, before_product: bool) -> bool:
+    """Fuse the linear maps before and after a convolution so that they speak its own layout.
+
+    Args:
+        layer: holds the convolution and the maps.
+        dtype: floating-point type of the model.
+        before_product: the messages are read by MACE's product only, which takes this layout, too.
+
+    Returns:
+        Whether they do; otherwise the layer is left as it was.
+    """
+    before, after = (getattr(layer, name) for name in layer.around_convolution)
+    plain = layer.convolution
+    if not (has_full_lines(plain, dtype) and can_fuse_linear(before) and can_fuse_linear(after)):
+        return False
+    layer.fold_scales()
+    names = layer.around_convolution
+    setattr(layer, names[0], FusedLinear(before, dtype, last_out=True))
+    wider = FusedLinear(after, dtype, last_in=plain.irreps_out, last_out=before_product)
+    setattr(layer, names[1], wider)
+    return True
+
+
+def _fuse_product(layer: nn.Module, dtype: torch.dtype) -> None:
+    """Fuse MACE's product, in the layout of the messages that `_surround` has chosen."""
+    interaction, product = layer.interaction, layer.product
+    channels_last = isinstance(interaction.linear, FusedLinear)
+    if channels_last:
+        if not interaction.residual:
+            interaction.skip = FusedSpeciesLinear(interaction.skip, dtype, last=True)
+        layer.linear = FusedLinear(layer.linear, dtype, last_in=product.irreps_out)
+    layer.product = FusedSymmetricContraction(product, dtype, channels_last=channels_last)
 
 
 class _FusedEdges:

@@ -8,8 +8,10 @@ import pytest
 from egraff.export import compare, jit, verification_frames
 from egraff.fuse import can_fuse, fuse
 from egraff.models import build
+from egraff.nn.fused import FusedEdgeConvolution
 from tests.models.configs import small_config
 
+ALLOWED = {"float32": 1e-5, "float64": 1e-9}
 FUSED = [
     ("nequip", {}),
     ("botnet", {}),
@@ -33,6 +35,30 @@ def test_fused_and_scripted_is_the_same_model(name, options):
     scripted = jit.script(fuse(model).model)
     for _, graph in verification_frames(model, None):
         compare(model, scripted, graph, what="fused and plain", tolerance=1e-9)
+
+
+# channels that fill cache lines pass between the operators in the layout of these
+FULL_LINES = [
+    ("nequip", {"n_features": 16}),
+    ("botnet", {"hidden_irreps": "16x0e + 16x1o"}),
+    ("mace", {"hidden_irreps": "16x0e + 16x1o"}),
+    ("mace", {"hidden_irreps": "32x0e + 32x1o", "correlation": 1, "species_product": False}),
+    (
+        "mace",
+        {"hidden_irreps": "16x0e + 16x1o", "interaction_first": "real_agnostic_residual"},
+    ),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "options"), FULL_LINES)
+def test_full_cache_lines(name, options, dtype):
+    model = build(name, seed=3, dtype=dtype, **{**small_config(name), **options})
+    fused = fuse(model).model
+    convolutions = [m for m in fused.modules() if isinstance(m, FusedEdgeConvolution)]
+    assert all(convolution.channels_last for convolution in convolutions)
+    for _, graph in verification_frames(model, None):
+        compare(model, fused, graph, what="fused and plain", tolerance=ALLOWED[dtype])
 
 
 @pytest.mark.parametrize("name", ["mace", "botnet", "allegro"])

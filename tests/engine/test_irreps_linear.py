@@ -138,7 +138,7 @@ def arguments(**changes):
             torch.tensor([0, 2, 0]),
             "species: expected 0 <= species < 2, got 2 at node 1",
         ),
-        ("blocks", torch.zeros(1, 6), "blocks: expected int64 [n_blocks, 7], got Float [1, 6]"),
+        ("blocks", torch.zeros(1, 6), "blocks: expected int64 [n_blocks, 9], got Float [1, 6]"),
         (
             "width_out",
             3,

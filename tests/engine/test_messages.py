@@ -126,8 +126,18 @@ def test_gradient_of_another_shape():
         torch.ops.egraff.edge_convolution_backward(
             torch.zeros(6, 2).double(), case.x, case.edge_vec, case.edge_index, case.species,
             f.tables, f.pair_scale, f.pair_table, f.paths, f.coupling_index, f.coupling_value,
-            f.grid_start, 6, f.width_out, f.grid_stretch, True, True,
+            f.grid_start, 6, f.width_out, f.grid_stretch, False, True, True,
         )  # fmt: skip
+
+
+def test_channels_that_do_not_fill_cache_lines():
+    case = make_case()
+    case.fused.channels_last = True
+    with pytest.raises(
+        ValueError,
+        match=r"edge_convolution: channels_last: expected a multiple of 8 channels in each path, got",
+    ):
+        case.run_fused(case.x, case.edge_vec)
 
 
 def test_no_second_derivative():

@@ -184,6 +184,9 @@ class Interaction(nn.Module):
             no self-connection.
     """
 
+    #: linear maps of what the convolution reads and of what it gives (:mod:`egraff.fuse`)
+    around_convolution = ("linear_in", "linear_out")
+
     def __init__(
         self,
         irreps_in: o3.Irreps,
@@ -227,8 +230,9 @@ class Interaction(nn.Module):
 
     def fold_scales(self) -> None:
         """Put the constant factor of the messages into the weights: no array is scaled any more."""
-        self.linear_in.weight.data.mul_(self.normalisation)
-        self.normalisation = 1.0
+        if self.normalisation != 1.0:
+            self.linear_in.weight.data.mul_(self.normalisation)
+            self.normalisation = 1.0
 
     def forward(
         self,

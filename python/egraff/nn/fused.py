@@ -32,6 +32,8 @@ class FusedEdgeConvolution(nn.Module):
         pair_table: ``[n_species, n_species]`` int64, the table of each pair.
         dtype: floating-point type of the model.
         grid_stretch: of the table, as in :class:`egraff.nn.radial_table.Grid`.
+        channels_last: features and result have each block as ``[component, channel]``, which saves
+            a copy of both; see :func:`has_full_lines`.
 
     Raises:
         EgraffError: an order above ``MAX_L``.
@@ -46,6 +48,7 @@ class FusedEdgeConvolution(nn.Module):
         pair_table: Tensor,
         dtype: torch.dtype,
         grid_stretch: float = 0.0,
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         if (order := highest_order(plain)) > MAX_L:
@@ -56,6 +59,7 @@ class FusedEdgeConvolution(nn.Module):
         paths, index, value = _paths(plain)
         self.grid_start = GRID_START
         self.grid_stretch = grid_stretch
+        self.channels_last = channels_last
         self.width_out: int = plain.irreps_out.dim
         self.register_buffer("paths", torch.tensor(paths, dtype=torch.int64))
         self.register_buffer("coupling_index", torch.tensor(index, dtype=torch.int64))
@@ -96,6 +100,7 @@ class FusedEdgeConvolution(nn.Module):
             n_local,
             self.width_out,
             self.grid_stretch,
+            self.channels_last,
         )
 
 
@@ -105,10 +110,20 @@ class FusedSymmetricContraction(nn.Module):
     Args:
         plain: the contraction to replace.
         dtype: floating-point type of the model.
+        channels_last: features and result have each block as ``[component, channel]``.
     """
 
-    def __init__(self, plain: SymmetricContraction, dtype: torch.dtype) -> None:
+    def __init__(
+        self, plain: SymmetricContraction, dtype: torch.dtype, *, channels_last: bool = False
+    ) -> None:
         super().__init__()
+
+        def columns(start: int, dim: int) -> list[list[int]]:
+            """Return first column and step from channel to channel of each component."""
+            if channels_last:
+                return [[start + component * plain.channels, 1] for component in range(dim)]
+            return [[start + component, dim] for component in range(dim)]
+
         # monomials of all degrees in one list, of which the variables are the first
         first = [0, plain.n_variables]
         products = []
@@ -130,11 +145,11 @@ class FusedSymmetricContraction(nn.Module):
                     paths.append([n_terms, n_terms + len(component), len(outputs), block.dim])
                     n_terms += len(component)
                 weights.append(degree.weight.detach().to(dtype))
-            outputs += [[start + component, block.dim] for component in range(block.dim)]
+            outputs += columns(start, block.dim)
         variables = [
-            [start + component, dim]
+            column
             for start, dim in zip(plain.starts, plain.dims, strict=True)
-            for component in range(dim)
+            for column in columns(start, dim)
         ]
         none = torch.zeros(0, 2, dtype=torch.int64)
         self.register_buffer("variables", torch.tensor(variables, dtype=torch.int64))
@@ -166,6 +181,12 @@ class PassThrough(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the input."""
         return x
+
+
+def has_full_lines(plain: EdgeConvolution, dtype: torch.dtype) -> bool:
+    """Tell whether the channels of every path fill cache lines, as ``channels_last`` needs."""
+    lanes = 64 // dtype.itemsize
+    return all(product.mul % lanes == 0 for product in plain.products)
 
 
 def highest_order(plain: EdgeConvolution) -> int:

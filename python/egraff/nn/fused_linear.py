@@ -26,12 +26,16 @@ class _Block:
         start_out: first column of the result.
         dim: components of the irrep.
         matrix: ``[n_species, mul_in, mul_out]``, normalisation included.
+        last_in: the input has the channels last, as ``[component, channel]``.
+        last_out: the result has.
     """
 
     start_in: int
     start_out: int
     dim: int
     matrix: Tensor
+    last_in: bool = False
+    last_out: bool = False
 
 
 class FusedLinear(nn.Module):
@@ -40,21 +44,40 @@ class FusedLinear(nn.Module):
     Args:
         plain: the map to replace, without biases; see :func:`can_fuse_linear`.
         dtype: floating-point type of the model.
+        last_in: the irreps of an input with the channels of each block last, as
+            ``[component, channel]``; they are those of ``plain``, perhaps in smaller blocks. None
+            for an input as e3nn has it, ``[channel, component]``.
+        last_out: write a result with the channels of each block last.
     """
 
-    def __init__(self, plain: o3.Linear, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        plain: o3.Linear,
+        dtype: torch.dtype,
+        *,
+        last_in: o3.Irreps | None = None,
+        last_out: bool = False,
+    ) -> None:
         super().__init__()
-        starts_in = [part.start for part in plain.irreps_in.slices()]
         starts_out = [part.start for part in plain.irreps_out.slices()]
-        blocks = [
-            _Block(
-                starts_in[path.i_in],
-                starts_out[path.i_out],
-                plain.irreps_in[path.i_in].ir.dim,
-                path.path_weight * weight.detach()[None],
-            )
-            for _, path, weight in plain.weight_views(yield_instruction=True)
-        ]
+        blocks = []
+        blocks_in = plain.irreps_in if last_in is None else last_in
+        for _, path, weight in plain.weight_views(yield_instruction=True):
+            whole = plain.irreps_in.slices()[path.i_in]
+            dim = plain.irreps_in[path.i_in].ir.dim
+            matrix = path.path_weight * weight.detach()[None]
+            for start, mul in _blocks_within(blocks_in, whole):
+                first = (start - whole.start) // dim
+                blocks.append(
+                    _Block(
+                        start,
+                        starts_out[path.i_out],
+                        dim,
+                        matrix[:, first : first + mul],
+                        last_in=last_in is not None,
+                        last_out=last_out,
+                    )
+                )
         self.width_out: int = plain.irreps_out.dim
         _register(self, blocks, 1, dtype)
 
@@ -71,13 +94,14 @@ class FusedSpeciesLinear(nn.Module):
     Args:
         plain: the map to replace.
         dtype: floating-point type of the model.
+        last: input and result have the channels of each block last.
     """
 
-    def __init__(self, plain: SpeciesLinear, dtype: torch.dtype) -> None:
+    def __init__(self, plain: SpeciesLinear, dtype: torch.dtype, *, last: bool = False) -> None:
         super().__init__()
         starts_out = [part.start for part in plain.irreps_out.slices()]
         blocks = [
-            _Block(block.start, start, block.dim, block.scale * block.weight.detach())
+            _Block(block.start, start, block.dim, block.scale * block.weight.detach(), last, last)
             for block, start in zip(plain.blocks, starts_out, strict=True)
             if block.mul_in > 0
         ]
@@ -111,6 +135,15 @@ def fused_linear(plain: nn.Module, dtype: torch.dtype) -> nn.Module:
     return FusedSpeciesLinear(plain, dtype)
 
 
+def _blocks_within(irreps: o3.Irreps, columns: slice) -> list[tuple[int, int]]:
+    """Return first column and multiplicity of each block that lies in these columns."""
+    return [
+        (part.start, block.mul)
+        for block, part in zip(irreps, irreps.slices(), strict=True)
+        if block.dim > 0 and columns.start <= part.start and part.stop <= columns.stop
+    ]
+
+
 def _register(module: nn.Module, blocks: list[_Block], n_species: int, dtype: torch.dtype) -> None:
     """Store what the operator reads: both matrices of each block, padded to cache lines."""
     weights, transposed, rows = [], [], []
@@ -120,7 +153,8 @@ def _register(module: nn.Module, blocks: list[_Block], n_species: int, dtype: to
         mul_in, mul_out = matrix.shape[1:]
         forward, backward = _padded(matrix), _padded(matrix.transpose(1, 2))
         rows.append(
-            [block.start_in, mul_in, first_in, block.start_out, mul_out, first_out, block.dim]
+            [block.start_in, mul_in, first_in, int(block.last_in)]
+            + [block.start_out, mul_out, first_out, int(block.last_out), block.dim]
         )
         weights.append(forward)
         transposed.append(backward)
@@ -129,7 +163,7 @@ def _register(module: nn.Module, blocks: list[_Block], n_species: int, dtype: to
     none = torch.zeros(n_species, 0, dtype=dtype)
     module.register_buffer("weights", torch.cat([none, *weights], dim=1))
     module.register_buffer("transposed", torch.cat([none, *transposed], dim=1))
-    module.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).view(-1, 7))
+    module.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).view(-1, 9))
 
 
 def _padded(matrix: Tensor) -> Tensor:

@@ -73,6 +73,9 @@ class Interaction(nn.Module):
         first: whether this is the first block, whose input is known for ghosts too.
     """
 
+    #: linear maps of what the convolution reads and of what it gives (:mod:`egraff.fuse`)
+    around_convolution = ("linear_up", "linear")
+
     def __init__(
         self,
         kind: str,
@@ -108,7 +111,7 @@ class Interaction(nn.Module):
 
     def fold_scales(self) -> None:
         """Put the constant factor of the message into the weights: no array is scaled any more."""
-        if self.density is None:
+        if self.density is None and self.scale != 1.0:
             self.linear.weight.data.mul_(self.scale)
             self.scale = 1.0
 
