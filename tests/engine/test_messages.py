@@ -135,7 +135,7 @@ def test_channels_that_do_not_fill_cache_lines():
     case.fused.channels_last = True
     with pytest.raises(
         ValueError,
-        match=r"edge_convolution: channels_last: expected a multiple of 8 channels in each path, got",
+        match=r"channels_last: expected a multiple of 8 channels in each path, got",
     ):
         case.run_fused(case.x, case.edge_vec)
 
