@@ -12,6 +12,7 @@ namespace {
 #include "ops/edge_convolution_geometry.inc"
 #include "ops/edge_convolution_kernels.inc"
 #include "ops/symmetric_contraction_kernels.inc"
+#include "ops/vector_update_kernels.inc"
 
 #include "ops/edge_attention_kernels.inc"
 } // namespace

@@ -10,6 +10,7 @@
 
 #include "ops/edge_attention_kernels.h"
 #include "ops/symmetric_contraction_kernels.h"
+#include "ops/vector_update_kernels.h"
 
 #include <cstdint>
 
@@ -117,6 +118,8 @@ template <typename T> struct Kernels {
     void (*attention_centre[MAX_RUNS][2])(const attention::AttentionArgs<T> &);
     void (*attention_neighbour[MAX_RUNS][2])(const attention::AttentionArgs<T> &);
     void (*attention_edge_vectors)(const attention::EdgeVectorArgs<T> &);
+    void (*update_forward)(const update::ForwardArgs<T> &);
+    void (*update_backward)(const update::BackwardArgs<T> &);
 };
 
 template <typename T> const Kernels<T> &kernels_baseline();

@@ -3,7 +3,8 @@
 
 ``egraff::scalar_vector_attention`` takes distance filters from a table, forms score and messages of
 each edge in registers and adds them to the receiving atom. Also the atom's attention to itself is
-one of its edges. It has first derivatives only.
+one of its edges. ``egraff::gated_vector_update`` is what the atom then makes of the sums. Both have
+first derivatives only.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import FusedEdgeConvolution
 from egraff.nn.radial_table import GRID_START, Grid
-from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention
+from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention, map_channels
 
 # functions of the distance per channel: filters of keys, and of the three parts of the values
 N_FILTERS = 4
@@ -115,11 +116,8 @@ class FusedScalarVectorAttention(nn.Module):
         out = self.output(scalar)
         if self.vector is None:
             return out[:, 2 * self.width :], dv
-        vector = self.vector(v[:n_local])
-        first, second, third = vector.split_with_sizes([self.width] * 3, dim=2)
-        dx = (first * second).sum(dim=1) * out[:, self.width : 2 * self.width]
-        dx = dx + out[:, 2 * self.width :]
-        return dx, dv + third * out[:, None, : self.width]
+        maps = map_channels(v[:n_local], self.vector.weight)
+        return torch.ops.egraff.gated_vector_update(out, maps, dv)
 
 
 class FusedNeighbourEmbedding(nn.Module):

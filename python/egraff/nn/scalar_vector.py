@@ -42,6 +42,15 @@ def vector_length(v: Tensor) -> Tensor:
     return torch.where(is_zero, torch.zeros_like(root), root)
 
 
+def map_channels(v: Tensor, weight: Tensor) -> Tensor:
+    """Map the channels of vectors ``[n, 3, n_in]`` with ``[n_out, n_in]`` to ``[n, 3, n_out]``.
+
+    One product of matrices; torch makes of a linear layer on three dimensions one for each atom.
+    """
+    n = v.shape[0]
+    return torch.mm(v.reshape(3 * n, v.shape[2]), weight.t()).view(n, 3, weight.shape[0])
+
+
 class NeighbourEmbedding(nn.Module):
     """x_i = W [ embedding(Z_i), sum_j embedding'(Z_j) . (W_F e(r_ij)) C(r_ij) ] (eq. 3).
 
@@ -179,7 +188,7 @@ class ScalarVectorAttention(nn.Module):
             return out[:, 2 * self.width :], dv
         own = v[:n_local]
         dv = dv + own * turn[:, None, :]
-        vector = self.vector(own)
+        vector = map_channels(own, self.vector.weight)
         first, second, third = vector.split_with_sizes([self.width] * 3, dim=2)
         dx = (first * second).sum(dim=1) * out[:, self.width : 2 * self.width]
         dx = dx + out[:, 2 * self.width :]
@@ -245,11 +254,11 @@ class GatedVectorBlock(nn.Module):
 
     def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``[n, width_in]``, ``[n, 3, width_in]``; without ``vectors_out``, v is returned."""
-        length = vector_length(self.length(v))
+        length = vector_length(map_channels(v, self.length.weight))
         out = self.output(self.act(self.hidden(torch.cat([x, length], dim=1))))
         x = out[:, : self.width_out]
         if self.vector is not None:
-            v = self.vector(v) * out[:, None, self.width_out :]
+            v = map_channels(v, self.vector.weight) * out[:, None, self.width_out :]
         if self.activate_scalars:
             x = self.act(x)
         return x, v
