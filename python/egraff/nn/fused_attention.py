@@ -77,32 +77,33 @@ class FusedScalarVectorAttention(nn.Module):
         self,
         x: Tensor,
         v: Tensor,
+        x_nodes: Tensor,
+        v_nodes: Tensor,
         edge_index: Tensor,
         edges: tuple[Tensor, Tensor, Tensor],
         radial_self: Tensor,
-        n_local: int,
     ) -> tuple[Tensor, Tensor]:
         """Return the changes of scalars and vectors of the local atoms.
 
         Args:
-            x: ``[n_nodes, width]``, normalised (:attr:`norm`) scalars.
-            v: ``[n_nodes, 3, width]`` vectors; not read when ``vectors_in`` is false.
+            x: ``[n_local, width]``, normalised (:attr:`norm`) scalars.
+            v: ``[n_local, 3, width]`` vectors; not read when ``vectors_in`` is false.
+            x_nodes: ``[n_nodes, width]``, ``x`` and the same of all others that edges reach.
+            v_nodes: ``[n_nodes, 3, width]``, likewise.
             edge_index: ``[2, n_edges]``, row 0 the receiving centre, ascending.
             edges: edge vectors ``[n_edges, 3]`` in Angstrom, species ``[n_nodes]``, anything.
             radial_self: not read; the table has what it would give.
-            n_local: number of local atoms.
 
         Returns:
             ``[n_local, width]`` and ``[n_local, 3, width]``.
         """
         edge_vec, species, _ = edges
-        seen = v
         if not self.vectors_in:
-            seen = torch.zeros(x.shape[0], 0, self.width, dtype=x.dtype, device=x.device)
+            v_nodes = torch.zeros(x_nodes.shape[0], 0, self.width, dtype=x.dtype, device=x.device)
         scalar, dv = torch.ops.egraff.scalar_vector_attention(
-            self.query(x[:n_local]),
-            self.source(x),
-            seen,
+            self.query(x),
+            self.source(x_nodes),
+            v_nodes,
             edge_vec,
             edge_index,
             species,
@@ -116,7 +117,7 @@ class FusedScalarVectorAttention(nn.Module):
         out = self.output(scalar)
         if self.vector is None:
             return out[:, 2 * self.width :], dv
-        maps = map_channels(v[:n_local], self.vector.weight)
+        maps = map_channels(v, self.vector.weight)
         return torch.ops.egraff.gated_vector_update(out, maps, dv)
 
 

@@ -142,30 +142,33 @@ class ScalarVectorAttention(nn.Module):
         self,
         x: Tensor,
         v: Tensor,
+        x_nodes: Tensor,
+        v_nodes: Tensor,
         edge_index: Tensor,
         edges: tuple[Tensor, Tensor, Tensor],
         radial_self: Tensor,
-        n_local: int,
     ) -> tuple[Tensor, Tensor]:
         """Return the changes of scalars and vectors of the local atoms.
 
         Args:
-            x: ``[n_nodes, width]``, normalised (:attr:`norm`) scalars.
-            v: ``[n_nodes, 3, width]`` vectors; not read when ``vectors_in`` is false.
+            x: ``[n_local, width]``, normalised (:attr:`norm`) scalars.
+            v: ``[n_local, 3, width]`` vectors; not read when ``vectors_in`` is false.
+            x_nodes: ``[n_nodes, width]``, ``x`` and the same of all others that edges reach.
+            v_nodes: ``[n_nodes, 3, width]``, likewise.
             edge_index: ``[2, n_edges]``.
             edges: directions ``[n_edges, 3]``, radial basis ``[n_edges, n_basis]`` and cutoff
                 envelope ``[n_edges]``.
             radial_self: ``[1, n_basis]``, the basis at distance zero.
-            n_local: number of local atoms.
 
         Returns:
             ``[n_local, width]`` and ``[n_local, 3, width]``.
         """
         centre, neighbour = edge_index[0], edge_index[1]
         direction, radial, envelope = edges
-        query = self.query(x[:n_local])
-        key = self.key(x)
-        value = self.value(x)
+        n_local = x.shape[0]
+        query = self.query(x)
+        key = self.key(x_nodes)
+        value = self.value(x_nodes)
 
         scalar, turn, push = self._messages(
             query.index_select(0, centre),
@@ -177,7 +180,7 @@ class ScalarVectorAttention(nn.Module):
         dx = torch.zeros_like(query).index_add(0, centre, scalar)
         vectors = push[:, None, :] * direction[:, :, None]
         if self.vectors_in:
-            vectors = vectors + v.index_select(0, neighbour) * turn[:, None, :]
+            vectors = vectors + v_nodes.index_select(0, neighbour) * turn[:, None, :]
         dv = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
         dv = dv.index_add(0, centre, vectors)
 
@@ -186,9 +189,8 @@ class ScalarVectorAttention(nn.Module):
         out = self.output(dx + scalar)
         if self.vector is None:
             return out[:, 2 * self.width :], dv
-        own = v[:n_local]
-        dv = dv + own * turn[:, None, :]
-        vector = map_channels(own, self.vector.weight)
+        dv = dv + v * turn[:, None, :]
+        vector = map_channels(v, self.vector.weight)
         first, second, third = vector.split_with_sizes([self.width] * 3, dim=2)
         dx = (first * second).sum(dim=1) * out[:, self.width : 2 * self.width]
         dx = dx + out[:, 2 * self.width :]
