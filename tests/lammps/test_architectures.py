@@ -80,6 +80,7 @@ def test_lammps_is_python(exported, name, system, ranks):
     compare(exported(name), system, ranks, RELATIVE)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("system", "ranks"), GRID)
 def test_fused_attention_in_lammps_is_python(exported, system, ranks):
     # tables stand for networks
