@@ -204,7 +204,7 @@ template <typename T> class Block {
         geometry_.position = take(2);
         geometry_.harmonics = take(1);
         geometry_.scratch = take(convolution::scratch_rows(0));
-        edges_.resize(s);
+        edges_.resize(s + EDGES_AHEAD);
     }
 
     // What follows from the geometry of the block's n edges.

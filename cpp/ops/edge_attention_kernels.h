@@ -25,6 +25,9 @@ inline constexpr int EDGE_ROWS = 4;
 
 enum class Activation { SILU, SIGMOID, TANH, MISH, SSP, GELU };
 
+// how far ahead of an edge its far nodes are asked for
+inline constexpr int EDGES_AHEAD = 8;
+
 // What the sums read of one edge.
 template <typename T> struct Edge {
     int64_t far;  // where its far node starts
@@ -43,8 +46,8 @@ template <typename T> struct AttentionArgs {
     int64_t near_rows;
     const T *far; // packed rows of all nodes
     int64_t far_rows;
-    const Edge<T> *edges;
-    const T *table; // [chunk][table_rows][3][FUNCTIONS][LANES]
+    const Edge<T> *edges; // EDGES_AHEAD more than there are, whose `far` is read
+    const T *table;       // [chunk][table_rows][3][FUNCTIONS][LANES]
     int64_t table_rows;
     Activation activation;
     T *weight;         // scratch, up to LANES numbers for each edge: scores, then activations

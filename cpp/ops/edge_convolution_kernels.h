@@ -12,6 +12,7 @@
 #include "ops/edge_attention_kernels.h"
 #include "ops/irreps_linear_kernels.h"
 #include "ops/symmetric_contraction_kernels.h"
+#include "ops/vector_update_kernels.h"
 
 #include <cstdint>
 
@@ -120,6 +121,8 @@ template <typename T> struct Kernels {
     void (*attention_centre[MAX_RUNS][2])(const attention::AttentionArgs<T> &);
     void (*attention_neighbour[MAX_RUNS][2])(const attention::AttentionArgs<T> &);
     void (*attention_edge_vectors)(const attention::EdgeVectorArgs<T> &);
+    void (*update_forward)(const update::ForwardArgs<T> &);
+    void (*update_backward)(const update::BackwardArgs<T> &);
     allegro::Kernels<T> allegro;
 };
 

@@ -13,7 +13,6 @@ from egraff.errors import DisagreementError, EgraffError
 from egraff.export import export_torchscript, verification_frames
 from egraff.forces import edge_forces, predict
 from egraff.metadata import read_metadata
-from egraff.models import build
 from tests.conftest import tiny_nequip
 
 ALLOWED = {"float32": 1e-5, "float64": 1e-9}
@@ -86,15 +85,12 @@ def test_plain_files_say_so(exported):
 def test_fused_wherever_possible(tmp_path):
     fusable = export_torchscript(tiny_nequip(), tmp_path / "a.egraff.pt", fuse=None)
     assert fusable["fused"] is True
-    other = build(
-        "torchmd_net", elements=["Li", "F"], r_max=4.0, hidden_channels=8, num_layers=1,
-        num_heads=2, num_rbf=4, seed=1,
-    )  # fmt: skip
+    other = tiny_nequip(l_max=4, n_features=2)
     assert export_torchscript(other, tmp_path / "b.egraff.pt", fuse=None)["fused"] is False
     with pytest.raises(
         EgraffError,
         match=r"expected a model with fused operators \(features and harmonics up to l = 3\), got "
-        r"torchmd_net without\n  fix: export with --no-fuse",
+        r"nequip without\n  fix: export with --no-fuse",
     ):
         export_torchscript(other, tmp_path / "b.egraff.pt", fuse=True)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from egraff.errors import EgraffError
-from egraff.nn.radial_table import GRID_START, evaluate, tabulate
+from egraff.nn.radial_table import GRID_START, Grid, evaluate, tabulate
 from tests.engine.convolutions import smooth_weights
 
 
@@ -74,3 +74,52 @@ def test_refuses_a_function_with_a_kink():
         r"  fix: export with --no-fuse",
     ):
         tabulate(function, tolerance=1e-7, derivative_tolerance=1e-6)
+
+
+@pytest.mark.parametrize("stretch", [0.0, 1.0, 10.0])
+def test_grid_is_its_own_inverse_and_states_its_derivatives(stretch):
+    grid = Grid(stretch)
+    s = torch.linspace(GRID_START, 1.0, 101, dtype=torch.float64)
+    x, first, second = grid.length(s)
+    torch.testing.assert_close(grid.position(x), s, rtol=0.0, atol=1e-14)
+    assert x[0] == pytest.approx(GRID_START, abs=1e-15)
+    assert 1.0 - 1e-15 < x[-1] < 1.0
+    step = 1e-4
+    inner = s[1:-1]
+    above, below = grid.length(inner + step)[0], grid.length(inner - step)[0]
+    torch.testing.assert_close(first[1:-1], (above - below) / (2 * step), rtol=1e-5, atol=0.0)
+    curvature = (above - 2 * x[1:-1] + below) / step**2
+    torch.testing.assert_close(second[1:-1], curvature, rtol=1e-4, atol=1e-6)
+
+
+def test_narrow_functions_at_short_distance_need_fewer_knots_on_a_stretched_grid():
+    def knots(stretch: float) -> int:
+        grid = Grid(stretch)
+
+        def function(s):
+            x, first, second = grid.length(s)
+            u = 40 * (torch.exp(-5 * x) - 0.6)
+            du = -200 * torch.exp(-5 * x)
+            value = torch.exp(-u * u)
+            slope = -2 * u * du * value
+            curvature = (4 * u * u - 2) * du * du * value + 10 * u * du * value
+            return tuple(
+                part[:, None]
+                for part in (value, slope * first, curvature * first**2 + slope * second)
+            )
+
+        return tabulate(
+            function, tolerance=1e-7, derivative_tolerance=1e-5, zero_at_cutoff=False
+        ).n_knots
+
+    assert 3 * knots(10.0) < knots(0.0)
+
+
+def test_functions_that_end_at_the_cutoff_keep_their_last_knot():
+    def function(x):
+        x = x[:, None]
+        return 1 + (1 - x) ** 2, -2 * (1 - x), 2 + 0 * x
+
+    table = tabulate(function, tolerance=1e-13, derivative_tolerance=1e-12, zero_at_cutoff=False)
+    assert table.knots[-1, 0].item() == 1.0
+    assert table.n_knots == 17

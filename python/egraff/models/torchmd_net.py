@@ -169,18 +169,19 @@ class TorchMDNet(IsolatedAtomForceField):
         v = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
 
         for layer in self.layers:
-            x_nodes, v_nodes = layer.norm(x), v
+            x_own = layer.norm(x)
+            x_nodes, v_nodes = x_own, v
             if layer.vectors_in:
                 if exchange:
-                    sent = torch.cat([x_nodes, v.reshape(n_local, 3 * self.width)], dim=1)
+                    sent = torch.cat([x_own, v.reshape(n_local, 3 * self.width)], dim=1)
                     seen = torch.ops.egraff.ghost_exchange(sent, n_nodes)
                     x_nodes = seen[:, : self.width]
                     v_nodes = seen[:, self.width :].reshape(n_nodes, 3, self.width)
             elif self.neighbour_embedding is None:
                 x_nodes = layer.norm(known)
             elif exchange:
-                x_nodes = torch.ops.egraff.ghost_exchange(x_nodes, n_nodes)
-            dx, dv = layer(x_nodes, v_nodes, edge_index, edges, radial_self, n_local)
+                x_nodes = torch.ops.egraff.ghost_exchange(x_own, n_nodes)
+            dx, dv = layer(x_own, v, x_nodes, v_nodes, edge_index, edges, radial_self)
             x, v = x + dx, v + dv
 
         x = self.norm(x)

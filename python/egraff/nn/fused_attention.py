@@ -3,7 +3,8 @@
 
 ``egraff::scalar_vector_attention`` takes distance filters from a table, forms score and messages of
 each edge in registers and adds them to the receiving atom. Also the atom's attention to itself is
-one of its edges. It has first derivatives only.
+one of its edges. ``egraff::gated_vector_update`` is what the atom then makes of the sums. Both have
+first derivatives only.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import FusedEdgeConvolution
 from egraff.nn.radial_table import GRID_START, Grid
-from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention
+from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention, map_channels
 
 # functions of the distance per channel: filters of keys, and of the three parts of the values
 N_FILTERS = 4
@@ -76,32 +77,33 @@ class FusedScalarVectorAttention(nn.Module):
         self,
         x: Tensor,
         v: Tensor,
+        x_nodes: Tensor,
+        v_nodes: Tensor,
         edge_index: Tensor,
         edges: tuple[Tensor, Tensor, Tensor],
         radial_self: Tensor,
-        n_local: int,
     ) -> tuple[Tensor, Tensor]:
         """Return the changes of scalars and vectors of the local atoms.
 
         Args:
-            x: ``[n_nodes, width]``, normalised (:attr:`norm`) scalars.
-            v: ``[n_nodes, 3, width]`` vectors; not read when ``vectors_in`` is false.
+            x: ``[n_local, width]``, normalised (:attr:`norm`) scalars.
+            v: ``[n_local, 3, width]`` vectors; not read when ``vectors_in`` is false.
+            x_nodes: ``[n_nodes, width]``, ``x`` and the same of all others that edges reach.
+            v_nodes: ``[n_nodes, 3, width]``, likewise.
             edge_index: ``[2, n_edges]``, row 0 the receiving centre, ascending.
             edges: edge vectors ``[n_edges, 3]`` in Angstrom, species ``[n_nodes]``, anything.
             radial_self: not read; the table has what it would give.
-            n_local: number of local atoms.
 
         Returns:
             ``[n_local, width]`` and ``[n_local, 3, width]``.
         """
         edge_vec, species, _ = edges
-        seen = v
         if not self.vectors_in:
-            seen = torch.zeros(x.shape[0], 0, self.width, dtype=x.dtype, device=x.device)
+            v_nodes = torch.zeros(x_nodes.shape[0], 0, self.width, dtype=x.dtype, device=x.device)
         scalar, dv = torch.ops.egraff.scalar_vector_attention(
-            self.query(x[:n_local]),
-            self.source(x),
-            seen,
+            self.query(x),
+            self.source(x_nodes),
+            v_nodes,
             edge_vec,
             edge_index,
             species,
@@ -115,11 +117,8 @@ class FusedScalarVectorAttention(nn.Module):
         out = self.output(scalar)
         if self.vector is None:
             return out[:, 2 * self.width :], dv
-        vector = self.vector(v[:n_local])
-        first, second, third = vector.split_with_sizes([self.width] * 3, dim=2)
-        dx = (first * second).sum(dim=1) * out[:, self.width : 2 * self.width]
-        dx = dx + out[:, 2 * self.width :]
-        return dx, dv + third * out[:, None, : self.width]
+        maps = map_channels(v, self.vector.weight)
+        return torch.ops.egraff.gated_vector_update(out, maps, dv)
 
 
 class FusedNeighbourEmbedding(nn.Module):

@@ -42,6 +42,15 @@ def vector_length(v: Tensor) -> Tensor:
     return torch.where(is_zero, torch.zeros_like(root), root)
 
 
+def map_channels(v: Tensor, weight: Tensor) -> Tensor:
+    """Map the channels of vectors ``[n, 3, n_in]`` with ``[n_out, n_in]`` to ``[n, 3, n_out]``.
+
+    One product of matrices; torch makes of a linear layer on three dimensions one for each atom.
+    """
+    n = v.shape[0]
+    return torch.mm(v.reshape(3 * n, v.shape[2]), weight.t()).view(n, 3, weight.shape[0])
+
+
 class NeighbourEmbedding(nn.Module):
     """x_i = W [ embedding(Z_i), sum_j embedding'(Z_j) . (W_F e(r_ij)) C(r_ij) ] (eq. 3).
 
@@ -133,30 +142,33 @@ class ScalarVectorAttention(nn.Module):
         self,
         x: Tensor,
         v: Tensor,
+        x_nodes: Tensor,
+        v_nodes: Tensor,
         edge_index: Tensor,
         edges: tuple[Tensor, Tensor, Tensor],
         radial_self: Tensor,
-        n_local: int,
     ) -> tuple[Tensor, Tensor]:
         """Return the changes of scalars and vectors of the local atoms.
 
         Args:
-            x: ``[n_nodes, width]``, normalised (:attr:`norm`) scalars.
-            v: ``[n_nodes, 3, width]`` vectors; not read when ``vectors_in`` is false.
+            x: ``[n_local, width]``, normalised (:attr:`norm`) scalars.
+            v: ``[n_local, 3, width]`` vectors; not read when ``vectors_in`` is false.
+            x_nodes: ``[n_nodes, width]``, ``x`` and the same of all others that edges reach.
+            v_nodes: ``[n_nodes, 3, width]``, likewise.
             edge_index: ``[2, n_edges]``.
             edges: directions ``[n_edges, 3]``, radial basis ``[n_edges, n_basis]`` and cutoff
                 envelope ``[n_edges]``.
             radial_self: ``[1, n_basis]``, the basis at distance zero.
-            n_local: number of local atoms.
 
         Returns:
             ``[n_local, width]`` and ``[n_local, 3, width]``.
         """
         centre, neighbour = edge_index[0], edge_index[1]
         direction, radial, envelope = edges
-        query = self.query(x[:n_local])
-        key = self.key(x)
-        value = self.value(x)
+        n_local = x.shape[0]
+        query = self.query(x)
+        key = self.key(x_nodes)
+        value = self.value(x_nodes)
 
         scalar, turn, push = self._messages(
             query.index_select(0, centre),
@@ -168,7 +180,7 @@ class ScalarVectorAttention(nn.Module):
         dx = torch.zeros_like(query).index_add(0, centre, scalar)
         vectors = push[:, None, :] * direction[:, :, None]
         if self.vectors_in:
-            vectors = vectors + v.index_select(0, neighbour) * turn[:, None, :]
+            vectors = vectors + v_nodes.index_select(0, neighbour) * turn[:, None, :]
         dv = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
         dv = dv.index_add(0, centre, vectors)
 
@@ -177,9 +189,8 @@ class ScalarVectorAttention(nn.Module):
         out = self.output(dx + scalar)
         if self.vector is None:
             return out[:, 2 * self.width :], dv
-        own = v[:n_local]
-        dv = dv + own * turn[:, None, :]
-        vector = self.vector(own)
+        dv = dv + v * turn[:, None, :]
+        vector = map_channels(v, self.vector.weight)
         first, second, third = vector.split_with_sizes([self.width] * 3, dim=2)
         dx = (first * second).sum(dim=1) * out[:, self.width : 2 * self.width]
         dx = dx + out[:, 2 * self.width :]
@@ -245,11 +256,11 @@ class GatedVectorBlock(nn.Module):
 
     def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``[n, width_in]``, ``[n, 3, width_in]``; without ``vectors_out``, v is returned."""
-        length = vector_length(self.length(v))
+        length = vector_length(map_channels(v, self.length.weight))
         out = self.output(self.act(self.hidden(torch.cat([x, length], dim=1))))
         x = out[:, : self.width_out]
         if self.vector is not None:
-            v = self.vector(v) * out[:, None, self.width_out :]
+            v = map_channels(v, self.vector.weight) * out[:, None, self.width_out :]
         if self.activate_scalars:
             x = self.act(x)
         return x, v
