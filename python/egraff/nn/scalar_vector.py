@@ -137,6 +137,7 @@ class ScalarVectorAttention(nn.Module):
         radial: Tensor,
         envelope: Tensor,
         radial_self: Tensor,
+        envelope_self: Tensor,
         n_local: int,
     ) -> tuple[Tensor, Tensor]:
         """Return the changes of scalars and vectors of the local atoms.
@@ -149,6 +150,8 @@ class ScalarVectorAttention(nn.Module):
             radial: ``[n_edges, n_basis]``.
             envelope: ``[n_edges]``.
             radial_self: ``[1, n_basis]``, the basis at distance zero.
+            envelope_self: ``[1]``, the envelope at distance zero: one, or zero under a lower
+                cutoff.
             n_local: number of local atoms.
 
         Returns:
@@ -173,8 +176,9 @@ class ScalarVectorAttention(nn.Module):
         dv = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
         dv = dv.index_add(0, centre, vectors)
 
-        one = torch.ones(1, dtype=x.dtype, device=x.device)
-        scalar, turn, push = self._messages(query, key[:n_local], value[:n_local], radial_self, one)
+        scalar, turn, push = self._messages(
+            query, key[:n_local], value[:n_local], radial_self, envelope_self
+        )
         out = self.output(dx + scalar)
         if self.vector is None:
             return out[:, 2 * self.width :], dv
