@@ -105,8 +105,14 @@ class AotiProgram : public Program {
         try {
             values = loader_->run({inputs.species, inputs.edge_index, inputs.edge_vec, seed});
         } catch (const std::exception &error) {
-            throw Error("expected the compiled program to run, got: " + first_line(error), {path_},
-                        "see the messages before this one");
+            // our operators' messages end with a line that tells what to do
+            const std::string text = error.what(), mark = "\n  fix: ";
+            const size_t fix = text.find(mark);
+            throw Error(
+                "expected the compiled program to run, got: " + first_line(error), {path_},
+                fix == std::string::npos
+                    ? EXPORT_HERE
+                    : text.substr(fix + mark.size(), text.find('\n', fix + 1) - fix - mark.size()));
         }
         if (values.size() != outputs_.size() + 1) {
             throw Error("expected " + std::to_string(outputs_.size() + 1) +

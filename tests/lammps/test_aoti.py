@@ -130,6 +130,15 @@ def test_same_bits_on_any_number_of_threads(exported):
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+def test_errors_of_operators_are_told(exported):
+    compiled = _core.Model(str(exported))
+    edge_index = torch.tensor([[0, 1], [2, 2]])
+    edge_vec = torch.ones(2, 3, dtype=torch.float64)
+    with pytest.raises(ModelFileError, match="ghost nodes, but no engine is there to") as caught:
+        compiled.evaluate(torch.tensor([0, 1, 1]), edge_index, edge_vec, 2)
+    assert caught.value.fix.startswith("fold ghosts onto the atoms that own them")
+
+
 # ---- what is refused ----------------------------------------------------------------------------
 
 

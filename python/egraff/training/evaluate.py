@@ -248,7 +248,7 @@ def _looks_exported(path: str | PathLike[str]) -> bool:
     except ModelFileError:
         # of a file that is neither, the reader of checkpoints says what is wrong with it, unless
         # its name promises an exported model
-        if str(path).endswith(".egraff.pt"):
+        if str(path).endswith((".egraff.pt", ".egraff.pt2")):
             raise
         return False
     return True
