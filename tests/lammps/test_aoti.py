@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import platform
+import shutil
+import subprocess
 import zipfile
 from collections import Counter
 
@@ -235,6 +238,48 @@ def test_compiled_model_that_differs_is_not_written(exported, tmp_path, monkeypa
     with pytest.raises(DisagreementError, match="compiled and eager model, check frame"):
         export_aoti(other, tmp_path / "m.egraff.pt2")
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- what needs files of its own ------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_threads_share_the_blocks_of_a_local_model(tmp_path):
+    model = build("allegro", seed=5, **{**small_config("allegro"), "dtype": "float64"}).eval()
+    path = tmp_path / "allegro.egraff.pt2"
+    export_aoti(model, path, fuse=True)
+    graph = graph_of(model, STRUCTURES["thin triclinic cell"]().repeat((3, 3, 3)))
+    assert graph.edge_index.shape[1] > 2 * 1024  # several blocks
+    expected = predict(model, graph).edge_gradient
+    results = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found = _core.Model(str(path)).evaluate(
+            graph.species, graph.edge_index, graph.edge_vec, graph.n_atoms
+        )
+        results.append(found["edge_gradient"])
+    torch.set_num_threads(1)
+    assert torch.equal(*results)
+    assert torch.allclose(results[0], expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not shutil.which("objdump"), reason="needs x86 and objdump"
+)
+def test_code_keeps_to_its_instruction_set(tmp_path):
+    path = tmp_path / "toy.egraff.pt2"
+    export_aoti(toy(), path, instruction_set="AVX2")
+    with zipfile.ZipFile(path) as package:
+        (library,) = [name for name in package.namelist() if name.endswith(".so")]
+        (tmp_path / "toy.so").write_bytes(package.read(library))
+    code = subprocess.run(
+        ["objdump", "-d", tmp_path / "toy.so"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "%ymm0" in code
+    assert "%zmm" not in code
+    assert "%k1" not in code
+    agrees(toy(), path, SYSTEMS["triclinic"], ranks=2, tolerance=RELATIVE["float64"])
 
 
 # ---- every architecture: minutes each ------------------------------------------------------------
