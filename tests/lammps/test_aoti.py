@@ -240,7 +240,7 @@ def test_compiled_model_that_differs_is_not_written(exported, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-# ---- what needs files of its own ------------------------------------------------------------------
+# ---- what needs files of its own ----------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ def evaluate_file(
     """Compare a model with labelled frames; any label that a frame lacks is left out.
 
     Args:
-        model_path: a checkpoint, or an exported model (``NAME.egraff.pt``).
+        model_path: a checkpoint, or an exported model (``NAME.egraff.pt`` or ``.pt2``).
         data_path: any file that ASE reads.
         energy_key: name of the energy in the file.
         forces_key: name of the forces.
