@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from egraff.errors import EgraffError
 from egraff.models.base import ForceField
 
 # Sizes to trace with, all different and none of them 0 or 1, which torch would take for constants.
@@ -32,7 +33,18 @@ def trace(model: ForceField) -> torch.export.ExportedProgram:
 
     Args:
         model: a plain or a fused model in evaluation mode.
+
+    Raises:
+        EgraffError: parts of the model are TorchScript, which cannot be traced for any size.
     """
+    scripted = [
+        name for name, part in model.named_modules() if isinstance(part, torch.jit.ScriptModule)
+    ]
+    if scripted:
+        raise EgraffError(
+            f"expected an eager model, got TorchScript in {', '.join(scripted[:3])}\n"
+            "  fix: load the model again, and do not script it before"
+        )
     from torch.fx.experimental.proxy_tensor import make_fx
 
     def energies_and_gradient(

@@ -84,7 +84,8 @@ def export_torchscript(
     with warnings.catch_warnings():
         # every release of torch tells that TorchScript is deprecated; it still loads anywhere
         warnings.simplefilter("ignore", DeprecationWarning)
-        scripted = jit.script(prepared.written)
+        # in place, e3nn would leave TorchScript inside the caller's model
+        scripted = jit.script(prepared.written, in_place=False)
         torch.jit.save(scripted, archive, _extra_files={METADATA_FILE: text})
         # what is compared is what was written, not the object that it was written from
         archive.seek(0)

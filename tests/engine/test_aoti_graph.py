@@ -7,9 +7,11 @@ from collections import Counter
 
 import pytest
 import torch
+from e3nn.util import jit
 
 from egraff.aoti_graph import trace
-from egraff.export import verification_frames
+from egraff.errors import EgraffError
+from egraff.export import export_torchscript, verification_frames
 from egraff.forces import predict
 from egraff.fuse import fuse
 from egraff.models import ARCHITECTURES, build
@@ -29,8 +31,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "fused"), CASES)
-def test_traced_model(name, fused):
+def test_traced_model(name, fused, tmp_path):
     model = build(name, seed=5, **{**small_config(name), "dtype": "float64"}).eval()
+    export_torchscript(model, tmp_path / "m.egraff.pt")  # leaves the model as it is
     tracked = [parameter.requires_grad for parameter in model.parameters()]
     program = trace(fuse(model).model if fused else model)
 
@@ -51,3 +54,10 @@ def test_traced_model(name, fused):
         expected = predict(model, graph)
         assert torch.allclose(energy, expected.atomic_energy, rtol=1e-9)
         assert torch.allclose(gradient, expected.edge_gradient, rtol=1e-8, atol=1e-8)
+
+
+def test_scripted_models_are_refused():
+    model = build("allegro", seed=5, **small_config("allegro")).eval()
+    jit.script(model)  # in place
+    with pytest.raises(EgraffError, match="expected an eager model, got TorchScript in "):
+        trace(model)
