@@ -54,6 +54,7 @@ MODELS = {
         "latent_hidden": [64, 64],
     },
     "torchmd_net": {"hidden_channels": 128, "num_layers": 6, "num_heads": 8, "num_rbf": 64},
+    "equiformer": {},
 }
 R_MAX = 5.0
 NEIGHBOURS = 28.0
@@ -72,9 +73,10 @@ def silicon(n_atoms: int):
     return atoms
 
 
-def export(name: str, dtype: str, directory: Path) -> dict[str, Path]:
+def export(name: str, dtype: str, directory: Path, formats: list[str]) -> dict[str, Path]:
     """Write a model of random weights, plain and, where there are operators for it, fused."""
     from egraff.export import export_torchscript
+    from egraff.export_aoti import export_aoti
     from egraff.fuse import can_fuse
     from egraff.models import build
 
@@ -82,10 +84,14 @@ def export(name: str, dtype: str, directory: Path) -> dict[str, Path]:
     model = build(name, seed=1, dtype=dtype, **{**MODELS[name], **options})
     files = {}
     for kind in ("plain", "fused") if can_fuse(model) else ("plain",):
-        files[kind] = directory / f"{name}-{dtype}-{kind}.egraff.pt"
-        start = time.perf_counter()
-        export_torchscript(model, files[kind], fuse=kind == "fused")
-        print(f"# {files[kind].name} written in {time.perf_counter() - start:.1f} s", flush=True)
+        for form in formats:
+            label = kind if form == "torchscript" else f"{kind} {form}"
+            path = directory / f"{name}-{dtype}-{kind}.egraff.{'pt2' if form == 'aoti' else 'pt'}"
+            start = time.perf_counter()
+            write = export_aoti if form == "aoti" else export_torchscript
+            write(model, path, fuse=kind == "fused")
+            print(f"# {path.name} written in {time.perf_counter() - start:.1f} s", flush=True)
+            files[label] = path
     return files
 
 
@@ -164,7 +170,7 @@ def run(command: list[str], threads: int) -> dict[str, float] | None:
 
 def table_row(label: str, dtype: str, n: int, threads: int, result: dict[str, float]) -> str:
     """Return one line of the table."""
-    cells = [f"{label:18s} {dtype} {n:7d} {threads:2d}"]
+    cells = [f"{label:22s} {dtype} {n:7d} {threads:2d}"]
     for key, width in (("us_min", 9), ("us_med", 9), ("cpu_us_min", 9), ("kB_per_atom", 9)):
         value = result.get(key)
         cells.append(f"{value:{width}.1f}" if value is not None else " " * width)
@@ -179,6 +185,9 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[512, 4096])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--dtypes", nargs="+", default=["float32"])
+    parser.add_argument(
+        "--formats", nargs="+", choices=["torchscript", "aoti"], default=["torchscript"]
+    )
     parser.add_argument("--seconds", type=float, default=10.0, help="for each measurement")
     parser.add_argument("--external", nargs="*", default=[], metavar="NAME=COMMAND")
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
@@ -189,9 +198,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as directory:
         for dtype in arguments.dtypes:
-            files = {name: export(name, dtype, Path(directory)) for name in arguments.models}
+            files = {
+                name: export(name, dtype, Path(directory), arguments.formats)
+                for name in arguments.models
+            }
             print(
-                f"{'model':18s} dtype     atoms thr   us/min    us/med    cpu us   kB/atom others"
+                f"{'model':22s} dtype     atoms thr   us/min    us/med    cpu us   kB/atom others"
             )
             for n in arguments.sizes:
                 for threads in arguments.threads:
@@ -204,8 +216,13 @@ def main() -> None:
                                 best[kind] = result["us_min"]
                                 label = f"{name} {kind}"
                                 print(table_row(label, dtype, n, threads, result), flush=True)
-                        if len(best) == 2:
-                            print(f"#   plain / fused = {best['plain'] / best['fused']:.1f}")
+                        ratios = [
+                            f"plain / {kind} = {best['plain'] / us:.1f}"
+                            for kind, us in best.items()
+                            if kind != "plain" and "plain" in best
+                        ]
+                        if ratios:
+                            print("#   " + ", ".join(ratios))
                     for entry in arguments.external:
                         label, _, command = entry.partition("=")
                         words = shlex.split(command.format(n=n, threads=threads, dtype=dtype))

@@ -24,6 +24,24 @@ void raise_model_file_error(const egraff::Error &error) {
     PyErr_SetObject(type.ptr(), instance.ptr());
 }
 
+// LAMMPS builds its graphs itself; one from Python may hold anything, and compiled models end the
+// process where an index is out of range.
+void check_indices(const egraff::Graph &graph, int64_t n_species) {
+    const auto check = [](const char *name, const Tensor &values, int64_t size) {
+        if (values.numel() > 0) {
+            const auto [low, high] = values.aminmax();
+            const int64_t least = low.item<int64_t>(), most = high.item<int64_t>();
+            TORCH_CHECK_VALUE(least >= 0 && most < size, name, ": expected indices from 0 to ",
+                              size - 1, ", got ", least < 0 ? least : most);
+        }
+    };
+    check("species", graph.species, n_species);
+    if (graph.edge_index.dim() == 2 && graph.edge_index.size(0) == 2) {
+        check("edge_index: centres", graph.edge_index.select(0, 0), graph.n_local);
+        check("edge_index: neighbours", graph.edge_index.select(0, 1), graph.species.numel());
+    }
+}
+
 py::dict evaluate(const egraff::Model &model, const Tensor &species, const Tensor &edge_index,
                   const Tensor &edge_vec, int64_t n_local,
                   const std::vector<std::string> &outputs) {
@@ -32,6 +50,7 @@ py::dict evaluate(const egraff::Model &model, const Tensor &species, const Tenso
     };
     const egraff::Graph graph{cpu(species, at::kLong), cpu(edge_index, at::kLong),
                               cpu(edge_vec, at::kDouble), n_local, n_local};
+    check_indices(graph, static_cast<int64_t>(model.metadata().elements.size()));
     egraff::Evaluation result;
     Tensor forces, virial;
     {
@@ -142,6 +161,10 @@ Returns:
     ``[n_edges, 3]`` in eV/Angstrom, ``forces`` ``[n_nodes, 3]`` in eV/Angstrom, ``virial``
     ``[3, 3]`` in eV (W = -sum of edge_vec (x) edge_gradient, so stress = -W / volume), all
     float64 on the CPU, and the wanted outputs.
+
+Raises:
+    ModelFileError: tensors of the wrong shape, or an output that the model does not have.
+    ValueError: an index out of range.
 )");
 
     module.def("atom_virials", &atom_virials, py::arg("edge_index"), py::arg("edge_vec"),

@@ -54,12 +54,11 @@ def test_errors_are_told_without_a_traceback():
     assert "Traceback" not in done.stderr
 
 
-def test_aoti_is_refused_until_it_exists(tmp_path):
-    result = CliRunner().invoke(
-        app, ["export", "a.ckpt", "-o", str(tmp_path / "m.pt2"), "--format", "aoti"]
-    )
+def test_an_instruction_set_is_for_machine_code(tmp_path):
+    command = ["export", "a.ckpt", "-o", str(tmp_path / "m.pt"), "--instruction-set", "AVX2"]
+    result = CliRunner().invoke(app, command)
     assert isinstance(result.exception, InputError)
-    assert "--format: expected torchscript, got aoti: this version cannot write AOTInductor" in str(
+    assert "--instruction-set: expected --format aoti beside it, got a file that is not" in str(
         result.exception
     )
 

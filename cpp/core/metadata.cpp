@@ -202,6 +202,19 @@ Metadata read_metadata(const std::string &path) {
     metadata.egraff_version = reader.get_or<std::string>("egraff_version", "a version", "");
     metadata.created = reader.get_or<std::string>("created", "a date", "");
     metadata.licence = reader.get_or<std::string>("licence", "a name", "");
+    metadata.format = reader.get_or<std::string>("format", "torchscript or aoti", "torchscript");
+    if (metadata.format != "torchscript" && metadata.format != "aoti") {
+        reader.fail("format", "expected torchscript or aoti, got " + metadata.format);
+    }
+    if (metadata.format == "aoti") {
+        if (!reader.has("target") || !json["target"].is_object()) {
+            reader.fail("target", "expected a JSON object");
+        }
+        const Reader target(json["target"], path, "target: ");
+        metadata.target = Target{target.get<std::string>("machine", "a name"),
+                                 target.get<std::string>("instruction_set", "a name"),
+                                 target.get<std::string>("device", "a name")};
+    }
     if (reader.has("check_frame")) {
         if (!json["check_frame"].is_object()) {
             reader.fail("check_frame", "expected a JSON object");

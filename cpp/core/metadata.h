@@ -27,6 +27,13 @@ struct CheckFrame {
     double force_tolerance;                   // eV/Angstrom
 };
 
+// For which machine a file of format "aoti" was compiled.
+struct Target {
+    std::string machine;         // as `uname -m` says it: "x86_64"
+    std::string instruction_set; // "AVX512", "AVX2" or "baseline"
+    std::string device;          // "cpu"
+};
+
 struct Metadata {
     std::string json; // the whole text
     int contract;
@@ -39,6 +46,8 @@ struct Metadata {
     std::vector<int64_t> exchange_widths;
     std::vector<std::string> outputs;
     std::vector<std::string> citations;
+    std::string format = "torchscript"; // or "aoti"
+    std::optional<Target> target;       // of machine code
     std::string torch_version, egraff_version, created, licence;
     std::optional<CheckFrame> check_frame;
 

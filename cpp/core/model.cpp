@@ -4,13 +4,10 @@
 #include "core/blocks.h"
 #include "core/edges.h"
 #include "core/error.h"
+#include "core/program.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/detail/CUDAHooksInterface.h>
-#include <c10/core/AutogradState.h>
-#include <torch/csrc/autograd/autograd.h>
-#include <torch/script.h>
 #include <torch/version.h>
 
 #include <algorithm>
@@ -36,49 +33,11 @@ std::pair<int, int> release(const std::string &version) {
     return dot == '.' ? std::pair(major, minor) : std::pair(0, 0);
 }
 
-at::Device choose_device(const std::string &name, const std::string &path) {
-    if (name == "auto") {
-        return at::hasCUDA() ? at::Device("cuda") : at::Device("cpu");
-    }
-    const bool known = name == "cpu" || name.rfind("cuda", 0) == 0;
-    if (known) {
-        try {
-            const at::Device device(name);
-            if (device.is_cpu() ||
-                (at::hasCUDA() && device.index() < at::detail::getCUDAHooks().deviceCount())) {
-                return device;
-            }
-        } catch (const c10::Error &) { // for example "cuda:x"
-        }
-    }
-    throw Error("expected device cpu, cuda, cuda:N or auto" +
-                    std::string(at::hasCUDA() ? "" : " (this torch sees no GPU)") + ", got " + name,
-                {path}, "use device cpu, or a torch built for your GPU");
-}
-
 // Edges that a model without message passing sees at once on a CPU: few enough that what it makes
 // of them stays in the cache, enough that calling its operators does not count.
 constexpr int64_t BLOCK_EDGES = 1024;
 
-// Backward on this thread only. A backward that runs on a thread of autograd's own would make MPI
-// calls from there, which MPI does not allow by default.
-class SingleThreadedBackward {
-  public:
-    SingleThreadedBackward() { state().set_multithreading_enabled(false); }
-    ~SingleThreadedBackward() { state().set_multithreading_enabled(before_); }
-
-  private:
-    static c10::AutogradState &state() { return c10::AutogradState::get_tls_state(); }
-    const bool before_ = state().get_multithreading_enabled();
-};
-
 } // namespace
-
-struct Model::Program {
-    mutable torch::jit::Module module;
-    at::Device device;
-    at::ScalarType dtype;
-};
 
 Model::Model(const std::string &path, const std::string &device, bool verify)
     : path_(path), metadata_(read_metadata(path)) {
@@ -91,26 +50,8 @@ Model::Model(const std::string &path, const std::string &device, bool verify)
                     "install that torch and build egraff again, or export the model with torch " +
                         std::to_string(ours.first) + "." + std::to_string(ours.second));
     }
-    program_ = std::make_unique<Program>(
-        Program{{}, choose_device(device, path_), metadata_.float64 ? at::kDouble : at::kFloat});
-    try {
-        program_->module = torch::jit::load(path_, program_->device);
-    } catch (const c10::Error &error) {
-        throw Error("expected a TorchScript program that torch " TORCH_VERSION " can load, got: " +
-                        std::string(error.what_without_backtrace()),
-                    {path_}, "copy the file again, or export it again with this torch");
-    }
-    program_->module.eval();
-    for (const auto &parameter : program_->module.named_parameters()) {
-        if (parameter.value.is_floating_point() &&
-            parameter.value.scalar_type() < program_->dtype) {
-            throw Error(std::string("expected weights of type ") + metadata_.dtype() + ", got " +
-                            c10::toString(parameter.value.scalar_type()) + " in " + parameter.name,
-                        {path_, "dtype"}, "export it again: egraff export best.ckpt -o " + path_);
-        }
-        // gradients are taken with respect to edges only; tracking weights would cost time
-        parameter.value.requires_grad_(false);
-    }
+    program_ = metadata_.format == "aoti" ? load_aoti(path_, metadata_, device)
+                                          : load_torchscript(path_, metadata_, device);
     if (verify) {
         verify_check_frame();
     }
@@ -118,7 +59,7 @@ Model::Model(const std::string &path, const std::string &device, bool verify)
 
 Model::~Model() = default;
 
-std::string Model::device() const { return program_->device.str(); }
+std::string Model::device() const { return program_->device().str(); }
 
 void Model::check_graph(const Graph &graph) const {
     const auto refuse = [this](const std::string &problem) {
@@ -152,7 +93,7 @@ Evaluation Model::evaluate(const Graph &graph, const std::vector<std::string> &e
     check_graph(graph);
     const bool local = metadata_.exchange_widths.empty();
     try {
-        return local && program_->device.is_cpu() && graph.edge_vec.size(0) > BLOCK_EDGES
+        return local && program_->device().is_cpu() && graph.edge_vec.size(0) > BLOCK_EDGES
                    ? evaluate_in_blocks(graph, extras)
                    : evaluate_at_once(graph, extras);
     } catch (const std::exception &failure) {
@@ -195,55 +136,26 @@ Evaluation Model::evaluate_in_blocks(const Graph &graph,
 
 Evaluation Model::evaluate_at_once(const Graph &graph,
                                    const std::vector<std::string> &extras) const {
-    const auto &device = program_->device;
-    // The profiling executor would specialise the program to what the first calls look like, and
-    // differently on different ranks.
-    torch::jit::GraphOptimizerEnabledGuard plain_execution(false);
-    at::AutoGradMode with_gradient(true);
-    SingleThreadedBackward on_this_thread;
-
-    at::Tensor edge_vec = graph.edge_vec.to(device, program_->dtype).detach().requires_grad_(true);
-    const auto outputs = program_->module
-                             .forward({graph.species.to(device), graph.edge_index.to(device),
-                                       edge_vec, graph.n_local})
-                             .toGenericDict();
-    const auto output = [&](const std::string &name) {
-        if (!outputs.contains(name)) {
-            throw Error("expected the model to return " + name + ", which it does not",
-                        {path_, "outputs"}, "ask only for the outputs that the file lists");
-        }
-        at::Tensor value = outputs.at(name).toTensor();
-        if (value.dim() < 1 || value.dim() > 2 || value.size(0) != graph.n_local) {
-            std::ostringstream got;
-            got << value.sizes();
-            throw Error("expected " + std::to_string(graph.n_local) +
-                            " rows, one per local atom, got " + got.str(),
-                        {path_, name}, "export it again from a model that keeps the contract");
-        }
-        return value;
+    const at::Device device = program_->device();
+    const auto dtype = metadata_.float64 ? at::kDouble : at::kFloat;
+    const ProgramOutputs outputs =
+        program_->run({graph.species.to(device), graph.edge_index.to(device),
+                       graph.edge_vec.to(device, dtype), graph.n_local, graph.n_owned});
+    const auto float64 = [](const at::Tensor &x) {
+        return x.detach().to(at::kCPU, at::kDouble).contiguous();
     };
-    const at::Tensor atomic_energy = output("atomic_energy");
-    if (atomic_energy.dim() != 1 || atomic_energy.scalar_type() != at::kDouble) {
+    const at::Tensor &energies = output(outputs, "atomic_energy", graph.n_local, path_);
+    if (energies.dim() != 1 || energies.scalar_type() != at::kDouble) {
         throw Error("expected float64 [n_local], got another type or shape",
                     {path_, "atomic_energy"},
                     "export it again from a model that keeps the contract");
     }
-    const at::Tensor energy = atomic_energy.narrow(0, 0, graph.n_owned).sum();
-    at::Tensor gradient;
-    if (energy.requires_grad()) {
-        gradient = torch::autograd::grad({energy}, {edge_vec}, {}, std::nullopt, false,
-                                         /*allow_unused=*/true)[0];
-    }
-    if (!gradient.defined()) { // energies that do not depend on positions at all
-        gradient = at::zeros_like(edge_vec);
-    }
-
     Evaluation result;
-    result.atomic_energy = atomic_energy.detach().to(at::kCPU).contiguous();
-    result.edge_gradient = gradient.detach().to(at::kCPU, at::kDouble).contiguous();
-    result.energy = energy.item<double>();
+    result.atomic_energy = float64(energies);
+    result.energy = result.atomic_energy.narrow(0, 0, graph.n_owned).sum().item<double>();
+    result.edge_gradient = float64(outputs.edge_gradient);
     for (const std::string &name : extras) {
-        result.extras[name] = output(name).detach().to(at::kCPU, at::kDouble).contiguous();
+        result.extras[name] = float64(output(outputs, name, graph.n_local, path_));
     }
     return result;
 }

@@ -33,6 +33,8 @@ struct Evaluation {
     std::map<std::string, at::Tensor> extras; // [n_local] or [n_local, k]
 };
 
+class Program;
+
 class EGRAFF_PUBLIC Model {
   public:
     // device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
@@ -52,8 +54,6 @@ class EGRAFF_PUBLIC Model {
     Evaluation evaluate(const Graph &graph, const std::vector<std::string> &extras = {}) const;
 
   private:
-    struct Program;
-
     Evaluation evaluate_at_once(const Graph &graph, const std::vector<std::string> &extras) const;
     Evaluation evaluate_in_blocks(const Graph &graph, const std::vector<std::string> &extras) const;
     void verify_check_frame() const;

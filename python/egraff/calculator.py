@@ -29,7 +29,7 @@ class EgraffCalculator(Calculator):
         virial: ``[3, 3]`` in eV of the last structure, LAMMPS's sign, periodic or not.
 
     Args:
-        path: an exported model, ``NAME.egraff.pt``.
+        path: an exported model, ``NAME.egraff.pt`` or ``.pt2``.
         device: ``"cpu"`` or ``"cuda"``.
         verify: evaluate the frame stored in the file and compare, at loading.
 

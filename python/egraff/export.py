@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Write a model as one self-describing TorchScript file, after proving that it is the same model.
+"""Write a model as one self-describing file, after proving that it is the same model.
 
-The file is a TorchScript archive with one extra file, ``egraff.json``: contract version,
+The file is an archive, of TorchScript or of AOTInductor (:mod:`egraff.export_aoti`), with one
+extra file, ``egraff.json``: format, contract version,
 architecture and options, elements, cutoffs, dtype, ghost exchanges, units, versions, the identity
 of the training data, licence, citations, a checksum of the weights, and a small frame with its
 energy, forces and virial, which every program that loads the file may verify.
@@ -14,6 +15,7 @@ import io
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -73,6 +75,61 @@ def export_torchscript(
         DisagreementError: the exported model differs from the eager one; nothing is written.
         EgraffError: fused operators were asked for, and there are none for this model.
     """
+    prepared = prepare(
+        model, structure=structure, training_data=training_data, licence=licence, fuse=fuse
+    )
+    prepared.metadata["format"] = "torchscript"
+    text = json.dumps(prepared.metadata)
+    archive = io.BytesIO()
+    with warnings.catch_warnings():
+        # every release of torch tells that TorchScript is deprecated; it still loads anywhere
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # in place, e3nn would leave TorchScript inside the caller's model
+        scripted = jit.script(prepared.written, in_place=False)
+        torch.jit.save(scripted, archive, _extra_files={METADATA_FILE: text})
+        # what is compared is what was written, not the object that it was written from
+        archive.seek(0)
+        reloaded = torch.jit.load(archive)
+    for name, graph in prepared.graphs.items():
+        what = f"exported and eager model, {name}"
+        compare(prepared.model, reloaded, graph, what=what, tolerance=prepared.tolerance)
+    with atomic_path(target) as partial:
+        partial.write_bytes(archive.getvalue())
+    return prepared.metadata
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is written to a file, in whatever format.
+
+    Attributes:
+        model: the eager model.
+        written: the same, with fused operators if they are wanted.
+        graphs: where both must agree, by name.
+        metadata: all but what belongs to one format.
+        tolerance: for :func:`compare`.
+    """
+
+    model: ForceField
+    written: ForceField
+    graphs: dict[str, Graph]
+    metadata: dict[str, Any]
+    tolerance: float
+
+
+def prepare(
+    model: ForceField,
+    *,
+    structure: Atoms | None,
+    training_data: Mapping[str, Any] | None,
+    licence: str,
+    fuse: bool | None,
+) -> Prepared:
+    """Describe, evaluate and, if wanted, fuse a model; see :func:`export_torchscript`.
+
+    Raises:
+        EgraffError: fused operators were asked for, and there are none for this model.
+    """
     model = model.eval()
     frames = verification_frames(model, structure)
     checked = predict(model, frames[0][1])
@@ -87,23 +144,9 @@ def export_torchscript(
         fused = fuse_model(model)
         written = fused.model
         metadata["radial_tables"] = fused.tables
-
-    archive = io.BytesIO()
-    with warnings.catch_warnings():
-        # every release of torch tells that TorchScript is deprecated; it still loads anywhere
-        warnings.simplefilter("ignore", DeprecationWarning)
-        # not in place: the caller's model stays an eager one, which can be trained and fused
-        scripted = jit.script(written, in_place=False)
-        torch.jit.save(scripted, archive, _extra_files={METADATA_FILE: json.dumps(metadata)})
-        # what is compared is what was written, not the object that it was written from
-        archive.seek(0)
-        reloaded = torch.jit.load(archive)
-    for name, (_, graph) in zip(("check frame", "isolated atoms", "no atoms"), frames, strict=True):
-        what = f"exported and eager model, {name}"
-        compare(model, reloaded, graph, what=what, tolerance=tolerance)
-    with atomic_path(target) as partial:
-        partial.write_bytes(archive.getvalue())
-    return metadata
+    names = ("check frame", "isolated atoms", "no atoms")
+    graphs = {name: graph for name, (_, graph) in zip(names, frames, strict=True)}
+    return Prepared(model, written, graphs, metadata, tolerance)
 
 
 def describe(
@@ -199,9 +242,17 @@ def compare(
     Raises:
         DisagreementError: with both values and the tolerance.
     """
-    first, second = predict(model, graph), predict(other, graph)
     if tolerance is None:
         tolerance = RELATIVE_TOLERANCE[model.dtype]
+    return compare_predictions(
+        predict(model, graph), predict(other, graph), what=what, tolerance=tolerance
+    )
+
+
+def compare_predictions(
+    first: Prediction, second: Prediction, *, what: str, tolerance: float
+) -> dict[str, float]:
+    """Check that two forms of one model gave the same; see :func:`compare`."""
     largest = {}
     for name, unit in (("atomic_energy", "eV"), ("forces", "eV/A"), ("virial", "eV")):
         a, b = getattr(first, name), getattr(second, name)

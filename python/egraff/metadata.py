@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an exported model says about itself, read without loading it.
 
-An exported model is a zip archive (a TorchScript archive is one) with the extra file
-``egraff.json``. Reading that needs neither torch nor the weights, so that a run is checked, and
-refused, in milliseconds.
+An exported model is a zip archive (a TorchScript archive and an AOTInductor package are) with the
+extra file ``egraff.json``. Reading that needs neither torch nor the weights, so that a run is
+checked, and refused, in milliseconds.
 """
 
 from __future__ import annotations

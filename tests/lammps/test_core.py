@@ -278,8 +278,9 @@ def test_program_that_breaks_the_contract(exported, tmp_path, graph):
     arguments = graph.species, graph.edge_index, graph.edge_vec
     with pytest.raises(ModelFileError, match=r"expected 40 rows, one per local atom, got \[1\]"):
         model.evaluate(*arguments, 40)
+    few = graph.edge_index[0] < 3
     with pytest.raises(ModelFileError, match="expected the model to return atomic_energy"):
-        model.evaluate(*arguments, 3)
+        model.evaluate(graph.species, graph.edge_index[:, few], graph.edge_vec[few], 3)
 
 
 def test_unknown_output(exported, graph):
@@ -302,6 +303,18 @@ def test_graphs_of_the_wrong_shape(exported, graph):
         _core.atom_virials(graph.edge_index[:1], graph.edge_vec, graph.edge_vec, 40)
     with pytest.raises(ValueError, match="edge_index: expected node indices below 2"):
         _core.atom_virials(graph.edge_index, graph.edge_vec, graph.edge_vec, 2)
+
+
+def test_indices_out_of_range(exported):
+    model = _core.Model(str(exported[0]))
+    vec = torch.ones(1, 3, dtype=torch.float64)
+    species, edge = torch.tensor([0, 1]), torch.tensor([[0], [1]])
+    with pytest.raises(ValueError, match="species: expected indices from 0 to 1, got 2"):
+        model.evaluate(species + 1, edge, vec, 2)
+    with pytest.raises(ValueError, match=r"edge_index: centres: expected .* from 0 to 0, got 1"):
+        model.evaluate(species, edge.flip(0), vec, 1)
+    with pytest.raises(ValueError, match=r"edge_index: neighbours: expected .* to 1, got -1"):
+        model.evaluate(species, torch.tensor([[0], [-1]]), vec, 2)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,14 @@ class Format(StrEnum):
     aoti = "aoti"
 
 
+class InstructionSet(StrEnum):
+    """Kinds of processors that an aoti file can be compiled for."""
+
+    avx512 = "AVX512"
+    avx2 = "AVX2"
+    baseline = "baseline"
+
+
 class Dtype(StrEnum):
     """Floating-point types of an exported model."""
 
@@ -26,9 +35,19 @@ class Dtype(StrEnum):
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint from `egraff train`.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write, NAME.egraff.pt.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="File to write, NAME.egraff.pt, or NAME.egraff.pt2 for aoti."
+        ),
+    ],
     file_format: Annotated[
-        Format, typer.Option("--format", help="Format; only torchscript can be written so far.")
+        Format,
+        typer.Option(
+            "--format",
+            help="torchscript runs on any machine; aoti is machine code, which takes a C++ "
+            "compiler and minutes to make and runs on processors like this one.",
+        ),
     ] = Format.torchscript,
     dtype: Annotated[
         Dtype | None, typer.Option(help="Type of the exported network; default: as trained.")
@@ -44,6 +63,13 @@ def export(
             "GPU; default: where there are any for the model.",
         ),
     ] = None,
+    instruction_set: Annotated[
+        InstructionSet | None,
+        typer.Option(
+            help="Of aoti: the processors that the file is for; default: this machine's. AVX2 "
+            "runs on nearly all, AVX512 on recent ones of servers."
+        ),
+    ] = None,
 ) -> None:
     """Write a trained model as one self-describing file.
 
@@ -51,21 +77,27 @@ def export(
     """
     from egraff.errors import InputError
 
-    if file_format is Format.aoti:
+    if instruction_set is not None and file_format is not Format.aoti:
         raise InputError(
-            "expected torchscript, got aoti: this version cannot write AOTInductor packages",
-            field="--format",
-            fix="leave the option out",
+            "expected --format aoti beside it, got a file that is not machine code",
+            field="--instruction-set",
+            fix="leave the option out, or add --format aoti",
         )
     from ase import Atoms
 
     from egraff.export import MODEL_LICENCE, export_torchscript
     from egraff.training.checkpoint import load_info, load_model
 
+    write = export_torchscript
+    if file_format is Format.aoti:
+        from egraff.export_aoti import export_aoti
+
+        chosen = instruction_set.value if instruction_set else None
+        write = functools.partial(export_aoti, instruction_set=chosen)
     model = load_model(checkpoint, dtype=dtype.value if dtype else None)
     info = load_info(checkpoint)
     frame = info.get("check_structure")
-    metadata = export_torchscript(
+    metadata = write(
         model,
         output,
         structure=Atoms(**frame) if frame else None,
@@ -73,9 +105,12 @@ def export(
         licence=licence or MODEL_LICENCE,
         fuse=fuse,
     )
+    compiled = ""
+    if file_format is Format.aoti:
+        compiled = "compiled for {machine} with {instruction_set}, ".format(**metadata["target"])
     typer.echo(
         f"{output}: {metadata['architecture']}, {metadata['dtype']}, "
         f"{'fused, for the CPU' if metadata['fused'] else 'plain operators'}, "
-        f"elements {' '.join(metadata['elements'])}, r_max {metadata['r_max']:g} Angstrom; "
-        "agrees with the checkpoint"
+        f"{compiled}elements {' '.join(metadata['elements'])}, "
+        f"r_max {metadata['r_max']:g} Angstrom; agrees with the checkpoint"
     )

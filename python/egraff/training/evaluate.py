@@ -102,7 +102,7 @@ def evaluate_file(
     """Compare a model with labelled frames; any label that a frame lacks is left out.
 
     Args:
-        model_path: a checkpoint, or an exported model (``NAME.egraff.pt``).
+        model_path: a checkpoint, or an exported model (``NAME.egraff.pt`` or ``.pt2``).
         data_path: any file that ASE reads.
         energy_key: name of the energy in the file.
         forces_key: name of the forces.
@@ -248,7 +248,7 @@ def _looks_exported(path: str | PathLike[str]) -> bool:
     except ModelFileError:
         # of a file that is neither, the reader of checkpoints says what is wrong with it, unless
         # its name promises an exported model
-        if str(path).endswith(".egraff.pt"):
+        if str(path).endswith((".egraff.pt", ".egraff.pt2")):
             raise
         return False
     return True

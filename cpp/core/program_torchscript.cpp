@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// TorchScript: the file holds the model, and the gradient is made by autograd in each call.
+#include "core/error.h"
+#include "core/program.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/AutogradState.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/script.h>
+#include <torch/version.h>
+
+namespace egraff {
+
+namespace {
+
+// Backward on this thread only. A backward that runs on a thread of autograd's own would make MPI
+// calls from there, which MPI does not allow by default.
+class SingleThreadedBackward {
+  public:
+    SingleThreadedBackward() { state().set_multithreading_enabled(false); }
+    ~SingleThreadedBackward() { state().set_multithreading_enabled(before_); }
+
+  private:
+    static c10::AutogradState &state() { return c10::AutogradState::get_tls_state(); }
+    const bool before_ = state().get_multithreading_enabled();
+};
+
+class TorchScriptProgram : public Program {
+  public:
+    TorchScriptProgram(const std::string &path, const Metadata &metadata, at::Device device)
+        : path_(path), device_(device) {
+        try {
+            module_ = torch::jit::load(path, device_);
+        } catch (const c10::Error &error) {
+            throw Error("expected a TorchScript program that torch " TORCH_VERSION
+                        " can load, got: " +
+                            std::string(error.what_without_backtrace()),
+                        {path}, "copy the file again, or export it again with this torch");
+        }
+        module_.eval();
+        const at::ScalarType dtype = metadata.float64 ? at::kDouble : at::kFloat;
+        for (const auto &parameter : module_.named_parameters()) {
+            if (parameter.value.is_floating_point() && parameter.value.scalar_type() < dtype) {
+                throw Error(std::string("expected weights of type ") + metadata.dtype() + ", got " +
+                                c10::toString(parameter.value.scalar_type()) + " in " +
+                                parameter.name,
+                            {path, "dtype"}, "export it again: egraff export best.ckpt -o " + path);
+            }
+            // gradients are taken with respect to edges only; tracking weights would cost time
+            parameter.value.requires_grad_(false);
+        }
+    }
+
+    at::Device device() const override { return device_; }
+
+    ProgramOutputs run(const ProgramInputs &inputs) const override {
+        // The profiling executor would specialise the program to what the first calls look like,
+        // and differently on different ranks.
+        torch::jit::GraphOptimizerEnabledGuard plain_execution(false);
+        at::AutoGradMode with_gradient(true);
+        SingleThreadedBackward on_this_thread;
+
+        at::Tensor edge_vec = inputs.edge_vec.detach().requires_grad_(true);
+        const auto outputs =
+            module_.forward({inputs.species, inputs.edge_index, edge_vec, inputs.n_local})
+                .toGenericDict();
+        ProgramOutputs result;
+        for (const auto &item : outputs) {
+            result.named[item.key().toStringRef()] = item.value().toTensor();
+        }
+        const at::Tensor &energies = output(result, "atomic_energy", inputs.n_local, path_);
+        if (energies.requires_grad()) {
+            const at::Tensor energy = energies.narrow(0, 0, inputs.n_owned).sum();
+            result.edge_gradient = torch::autograd::grad({energy}, {edge_vec}, {}, std::nullopt,
+                                                         false, /*allow_unused=*/true)[0];
+        }
+        if (!result.edge_gradient.defined()) { // energies that do not depend on positions at all
+            result.edge_gradient = at::zeros_like(edge_vec);
+        }
+        return result;
+    }
+
+  private:
+    std::string path_;
+    mutable torch::jit::Module module_;
+    at::Device device_;
+};
+
+} // namespace
+
+std::unique_ptr<Program> load_torchscript(const std::string &path, const Metadata &metadata,
+                                          const std::string &device) {
+    return std::make_unique<TorchScriptProgram>(path, metadata, choose_device(device, path));
+}
+
+} // namespace egraff

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Compiled models: LAMMPS = Python = the eager model, and what is refused in which words."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import zipfile
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch.profiler import profile
+from typer.testing import CliRunner
+
+from egraff import _core
+from egraff.cli import app
+from egraff.errors import DisagreementError, EgraffError, InputError, ModelFileError
+from egraff.export_aoti import INSTRUCTION_SETS, export_aoti
+from egraff.forces import predict
+from egraff.lammps.single_point import single_point
+from egraff.metadata import read_metadata
+from egraff.models import ARCHITECTURES, build
+from tests.lammps.systems import SYSTEMS
+from tests.lammps.test_architectures import STRUCTURES
+from tests.lammps.toy import toy
+from tests.models.configs import small_config
+from tests.models.structures import graph_of
+
+RELATIVE = {"float64": 1e-10, "float32": 1e-5}
+FUSED = {"float64": 1e-8, "float32": 2e-5}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A toy, compiled by the command line; every test but the slow ones uses this file."""
+    path = tmp_path_factory.mktemp("aoti") / "toy.egraff.pt2"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("egraff.training.checkpoint.load_model", lambda *_, **__: toy())
+        patch.setattr("egraff.training.checkpoint.load_info", lambda _: {"training_data": {}})
+        command = ["export", "any.ckpt", "-o", str(path), "--format", "aoti"]
+        result = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert "compiled for " in result.output
+    return path
+
+
+def agrees(model, path, atoms, *, ranks: int, tolerance: float) -> None:
+    """Check that LAMMPS with a compiled model is the eager model in Python."""
+    expected = predict(model, graph_of(model, atoms))
+    result = single_point(path, atoms, ranks=ranks)
+    found = {
+        "energy": (result.energy, float(expected.energy)),
+        "atomic energies": (result.atomic_energy, expected.atomic_energy.numpy()),
+        "forces": (result.forces, expected.forces.numpy()),
+        "virial": (result.virial, expected.virial[0].numpy()),
+    }
+    for quantity, (lammps, python) in found.items():
+        error = np.abs(lammps - python).max() / np.abs(python).max()
+        assert error < tolerance, f"{quantity}: {error:.1e} relative"
+
+
+def altered(path, copied, **changes):
+    """Copy a package with other metadata."""
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(copied, "w") as copy:
+        for entry in source.infolist():
+            content = source.read(entry)
+            if entry.filename.endswith("/extra/egraff.json"):
+                content = json.dumps({**json.loads(content), **changes}).encode()
+            copy.writestr(entry, content)
+    return copied
+
+
+def refusal(path, **options) -> ModelFileError:
+    with pytest.raises(ModelFileError) as caught:
+        _core.Model(str(path), **options)
+    assert caught.value.where == str(path)
+    return caught.value
+
+
+# ---- what it computes -------------------------------------------------------------------------
+
+
+def test_says_what_it_was_compiled_for(exported):
+    metadata = read_metadata(exported)
+    assert metadata["format"] == "aoti"
+    assert metadata["target"]["instruction_set"] in INSTRUCTION_SETS
+    assert metadata["target"]["device"] == "cpu"
+    assert json.loads(_core.Model(str(exported)).metadata) == metadata
+
+
+def test_agrees_with_the_eager_model_in_all_outputs(exported):
+    model = toy()
+    graph = graph_of(model, SYSTEMS["triclinic"])
+    arguments = graph.species, graph.edge_index, graph.edge_vec, graph.n_atoms
+    found = _core.Model(str(exported)).evaluate(*arguments, outputs=["charge"])
+    eager = predict(model, graph)
+    assert torch.allclose(found["atomic_energy"], eager.atomic_energy, rtol=1e-12)
+    assert torch.allclose(found["edge_gradient"], eager.edge_gradient, atol=1e-12)
+    assert torch.allclose(found["charge"], model(*arguments)["charge"], atol=1e-12)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("system", ["triclinic", "empty ranks"])
+def test_lammps_is_python(exported, system, ranks):
+    agrees(toy(), exported, SYSTEMS[system], ranks=ranks, tolerance=RELATIVE["float64"])
+
+
+@pytest.mark.parametrize("system", ["triclinic", "isolated atom", None])
+def test_ranks_exchange_equally_often_with_and_without_atoms(exported, system):
+    model = toy()
+    graph = graph_of(model, SYSTEMS[system] if system else SYSTEMS["triclinic"][:0])
+    compiled = _core.Model(str(exported), verify=False)
+    with profile() as calls:
+        compiled.evaluate(graph.species, graph.edge_index, graph.edge_vec, graph.n_atoms)
+    counts = Counter(event.name for event in calls.events())
+    assert counts["egraff::ghost_exchange"] == len(model.exchange_widths)
+    assert counts["egraff::ghost_reduce"] == len(model.exchange_widths)
+
+
+def test_same_bits_on_any_number_of_threads(exported):
+    model = toy()
+    graph = graph_of(model, SYSTEMS["orthogonal"] * (2, 2, 2))
+    compiled = _core.Model(str(exported))
+    results = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found = compiled.evaluate(graph.species, graph.edge_index, graph.edge_vec, graph.n_atoms)
+        results.append((found["atomic_energy"], found["edge_gradient"]))
+    torch.set_num_threads(1)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_errors_of_operators_are_told(exported):
+    compiled = _core.Model(str(exported))
+    edge_index = torch.tensor([[0, 1], [2, 2]])
+    edge_vec = torch.ones(2, 3, dtype=torch.float64)
+    with pytest.raises(ModelFileError, match="ghost nodes, but no engine is there to") as caught:
+        compiled.evaluate(torch.tensor([0, 1, 1]), edge_index, edge_vec, 2)
+    assert caught.value.fix.startswith("fold ghosts onto the atoms that own them")
+
+
+# ---- what is refused ----------------------------------------------------------------------------
+
+
+def test_check_frame_that_disagrees(exported, tmp_path):
+    frame = read_metadata(exported)["check_frame"]
+    frame["energy"] += 0.25
+    path = altered(exported, tmp_path / "m.egraff.pt2", check_frame=frame)
+    error = refusal(path)
+    assert error.field == "check_frame"
+    assert "an energy that differs by 0.25 eV (allowed" in error.problem
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("machine", "vax", "expected machine code for x86_64, got some for vax"),
+        ("instruction_set", "AVX10", "expected machine code for at most the instruction set "),
+        ("device", "cuda", "expected device cpu"),
+    ],
+)
+def test_code_for_another_machine(exported, tmp_path, key, value, problem):
+    target = {**read_metadata(exported)["target"], key: value}
+    error = refusal(altered(exported, tmp_path / "m.egraff.pt2", target=target), device="auto")
+    assert problem in error.problem
+    assert "export it" in error.fix or "use device" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "problem"),
+    [
+        ({"format": "onnx"}, "format", "expected torchscript or aoti, got onnx"),
+        ({"target": None}, "target", "expected a JSON object"),
+        ({"target": {}}, "target: machine", "expected a name, the key is missing"),
+        ({"outputs": ["atomic_energy"]}, "outputs", "expected 2 tensors, the outputs and the "),
+    ],
+)
+def test_metadata_that_contradict_the_program(exported, tmp_path, changes, field, problem):
+    error = refusal(altered(exported, tmp_path / "m.egraff.pt2", **changes))
+    assert error.field == field
+    assert problem in error.problem
+
+
+def test_program_of_the_other_format(exported, tmp_path):
+    error = refusal(altered(exported, tmp_path / "m.egraff.pt", format="torchscript"))
+    assert "expected a TorchScript program that torch" in error.problem
+
+
+def test_package_without_a_program(exported, tmp_path):
+    path = tmp_path / "empty.egraff.pt2"
+    with zipfile.ZipFile(exported) as source, zipfile.ZipFile(path, "w") as copy:
+        for entry in source.infolist():
+            if "/data/aotinductor/" not in entry.filename:
+                copy.writestr(entry, source.read(entry))
+    error = refusal(path)
+    assert "expected a compiled program that torch" in error.problem
+    assert "--format aoti" in error.fix
+
+
+def test_no_compiler(tmp_path):
+    from torch._inductor import config
+
+    with (
+        config.patch({"cpp.cxx": ("no-such-compiler",)}),
+        pytest.raises(EgraffError, match=r"expected a C\+\+ compiler, .* found none\n  fix: inst"),
+    ):
+        export_aoti(toy(), tmp_path / "m.egraff.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compiler_that_fails(tmp_path, monkeypatch):
+    from torch._inductor.exc import CppCompileError
+
+    def fail(*_, **__):
+        raise CppCompileError(["g++"], "out of memory")
+
+    monkeypatch.setattr("torch._inductor.aoti_compile_and_package", fail)
+    with pytest.raises(EgraffError, match=r"(?s)expected the C\+\+ compiler to compile .*memory"):
+        export_aoti(toy(), tmp_path / "m.egraff.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_instruction_set_that_cannot_be_checked_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    with pytest.raises(InputError, match=r"can check \(AVX2, baseline\), got AVX512"):
+        export_aoti(toy(), tmp_path / "m.egraff.pt2", instruction_set="AVX512")
+
+
+def test_compiled_model_that_differs_is_not_written(exported, tmp_path, monkeypatch):
+    other = toy(seed=1)
+    monkeypatch.setattr(
+        "egraff.export_aoti._compile", lambda _, path, __: path.write_bytes(exported.read_bytes())
+    )
+    monkeypatch.setattr("egraff.export_aoti._add_metadata", lambda *_: None)
+    with pytest.raises(DisagreementError, match="compiled and eager model, check frame"):
+        export_aoti(other, tmp_path / "m.egraff.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- what needs files of its own ----------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_threads_share_the_blocks_of_a_local_model(tmp_path):
+    model = build("allegro", seed=5, **{**small_config("allegro"), "dtype": "float64"}).eval()
+    path = tmp_path / "allegro.egraff.pt2"
+    export_aoti(model, path, fuse=True)
+    graph = graph_of(model, STRUCTURES["thin triclinic cell"]().repeat((3, 3, 3)))
+    assert graph.edge_index.shape[1] > 2 * 1024  # several blocks
+    expected = predict(model, graph).edge_gradient
+    results = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found = _core.Model(str(path)).evaluate(
+            graph.species, graph.edge_index, graph.edge_vec, graph.n_atoms
+        )
+        results.append(found["edge_gradient"])
+    torch.set_num_threads(1)
+    assert torch.equal(*results)
+    assert torch.allclose(results[0], expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not shutil.which("objdump"), reason="needs x86 and objdump"
+)
+def test_code_keeps_to_its_instruction_set(tmp_path):
+    path = tmp_path / "toy.egraff.pt2"
+    export_aoti(toy(), path, instruction_set="AVX2")
+    with zipfile.ZipFile(path) as package:
+        (library,) = [name for name in package.namelist() if name.endswith(".so")]
+        (tmp_path / "toy.so").write_bytes(package.read(library))
+    code = subprocess.run(
+        ["objdump", "-d", tmp_path / "toy.so"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "%ymm0" in code
+    assert "%zmm" not in code
+    assert "%k1" not in code
+    agrees(toy(), path, SYSTEMS["triclinic"], ranks=2, tolerance=RELATIVE["float64"])
+
+
+# ---- every architecture: minutes each ------------------------------------------------------------
+
+GRID = [
+    (name, dtype, fuse)
+    for name in sorted(ARCHITECTURES)
+    for dtype in ("float64", "float32")
+    for fuse in (False, True)
+    if not (fuse and name in ("equiformer", "torchmd_net"))
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("name", "dtype", "fuse"), GRID)
+def test_every_architecture(tmp_path, name, dtype, fuse):
+    model = build(name, seed=5, **{**small_config(name), "dtype": dtype}).eval()
+    path = tmp_path / f"{name}.egraff.pt2"
+    export_aoti(model, path, fuse=fuse)
+    for system in STRUCTURES.values():
+        for ranks in (1, 2, 4):
+            tolerance = (FUSED if fuse else RELATIVE)[dtype]
+            agrees(model, path, system(), ranks=ranks, tolerance=tolerance)
