@@ -202,6 +202,7 @@ Metadata read_metadata(const std::string &path) {
     metadata.egraff_version = reader.get_or<std::string>("egraff_version", "a version", "");
     metadata.created = reader.get_or<std::string>("created", "a date", "");
     metadata.licence = reader.get_or<std::string>("licence", "a name", "");
+    metadata.blocks_inside = reader.get_or<bool>("blocks_inside", "true or false", false);
     if (reader.has("check_frame")) {
         if (!json["check_frame"].is_object()) {
             reader.fail("check_frame", "expected a JSON object");

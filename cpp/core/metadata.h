@@ -40,6 +40,8 @@ struct Metadata {
     std::vector<std::string> outputs;
     std::vector<std::string> citations;
     std::string torch_version, egraff_version, created, licence;
+    // The program goes through the edges in blocks by itself, so that it may see all at once.
+    bool blocks_inside;
     std::optional<CheckFrame> check_frame;
 
     const char *dtype() const { return float64 ? "float64" : "float32"; }

@@ -151,7 +151,8 @@ void Model::check_graph(const Graph &graph) const {
 Evaluation Model::evaluate(const Graph &graph, const std::vector<std::string> &extras) const {
     check_graph(graph);
     const bool local = metadata_.exchange_widths.empty();
-    return local && program_->device.is_cpu() && graph.edge_vec.size(0) > BLOCK_EDGES
+    return local && !metadata_.blocks_inside && program_->device.is_cpu() &&
+                   graph.edge_vec.size(0) > BLOCK_EDGES
                ? evaluate_in_blocks(graph, extras)
                : evaluate_at_once(graph, extras);
 }

@@ -86,6 +86,7 @@ def export_torchscript(
     if fuse:
         fused = fuse_model(model)
         written = fused.model
+        metadata["blocks_inside"] = fused.blocks_inside
         metadata["radial_tables"] = fused.tables
 
     archive = io.BytesIO()

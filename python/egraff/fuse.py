@@ -49,11 +49,14 @@ class Fused:
 
     Attributes:
         model: computes what the plain model computes, without second derivatives.
+        blocks_inside: its operator goes through the edges in blocks, so that memory does not grow
+            when the model sees all edges at once.
         tables: for each tabulated network: its layer's name, knots, errors (as in
             :class:`egraff.nn.radial_table.RadialTable`), bytes.
     """
 
     model: ForceField
+    blocks_inside: bool
     tables: list[dict[str, int | float | str]]
 
 
@@ -87,9 +90,10 @@ def fuse(model: ForceField) -> Fused:
             "  fix: export with --no-fuse"
         )
     if isinstance(model, Allegro):
-        return Fused(
-            *fuse_allegro(model, tolerance=TOLERANCE[model.dtype], max_bytes=MAX_TABLE_BYTES)
+        edges, report = fuse_allegro(
+            model, tolerance=TOLERANCE[model.dtype], max_bytes=MAX_TABLE_BYTES
         )
+        return Fused(edges, True, [report])
     fused = copy.deepcopy(model)
     reports = _fuse_convolutions(model, fused)
     dtype = getattr(torch, model.dtype)
@@ -97,7 +101,7 @@ def fuse(model: ForceField) -> Fused:
         product = getattr(module, "product", None)
         if isinstance(product, SymmetricContraction):
             module.product = FusedSymmetricContraction(product, dtype)
-    return Fused(fused, reports)
+    return Fused(fused, False, reports)
 
 
 def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, int | float | str]]:

@@ -48,8 +48,8 @@ class FusedAllegro(ForceField):
 
 def fuse_allegro(
     model: Allegro, *, tolerance: tuple[float, float], max_bytes: int
-) -> tuple[FusedAllegro, list[TableReport]]:
-    """Return a fused copy of a model, and a report of its tables.
+) -> tuple[FusedAllegro, TableReport]:
+    """Return a fused copy of a model, and a report of its table.
 
     Args:
         model: a plain model; it is not changed.
@@ -90,7 +90,7 @@ def fuse_allegro(
         "derivative_error": table.derivative_error,
         "bytes": size,
     }
-    return FusedAllegro(model, edges).eval(), [report]
+    return FusedAllegro(model, edges).eval(), report
 
 
 def allegro_program(model: Allegro, *, lanes: int) -> EdgeProgram:
