@@ -204,7 +204,8 @@ def test_refuses_tables_that_fill_the_memory(monkeypatch):
     monkeypatch.setattr(fuse, "MAX_TABLE_BYTES", 1000)
     with pytest.raises(
         EgraffError,
-        match=r"expected radial tables of at most 0 MiB, got \d MiB for 4 pairs of elements\n"
+        match=r"expected radial tables of at most 0 knots, for the 4 pairs of elements to fit the "
+        r"memory, got \d+ or more\n"
         r"  fix: export with --no-fuse",
     ):
         fuse.fuse(make_case().plain)
