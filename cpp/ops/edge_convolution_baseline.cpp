@@ -7,11 +7,6 @@
 namespace egraff::convolution {
 
 namespace {
-#include "ops/edge_convolution_geometry.inc"
-#include "ops/edge_convolution_kernels.inc"
-#include "ops/symmetric_contraction_kernels.inc"
-#include "ops/allegro_network_kernels.inc"
-#include "ops/allegro_product_kernels.inc"
 #include "ops/kernel_set.inc"
 } // namespace
 
