@@ -49,6 +49,8 @@ struct Metadata {
     std::string format = "torchscript"; // or "aoti"
     std::optional<Target> target;       // of machine code
     std::string torch_version, egraff_version, created, licence;
+    // The program goes through the edges in blocks by itself, so that it may see all at once.
+    bool blocks_inside;
     std::optional<CheckFrame> check_frame;
 
     const char *dtype() const { return float64 ? "float64" : "float32"; }

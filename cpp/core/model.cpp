@@ -93,7 +93,8 @@ Evaluation Model::evaluate(const Graph &graph, const std::vector<std::string> &e
     check_graph(graph);
     const bool local = metadata_.exchange_widths.empty();
     try {
-        return local && program_->device().is_cpu() && graph.edge_vec.size(0) > BLOCK_EDGES
+        return local && !metadata_.blocks_inside && program_->device().is_cpu() &&
+                       graph.edge_vec.size(0) > BLOCK_EDGES
                    ? evaluate_in_blocks(graph, extras)
                    : evaluate_at_once(graph, extras);
     } catch (const std::exception &failure) {

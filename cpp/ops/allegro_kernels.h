@@ -12,6 +12,10 @@ namespace egraff::allegro {
 // Nonlinearities by number, zero at zero all of them; SSP is the shifted softplus.
 enum Activation { SILU, TANH, MISH, GELU, SSP, N_ACTIVATIONS };
 
+// Columns of a matrix whose lines follow each other in memory: four cache lines. Where a matrix is
+// wider, its panels come one after the other; the last one may be narrower.
+template <typename T> inline constexpr int PANEL = 256 / sizeof(T);
+
 // Some columns of the radial tables, next to each other: the first value of a buffer, or the
 // derivative by it.
 template <typename T> struct TableColumns {
@@ -39,7 +43,7 @@ template <typename T> struct DenseArgs {
     int n_out; // a multiple of LANES
     const T *in;
     int64_t in_row;  // from row to row
-    const T *matrix; // [n_in][n_out]
+    const T *matrix; // [n_in][n_out], in panels
     T *out;
     int64_t out_row;
     bool add;

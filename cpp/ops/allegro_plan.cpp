@@ -20,7 +20,7 @@ void expect_table(const at::Tensor &x, const char *name, int64_t columns, const 
     expect(x.scalar_type() == at::kLong && x.dim() == 2 && x.size(1) == columns, name, expected, x);
 }
 
-// Number `k` of what the tensors call `name` does not fit the others.
+// Throws, for row `k` of the table `name`, if it is not good.
 void expect_fit(bool good, const char *name, int64_t k) {
     TORCH_CHECK_VALUE(good, "egraff::allegro_energy: ", name, ": expected rows that fit the other ",
                       "arguments, got others in row ", k, "\n  fix: export the model again");
@@ -142,18 +142,32 @@ template <typename T> void Plan<T>::read_products(const Inputs &in) {
 
 template <typename T> void Plan<T>::read_steps(const Inputs &in) {
     const int64_t n_buffers = static_cast<int64_t>(buffers.size());
+    const int64_t n_harmonics = static_cast<int64_t>(order_of_harmonic.size());
     const int64_t n_groups = in.l_max + 1;
-    std::vector<bool> written(n_buffers), differentiated(n_buffers);
+    std::vector<bool> written(n_buffers), read(n_buffers), closed(n_buffers);
     for (int64_t b = 0; b < n_buffers; ++b) {
         written[b] = buffers[b].first_chunk >= 0;
     }
     for (int64_t k = 0; k < in.steps.size(0); ++k) {
         const int64_t *r = row(in.steps, k);
         const auto is_buffer = [&](int64_t b) { return b >= 0 && b < n_buffers; };
-        bool good = r[KIND] >= 0 && r[KIND] < N_KINDS && is_buffer(r[SOURCE]) &&
-                    is_buffer(r[DEST]) && r[SOURCE] != r[DEST] && written[r[SOURCE]];
-        expect_fit(good, "steps", k);
+        // All writing comes before all reading. Matrices and products may share what they read;
+        // what a nonlinearity reads, and weights of harmonics, have one reader alone.
+        const auto may_read = [&](int64_t b, bool alone) {
+            const bool may = is_buffer(b) && written[b] && !closed[b] && !(alone && read[b]);
+            if (may) {
+                read[b] = true;
+                closed[b] = alone;
+            }
+            return may;
+        };
+        expect_fit(r[KIND] >= 0 && r[KIND] < N_KINDS && is_buffer(r[DEST]) && !read[r[DEST]] &&
+                       (r[KIND] == DENSE || !written[r[DEST]]) &&
+                       may_read(r[SOURCE], r[KIND] == ACTIVATE || r[C] == 1) &&
+                       r[SOURCE] != r[DEST],
+                   "steps", k);
         const int64_t from = buffers[r[SOURCE]].width, to = buffers[r[DEST]].width;
+        bool good = true;
         if (r[KIND] == DENSE) {
             const auto fits = [&](int64_t start) {
                 return start >= 0 && start + r[C] * to <= in.matrices.size(0);
@@ -161,13 +175,12 @@ template <typename T> void Plan<T>::read_steps(const Inputs &in) {
             // the transpose is as wide as a multiple of a vector
             good = r[C] > 0 && r[C] <= from && r[C] % LANES<T> == 0 && fits(r[A]) && fits(r[B]);
         } else if (r[KIND] == ACTIVATE) {
-            good = r[A] >= 0 && r[A] < N_ACTIVATIONS && from == to && !written[r[DEST]];
+            good = r[A] >= 0 && r[A] < N_ACTIVATIONS && from == to;
         } else {
-            good = is_buffer(r[A]) && written[r[A]] && r[A] != r[SOURCE] && r[A] != r[DEST] &&
-                   r[B] >= 0 && r[B] < static_cast<int64_t>(products.size()) && !written[r[DEST]];
-            expect_fit(good, "steps", k);
+            expect_fit(may_read(r[A], true) && r[A] != r[DEST] && r[B] >= 0 &&
+                           r[B] < static_cast<int64_t>(products.size()),
+                       "steps", k);
             const Product &product = products[r[B]];
-            const int64_t n_harmonics = static_cast<int64_t>(order_of_harmonic.size());
             good = buffers[r[A]].width == (product.individual ? n_groups : 1) * channels &&
                    to == product.dim_out * channels &&
                    (r[C] == 1 ? from == n_groups * channels && product.dim_in == n_harmonics
@@ -181,20 +194,20 @@ template <typename T> void Plan<T>::read_steps(const Inputs &in) {
     TORCH_CHECK_VALUE(n_buffers > 0 && written.back(),
                       "egraff::allegro_energy: steps: expected that the last buffer is written, "
                       "got none that does\n  fix: export the model again");
-    // derivatives are made from the last step to the first
+    // derivatives are made from the last step to the first, each of them before it is read
+    std::vector<bool> differentiated(n_buffers);
     differentiated.back() = true;
     for (int64_t k = static_cast<int64_t>(steps.size()) - 1; k >= 0; --k) {
         Step &step = steps[k];
-        // only matrices and products may share their source, and only with each other
-        const bool shared = step.kind == DENSE || (step.kind == PRODUCT && step.c == 0);
-        expect_fit(differentiated[step.dest] && (shared || !differentiated[step.source]) &&
-                       (step.kind != PRODUCT || !differentiated[step.a]),
-                   "steps", k);
+        expect_fit(differentiated[step.dest], "steps", k);
         step.add_gradient = differentiated[step.source];
         differentiated[step.source] = true;
         if (step.kind == PRODUCT) {
             differentiated[step.a] = true;
         }
+    }
+    for (int64_t b = 0; b < n_buffers; ++b) {
+        expect_fit(differentiated[b], "buffers", b);
     }
 }
 

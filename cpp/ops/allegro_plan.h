@@ -21,7 +21,7 @@ struct Inputs {
     at::Tensor pair_table;   // int64 [n_species, n_species], which table
     at::Tensor buffers;      // int64 [n_buffers, BUFFER_COLUMNS]
     at::Tensor steps;        // int64 [n_steps, STEP_COLUMNS]
-    at::Tensor matrices;     // [n], of all steps one after the other
+    at::Tensor matrices;     // [n], of all steps one after the other, each in panels
     at::Tensor products;     // int64 [n_products, PRODUCT_COLUMNS]
     at::Tensor entries;      // int64 [n_entries, 2], components in and out, sorted by the second
     at::Tensor terms;        // int64 [n_terms, 2], entry and harmonic

@@ -143,6 +143,7 @@ def prepare(
     if fuse:
         fused = fuse_model(model)
         written = fused.model
+        metadata["blocks_inside"] = fused.blocks_inside
         metadata["radial_tables"] = fused.tables
     names = ("check frame", "isolated atoms", "no atoms")
     graphs = {name: graph for name, (_, graph) in zip(names, frames, strict=True)}

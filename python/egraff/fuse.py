@@ -55,11 +55,14 @@ class Fused:
 
     Attributes:
         model: computes what the plain model computes, without second derivatives.
+        blocks_inside: its operator goes through the edges in blocks, so that memory does not grow
+            when the model sees all edges at once.
         tables: for each tabulated network: its layer's name, knots, errors (as in
             :class:`egraff.nn.radial_table.RadialTable`), bytes.
     """
 
     model: ForceField
+    blocks_inside: bool
     tables: list[dict[str, int | float | str]]
 
 
@@ -95,12 +98,13 @@ def fuse(model: ForceField) -> Fused:
             "  fix: export with --no-fuse"
         )
     if isinstance(model, Allegro):
-        return Fused(
-            *fuse_allegro(model, tolerance=TOLERANCE[model.dtype], max_bytes=MAX_TABLE_BYTES)
+        edges, report = fuse_allegro(
+            model, tolerance=TOLERANCE[model.dtype], max_bytes=MAX_TABLE_BYTES
         )
+        return Fused(edges, True, [report])
     fused = copy.deepcopy(model)
     if isinstance(model, TorchMDNet):
-        return Fused(fused, fuse_attention(model, fused, TOLERANCE[model.dtype]))
+        return Fused(fused, False, fuse_attention(model, fused, TOLERANCE[model.dtype]))
     reports = _fuse_convolutions(model, fused)
     dtype = getattr(torch, model.dtype)
     for module in list(fused.modules()):
@@ -111,7 +115,7 @@ def fuse(model: ForceField) -> Fused:
         for name, child in module.named_children():
             if can_fuse_linear(child):
                 setattr(module, name, fused_linear(child, dtype))
-    return Fused(fused, reports)
+    return Fused(fused, False, reports)
 
 
 def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, int | float | str]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -16,7 +17,7 @@ from egraff.models.allegro import Allegro
 from egraff.models.base import ForceField
 from egraff.nn.edge_program import EdgeProgram, LinearForm, side_by_side
 from egraff.nn.fused_allegro import FusedEdgeEnergies
-from egraff.nn.radial_table import RadialTable, Taylor, tabulate
+from egraff.nn.radial_table import Taylor, knots_of, tabulate
 
 TableReport = dict[str, int | float | str]
 
@@ -48,8 +49,8 @@ class FusedAllegro(ForceField):
 
 def fuse_allegro(
     model: Allegro, *, tolerance: tuple[float, float], max_bytes: int
-) -> tuple[FusedAllegro, list[TableReport]]:
-    """Return a fused copy of a model, and a report of its tables.
+) -> tuple[FusedAllegro, TableReport]:
+    """Return a fused copy of a model, and a report of its table.
 
     Args:
         model: a plain model; it is not changed.
@@ -60,7 +61,7 @@ def fuse_allegro(
     Raises:
         EgraffError: the networks of the distance cannot be tabulated, or not in ``max_bytes``.
     """
-    exact = copy.deepcopy(model).to(torch.float64)
+    exact = copy.deepcopy(model).to(torch.float64).requires_grad_(False)
     dtype = getattr(torch, model.dtype)
     program = allegro_program(exact, lanes=64 // dtype.itemsize)
     n_species = model.n_species
@@ -68,29 +69,28 @@ def fuse_allegro(
         model.pair_cutoffs or [[model.r_max] * n_species] * n_species, dtype=torch.float64
     )
     pairs, pair_table = _distinct_pairs(exact)
-    table = _table(exact, pairs, program, tolerance)
-    size = table.knots.numel() * dtype.itemsize
-    if size > max_bytes:
-        raise EgraffError(
-            f"expected radial tables of at most {max_bytes >> 20} MiB, got {size >> 20} MiB for "
-            f"{len(pairs)} pairs of elements\n  fix: export with --no-fuse"
-        )
-    edges = FusedEdgeEnergies(
-        program,
-        table.knots.unflatten(2, (len(pairs), -1)).movedim(2, 0),
-        pair_scale=1.0 / cutoffs,
-        pair_table=pair_table,
-        dtype=dtype,
+    columns, sizes = _scaled_columns(exact, pairs, program)
+    functions = [functools.partial(_taylor, exact, pair, columns) for pair in pairs]
+    bytes_per_knot = len(pairs) * 3 * columns.shape[1] * dtype.itemsize
+    n_knots, error, derivative_error = _resolution(
+        functions,
+        tolerance=tolerance,
+        multiple=_multiple(exact) if dtype == torch.float64 else 16,
+        max_knots=max_bytes // bytes_per_knot,
     )
+    knots = torch.stack(
+        [(knots_of(function, n_knots - 1) * sizes).to(dtype) for function in functions]
+    )
+    edges = FusedEdgeEnergies(program, knots, pair_scale=1.0 / cutoffs, pair_table=pair_table)
     report: TableReport = {
         "layer": "two_body",
         "n_tables": len(pairs),
-        "n_knots": table.n_knots,
-        "error": table.error,
-        "derivative_error": table.derivative_error,
-        "bytes": size,
+        "n_knots": n_knots,
+        "error": error,
+        "derivative_error": derivative_error,
+        "bytes": n_knots * bytes_per_knot,
     }
-    return FusedAllegro(model, edges).eval(), [report]
+    return FusedAllegro(model, edges).eval(), report
 
 
 def allegro_program(model: Allegro, *, lanes: int) -> EdgeProgram:
@@ -126,7 +126,10 @@ def allegro_program(model: Allegro, *, lanes: int) -> EdgeProgram:
         scalars = program.first_components(tensors)
         new = program.network(side_by_side(latents, scalars), layer.network)
         weights = new.columns(n_scalars, new.width)
-        latents = _updated(latents, new.columns(0, n_scalars), layer.update_ratio)
+        readers = [later.network for later in model.layers[number + 1 :]] + [model.readout]
+        n_read = sum(network.weights[0].shape[1] for network in readers)
+        new = program.stored_if_cheaper(new.columns(0, n_scalars), n_read)
+        latents = _updated(latents, new, layer.update_ratio)
     energy = program.network(latents, model.readout)
     # each pair is counted from both ends: two independent terms for one unit of variance
     factor = torch.full((1, 1), model.norm.factor / math.sqrt(2.0), dtype=torch.float64)
@@ -164,8 +167,7 @@ def _distinct_pairs(model: Allegro) -> tuple[list[int], Tensor]:
     """
     n_pairs = model.n_species**2
     probes = torch.linspace(0.05, 0.95, 11, dtype=torch.float64)
-    with torch.no_grad():
-        functions = _two_body(model, list(range(n_pairs)), probes).transpose(0, 1).flatten(1)
+    functions = _two_body(model, list(range(n_pairs)), probes).transpose(0, 1).flatten(1)
     pairs: list[int] = []
     table = torch.zeros(n_pairs, dtype=torch.int64)
     for pair in range(n_pairs):
@@ -179,38 +181,77 @@ def _distinct_pairs(model: Allegro) -> tuple[list[int], Tensor]:
     return pairs, table.view(model.n_species, model.n_species)
 
 
-def _table(
-    model: Allegro, pairs: list[int], program: EdgeProgram, tolerance: tuple[float, float]
-) -> RadialTable:
-    """Tabulate the program's columns for all pairs, ``[n_knots, 3, n_pairs * n_columns]``."""
-    columns = torch.cat(program.table_columns, dim=1)
-    # every kind of column is held to the tolerance by itself
-    probes = torch.linspace(0.02, 1.0, 101, dtype=torch.float64)
-    with torch.no_grad():
-        two_body = _two_body(model, pairs, probes)
-        sizes = [float((two_body @ part).abs().max()) for part in program.table_columns]
-    widths = [part.shape[1] for part in program.table_columns]
-    size = torch.cat(
-        [
-            torch.full((width,), value or 1.0, dtype=torch.float64)
-            for width, value in zip(widths, sizes, strict=True)
-        ]
-    )
-    table = tabulate(
-        functools.partial(_taylor, model, pairs, columns / size),
-        tolerance=tolerance[0],
-        derivative_tolerance=tolerance[1],
-    )
-    return RadialTable(table.knots * size.repeat(len(pairs)), table.error, table.derivative_error)
+def _scaled_columns(
+    model: Allegro, pairs: list[int], program: EdgeProgram
+) -> tuple[Tensor, Tensor]:
+    """Scale the columns of the tables so that errors are relative to their own kind.
+
+    Returns:
+        Columns ``[n_scalars, n_columns]``, of which those of one kind are at most about 1 in the
+        table, and ``[n_columns]``, by which they were divided.
+    """
+    two_body = _two_body(model, pairs, torch.linspace(0.02, 1.0, 101, dtype=torch.float64))
+    sizes = []
+    for part in program.table_columns:
+        largest = float((two_body @ part).abs().max())
+        sizes.append(torch.full((part.shape[1],), largest or 1.0, dtype=torch.float64))
+    size = torch.cat(sizes)
+    return torch.cat(program.table_columns, dim=1) / size, size
 
 
-def _taylor(model: Allegro, pairs: list[int], columns: Tensor, x: Tensor) -> Taylor:
-    """Return all columns for all pairs, ``[n, n_pairs * n_columns]``, and two derivatives."""
+def _resolution(
+    functions: Sequence[Callable[[Tensor], Taylor]],
+    *,
+    tolerance: tuple[float, float],
+    multiple: int,
+    max_knots: int,
+) -> tuple[int, float, float]:
+    """Find a number of knots that is enough for every function, one after the other.
+
+    Returns:
+        Their number, and bounds on the errors of values and of derivatives.
+    """
+    n_knots, error, derivative_error = 17, 0.0, 0.0
+    for function in functions:
+        table = tabulate(
+            function,
+            tolerance=tolerance[0],
+            derivative_tolerance=tolerance[1],
+            n_intervals=n_knots - 1,
+            multiple=multiple,
+        )
+        n_knots = table.n_knots
+        error = max(error, table.error)
+        derivative_error = max(derivative_error, table.derivative_error)
+        if n_knots > max_knots:
+            raise EgraffError(
+                f"expected radial tables of at most {max_knots} knots, for the {len(functions)} "
+                f"pairs of elements to fit the memory, got {n_knots} or more\n"
+                "  fix: export with --no-fuse"
+            )
+    return n_knots, error, derivative_error
+
+
+def _multiple(model: Allegro) -> int:
+    """Return of what the number of intervals is a multiple if it is to be large.
+
+    The functions of a spline have ends where their fourth derivative jumps, at multiples of
+    1 / n_splines; the error falls with a lower power of the spacing unless these are knots.
+    """
+    if model.two_body.spline is None:
+        return 16
+    n_splines = model.two_body.spline.n_splines
+    # 1 - GRID_START is 49/50
+    return 49 * n_splines // math.gcd(n_splines, 50)
+
+
+def _taylor(model: Allegro, pair: int, columns: Tensor, x: Tensor) -> Taylor:
+    """Return all columns for a pair of elements, ``[n, n_columns]``, and two derivatives."""
     one = torch.ones_like(x)
 
     def slope(x: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.func.jvp(functools.partial(_two_body, model, pairs), (x,), (one,))
+        return torch.func.jvp(functools.partial(_two_body, model, [pair]), (x,), (one,))
 
     (value, first), (_, second) = torch.func.jvp(slope, (x,), (one,))
-    value, first, second = ((part.detach() @ columns).flatten(1) for part in (value, first, second))
+    value, first, second = (part.detach()[:, 0] @ columns for part in (value, first, second))
     return value, first, second

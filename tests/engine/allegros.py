@@ -107,8 +107,7 @@ def function_of_the_distance(act: nn.Module, dtype: torch.dtype, size: float) ->
     knots[0, :, 1, 0] = slope
     return FusedEdgeEnergies(
         program,
-        knots,
+        knots.to(dtype),
         pair_scale=torch.ones(1, 1),
         pair_table=torch.zeros(1, 1, dtype=torch.int64),
-        dtype=dtype,
     )

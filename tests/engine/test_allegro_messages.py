@@ -38,6 +38,18 @@ def number(name, row, column, value):
     return change
 
 
+def one_more_buffer(index):
+    """Return a change that adds a buffer, at this index, to the sixteen of the program."""
+
+    def change(case):
+        edges = case.fused.edges
+        first, last = edges.edge_buffers[:index], edges.edge_buffers[index:]
+        edges.edge_buffers = torch.cat([first, torch.tensor([[8, 0]]), last])
+        edges.steps[-1, 2] = 15 if index == 16 else 16
+
+    return change
+
+
 def do_not_fit(name, row):
     return f"{name}: expected rows that fit the other arguments, got others in row {row}\n  fix: "
 
@@ -101,10 +113,13 @@ def do_not_fit(name, row):
         (number("steps", 1, A, 100000), do_not_fit("steps", 1)),
         (number("steps", 1, C, 3), do_not_fit("steps", 1)),
         (number("steps", 2, A, 5), do_not_fit("steps", 2)),
-        (
-            replaced("edge_buffers", torch.tensor([[8, -1]])),
-            do_not_fit("steps", 0),
-        ),
+        (replaced("edge_buffers", torch.tensor([[8, -1]])), do_not_fit("steps", 0)),
+        # the third step is made to read what the fourth is to write, or what another one read
+        (number("steps", 2, SOURCE, 5), do_not_fit("steps", 2)),
+        (number("steps", 2, SOURCE, 2), do_not_fit("steps", 2)),
+        # the last step leads to a buffer that is not the last one; a buffer that nothing reads
+        (one_more_buffer(16), do_not_fit("steps", 15)),
+        (one_more_buffer(15), do_not_fit("buffers", 15)),
         (
             replaced("species", torch.full((9,), 2)),
             "species: expected 0 <= species < 2, got 2 at node 0",
@@ -189,7 +204,8 @@ def test_refuses_tables_that_fill_the_memory(monkeypatch):
     monkeypatch.setattr(fuse, "MAX_TABLE_BYTES", 1000)
     with pytest.raises(
         EgraffError,
-        match=r"expected radial tables of at most 0 MiB, got \d MiB for 4 pairs of elements\n"
+        match=r"expected radial tables of at most 0 knots, for the 4 pairs of elements to fit the "
+        r"memory, got \d+ or more\n"
         r"  fix: export with --no-fuse",
     ):
         fuse.fuse(make_case().plain)

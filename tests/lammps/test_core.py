@@ -207,6 +207,7 @@ def test_json_that_is_none(tmp_path):
         ("dtype", "float16", "expected float32 or float64, got float16"),
         ("exchange_widths", "many", 'expected a list of whole numbers, got "many"'),
         ("torch_version", "99.1.0", "expected a file written by torch 2."),
+        ("blocks_inside", 7, "expected true or false"),
         ("check_frame", 7, "expected a JSON object"),
     ],
 )

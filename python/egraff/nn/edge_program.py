@@ -90,7 +90,10 @@ class EdgeProgram:
 
     @property
     def matrices(self) -> Tensor:
-        """All matrices and their transposes, one after the other, float64."""
+        """All matrices and their transposes, one after the other, float64.
+
+        Columns are cut into panels of four times 64 bytes, whose lines lie next to each other.
+        """
         return torch.cat([torch.zeros(0, dtype=torch.float64), *self._matrices])
 
     @property
@@ -115,11 +118,25 @@ class EdgeProgram:
         for source, matrix in form.parts.items():
             if source != TABLE:
                 first = self._n_matrices
-                self._matrices += [matrix.flatten(), matrix.T.flatten()]
+                self._matrices += [self._panels(matrix), self._panels(matrix.T)]
                 self._n_matrices += 2 * matrix.numel()
                 transposed = first + matrix.numel()
                 self.steps.append((DENSE, source, index, first, transposed, matrix.shape[0]))
         return index
+
+    def stored_if_cheaper(self, form: LinearForm, later: int) -> LinearForm:
+        """Store a form if what is made of it would cost more operations without.
+
+        Args:
+            form: what may be stored.
+            later: columns of all that will be made of it.
+        """
+        rows = sum(part.shape[0] for source, part in form.parts.items() if source != TABLE)
+        if rows * later <= rows * form.width + form.width * later:
+            return form
+        buffer = self.buffer(form)
+        eye = torch.eye(self.buffers[buffer][0], form.width, dtype=torch.float64)
+        return LinearForm({buffer: eye}, form.width)
 
     def weights(self, form: LinearForm, n_groups: int) -> int:
         """Store weights of harmonics, ``n_channels * n_groups`` wide, group by group."""
@@ -208,6 +225,9 @@ class EdgeProgram:
         return LinearForm(
             {tensors: torch.eye(self.channels, self.n_channels).double()}, self.n_channels
         )
+
+    def _panels(self, matrix: Tensor) -> Tensor:
+        return torch.cat([panel.flatten() for panel in matrix.split(4 * self.lanes, dim=1)])
 
     def _padded(self, width: int) -> int:
         return width + -width % self.lanes

@@ -77,6 +77,10 @@ class Grid:
         return slope, GRID_START - slope * start
 
 
+# Values that are compared at a time; memory is some tens of this.
+PROBE_NUMBERS = 2**20
+
+
 @dataclass(frozen=True)
 class RadialTable:
     """A spline on equidistant knots from ``GRID_START`` to 1, in units of the cutoff.
@@ -104,6 +108,8 @@ def tabulate(
     tolerance: float,
     derivative_tolerance: float,
     zero_at_cutoff: bool = True,
+    n_intervals: int = 16,
+    multiple: int = 16,
 ) -> RadialTable:
     """Return the first table, from coarse to fine, that is within the tolerances.
 
@@ -113,11 +119,13 @@ def tabulate(
         derivative_tolerance: bound on the error of first derivatives, relative to the largest.
         zero_at_cutoff: the functions vanish at x = 1 with two derivatives, and the last knot shall
             have zeros exactly; otherwise it has what ``function`` says.
+        n_intervals: of the coarsest table to try.
+        multiple: of which the number of intervals is always one.
 
     Raises:
         EgraffError: no table is fine enough; the function is not smooth.
     """
-    n_intervals = 16
+    n_intervals = multiple * math.ceil(n_intervals / multiple)
     while n_intervals < MAX_KNOTS:
         table = _table(function, n_intervals, zero_at_cutoff)
         excess = max(table.error / tolerance, table.derivative_error / derivative_tolerance)
@@ -126,7 +134,7 @@ def tabulate(
         # Errors fall with the fifth power at least, at last; growing by no more than a factor of
         # four, the sequence does not trust the first, coarse tables.
         growth = min(1.05 * excess**0.2, 4.0)
-        n_intervals = 16 * math.ceil(max(growth, 1.1) * n_intervals / 16)
+        n_intervals = multiple * math.ceil(max(growth, 1.1) * n_intervals / multiple)
     raise EgraffError(
         f"expected a smooth function of the distance, got one that {table.n_knots} knots describe "
         f"with a relative error of {table.error:.1e} (derivative {table.derivative_error:.1e}), "
@@ -165,20 +173,30 @@ def evaluate(knots: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return value, derivative
 
 
-def _table(
-    function: Callable[[Tensor], Taylor], n_intervals: int, zero_at_cutoff: bool
-) -> RadialTable:
+def knots_of(
+    function: Callable[[Tensor], Taylor], n_intervals: int, *, zero_at_cutoff: bool = True
+) -> Tensor:
+    """Return the knots of a table with so many intervals, whatever its error."""
     spacing = (1.0 - GRID_START) / n_intervals
     grid = torch.linspace(GRID_START, 1.0, n_intervals + 1, dtype=torch.float64)
     value, first, second = function(grid)
     knots = torch.stack([value, spacing * first, spacing**2 * second], dim=1)
     if zero_at_cutoff:
         knots[-1] = 0.0
+    return knots
+
+
+def _table(
+    function: Callable[[Tensor], Taylor], n_intervals: int, zero_at_cutoff: bool
+) -> RadialTable:
+    knots = knots_of(function, n_intervals, zero_at_cutoff=zero_at_cutoff)
+    spacing = (1.0 - GRID_START) / n_intervals
+    grid = torch.linspace(GRID_START, 1.0, n_intervals + 1, dtype=torch.float64)
     probes = grid[:-1, None] + spacing * torch.tensor(PROBES, dtype=torch.float64)
-    exact = function(probes.flatten())
-    spline = evaluate(knots, probes.flatten())
-    errors = [
-        float((a - b).abs().max()) / max(float(b.abs().max()), 1e-300)
-        for a, b in zip(spline, exact[:2], strict=True)
-    ]
-    return RadialTable(knots, *errors)
+    differences, sizes = [0.0, 0.0], [1e-300, 1e-300]
+    for part in probes.flatten().split(max(1, PROBE_NUMBERS // knots.shape[2])):
+        exact = function(part)
+        for k, spline in enumerate(evaluate(knots, part)):
+            differences[k] = max(differences[k], float((spline - exact[k]).abs().max()))
+            sizes[k] = max(sizes[k], float(exact[k].abs().max()))
+    return RadialTable(knots, differences[0] / sizes[0], differences[1] / sizes[1])
