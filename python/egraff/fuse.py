@@ -65,8 +65,10 @@ class Fused:
 
 def can_fuse(model: ForceField) -> bool:
     """Tell whether there are fused operators for this model."""
-    if isinstance(model, (Allegro, TorchMDNet)):
-        return True
+    if isinstance(model, Allegro):
+        return model.norm.same  # not for a mean number of neighbours of each element
+    if isinstance(model, TorchMDNet):
+        return model.lower == 0.0
     layers = _layers(model).values()
     return (
         hasattr(model, "embed_edges")

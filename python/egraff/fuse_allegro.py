@@ -120,7 +120,7 @@ def allegro_program(model: Allegro, *, lanes: int) -> EdgeProgram:
             program.weights(weights, n_groups),
             layer.product,
             individual=individual,
-            scale=model.normalisation,
+            scale=model.norm.factor,
             first=number == 0,
         )
         scalars = program.first_components(tensors)
@@ -129,7 +129,7 @@ def allegro_program(model: Allegro, *, lanes: int) -> EdgeProgram:
         latents = _updated(latents, new.columns(0, n_scalars), layer.update_ratio)
     energy = program.network(latents, model.readout)
     # each pair is counted from both ends: two independent terms for one unit of variance
-    factor = torch.full((1, 1), model.normalisation / math.sqrt(2.0), dtype=torch.float64)
+    factor = torch.full((1, 1), model.norm.factor / math.sqrt(2.0), dtype=torch.float64)
     program.buffer(energy.times(factor))
     return program
 

@@ -313,7 +313,7 @@ class ModelContract:
 
     def test_config_and_weights_make_the_same_model(self, model64):
         config = json.loads(json.dumps(model64.config.model_dump()))
-        again = build(self.architecture, seed=1, **config)
+        again = build(self.architecture, seed=1, **config).eval()
         again.load_state_dict(model64.state_dict())
         graph = graph_of(model64, crystal())
         assert_close(model64, predict(again, graph).forces, predict(model64, graph).forces)

@@ -23,7 +23,11 @@ from tests.models.structures import graph_of, molecule
 class TestAllegro(ModelContract):
     architecture = "allegro"
     configs: ClassVar[dict[str, dict[str, Any]]] = {
-        "three layers, both parities": {"n_layers": 3, "l_max": 1},
+        "three layers, both parities, neighbours of each element": {
+            "n_layers": 3,
+            "l_max": 1,
+            "avg_num_neighbours": [4.0, 9.0, 6.0],
+        },
         "one parity, l3, pair cutoffs": {
             "n_layers": 2,
             "l_max": 3,

@@ -26,6 +26,11 @@ from tests.models.configs import small_config
         ({"lmax": 2}, "lmax", "Extra inputs are not permitted"),
         ({"n_features": [4]}, "config", "expected one number or l_max + 1 = 2 numbers, got 1"),
         ({"n_layers": 0}, "n_layers", "greater than or equal to 1"),
+        (
+            {"avg_num_neighbours": [4.0, 9.0]},
+            "config",
+            "avg_num_neighbours: expected one number or one for each of 3 elements, got 2",
+        ),
     ],
 )
 def test_wrong_options_say_what_is_wrong(options, field, message):

@@ -15,6 +15,7 @@ from e3nn import o3
 from egraff.errors import InputError
 from egraff.forces import predict
 from egraff.models import build
+from egraff.nn.dropout import BranchDropout, ChannelDropout
 from egraff.nn.equivariant import (
     DepthwiseProduct,
     EquivariantLayerNorm,
@@ -56,6 +57,12 @@ class TestEquiformer(ModelContract):
             "basis_type": "bessel",
             "pair_cutoffs": {"H": 2.5, "O": {"H": 3.0, "C": 3.5}},
         },
+        "dropouts, which vanish in evaluation": {
+            "alpha_drop": 0.2,
+            "proj_drop": 0.1,
+            "out_drop": 0.1,
+            "drop_path_rate": 0.1,
+        },
         # as the authors' MD17 models have it: inversion is not a symmetry
         "even irreps": ROTATIONS_ONLY,
     }
@@ -89,6 +96,49 @@ def test_without_smooth_cutoff_the_energy_jumps():
 
     assert jump(smooth_cutoff=False) > 1e-4
     assert jump(smooth_cutoff=True) < 1e-6
+
+
+@pytest.mark.parametrize("option", ["alpha_drop", "proj_drop", "out_drop", "drop_path_rate"])
+def test_dropouts_act_in_training_alone(option):
+    options = {**small_config("equiformer"), "dtype": "float64"}
+    plain = build("equiformer", seed=3, **options).eval()
+    model = build("equiformer", seed=3, **options, **{option: 0.5})
+    graph = graph_of(model, molecule())
+    expected = predict(plain, graph).forces
+    assert torch.equal(predict(model.eval(), graph).forces, expected)
+    torch.manual_seed(1)
+    model.train()
+    assert any((predict(model, graph).forces - expected).abs().max() > 1e-6 for _ in range(20))
+
+
+def test_channel_dropout():
+    irreps = o3.Irreps("3x0e+2x1o+1x2e")
+    dropout = ChannelDropout(irreps, 0.25)
+    torch.manual_seed(1)
+    x = torch.rand(20_000, irreps.dim, dtype=torch.float64) + 1.0
+    ratio = dropout(x) / x
+    start = 0
+    for block in irreps:
+        channels = ratio[:, start : start + block.dim].reshape(-1, block.mul, block.ir.dim)
+        # the components of a channel share one fate, which is 0 or 1 / (1 - rate)
+        assert (channels.amax(dim=2) - channels.amin(dim=2)).max() < 1e-12
+        start += block.dim
+    assert ratio.unique().numpy().round(9).tolist()[:: len(ratio.unique()) - 1] == pytest.approx(
+        [0.0, 4 / 3]
+    )
+    assert ratio.mean().item() == pytest.approx(1.0, abs=0.01)
+    assert dropout.eval()(x) is x
+
+
+def test_branch_dropout_drops_all_or_nothing():
+    dropout = BranchDropout(0.25)
+    torch.manual_seed(1)
+    x = torch.ones(7, 3, dtype=torch.float64)
+    drawn = torch.stack([dropout(x) for _ in range(4000)])
+    assert (drawn == drawn[:, :1, :1]).all()
+    assert (drawn[:, 0, 0] == 0.0).double().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert drawn.max().item() == pytest.approx(4 / 3)
+    assert dropout.eval()(x) is x
 
 
 def test_edge_softmax():

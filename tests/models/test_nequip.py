@@ -11,7 +11,11 @@ from tests.models.contract import ModelContract
 class TestNequIP(ModelContract):
     architecture = "nequip"
     configs: ClassVar = {
-        "l0": {"l_max": 0, "resnet": True},
+        "l0, neighbours of each element": {
+            "l_max": 0,
+            "resnet": True,
+            "avg_num_neighbours": [4.0, 9.0, 6.0],
+        },
         "l2, features for each l": {
             "l_max": 2,
             "parity": False,

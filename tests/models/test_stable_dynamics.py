@@ -106,7 +106,9 @@ def test_small_preset_is_stable_for_10_ps(name, tmp_path):
     for frame in frames:
         assert bonded <= bonds(frame, BROKEN), "a bond broke"
         assert bonds(frame, 1.1) <= bonded, "a bond formed"
-    # few atoms scatter by a quarter at any instant; the mean over 10 ps by a few per cent
+    # 21 degrees of freedom scatter by 31 % at any instant. Samples are independent after 0.2 ps, so
+    # the mean over 8 ps has a standard error of 5 %: eight seeds gave 278 to 324 K for NequIP, and
+    # 304 +- 6 K together. All architectures draw the same noise, hence their means lie close
     settled = temperature[len(temperature) // 5 :]
     assert abs(settled.mean() - TEMPERATURE_K) < 0.15 * TEMPERATURE_K
     assert temperature.max() < 4.0 * TEMPERATURE_K

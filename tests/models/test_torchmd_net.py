@@ -10,7 +10,7 @@ import torch
 from ase import Atoms
 
 from egraff.errors import InputError
-from egraff.forces import predict
+from egraff.forces import Prediction, predict
 from egraff.models import build
 from egraff.nn.scalar_vector import vector_length
 from tests.models.configs import small_config
@@ -41,6 +41,7 @@ class TestTorchMDNet(ModelContract):
             "activation": "tanh",
             "attn_activation": "swish",
         },
+        "lower cutoff": {"num_layers": 2, "cutoff_lower": 0.8},
     }
 
 
@@ -61,6 +62,34 @@ def test_without_vector_cutoff_the_energy_jumps():
 
     assert jump(vector_cutoff=False) > 1e-4
     assert jump(vector_cutoff=True) < 1e-9
+
+
+def test_below_the_lower_cutoff_atoms_do_not_see_each_other():
+    options = {**small_config("torchmd_net"), "dtype": "float64", "cutoff_lower": 1.0}
+    model = build("torchmd_net", seed=3, **options)
+
+    def pair(distance: float) -> Prediction:
+        atoms = Atoms("OH", positions=[[0, 0, 0], [distance, 0, 0]])
+        return predict(model, graph_of(model, atoms))
+
+    apart = pair(0.9)
+    assert apart.atomic_energy.tolist() == model.config.energy_shift[2::-2]
+    assert torch.count_nonzero(apart.forces) == 0
+    # value and slope are continuous through that end, too
+    scale = pair(1.5).forces.abs().max().item()
+    gaps = (1e-3, 1e-4)
+    jumps = [pair(1.0 + gap).forces.abs().max().item() for gap in gaps]
+    assert jumps[1] < 0.3 * jumps[0] < 0.1 * scale
+    assert abs(pair(1.0 + 1e-4).energy - apart.energy) < 1e-6 * scale
+
+
+def test_lower_cutoff_must_be_below_the_upper():
+    with pytest.raises(InputError) as caught:
+        build("torchmd_net", elements=["H"], r_max=4.0, cutoff_lower=4.0)
+    assert str(caught.value).startswith(
+        "model torchmd_net: config: Value error, cutoff_lower: expected less than r_max = 4.0, "
+        "got 4.0"
+    )
 
 
 def test_network_energy_of_an_isolated_atom_is_kept_on_request():

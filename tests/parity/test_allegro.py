@@ -23,7 +23,6 @@ def test_parity(path):
     ("name", "value"),
     [
         ("readout_mlp_nonlinearity", "softplus"),
-        ("avg_num_neighbors", {"H": 3.0, "O": 4.0}),
         ("pair_potential", {"_target_": "nequip.nn.pair_potential.ZBL"}),
         ("a_new_option", 1),
     ],
@@ -49,14 +48,14 @@ def test_unknown_embedding_is_refused(embedding, name):
         convert_config({"type_names": ["H"], "r_max": 4.0, "radial_chemical_embed": embedding})
 
 
-def test_equal_neighbours_for_all_elements_are_one_number():
+def test_neighbours_of_each_element_in_the_order_of_the_elements():
     config = {
         "type_names": ["H", "O"],
         "r_max": 4.0,
         "radial_chemical_embed": BESSEL,
-        "avg_num_neighbors": {"H": 3.0, "O": 3.0},
+        "avg_num_neighbors": {"O": 4.0, "H": 3.0},
     }
-    assert convert_config(config)["avg_num_neighbours"] == 3.0
+    assert convert_config(config)["avg_num_neighbours"] == [3.0, 4.0]
 
 
 def test_not_an_allegro_state():

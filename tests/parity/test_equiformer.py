@@ -39,7 +39,6 @@ def reference() -> Reference:
         ("rescale_degree", True, "False"),
         ("use_attn_head", True, "False"),
         ("norm_layer", "graph", "'layer'"),
-        ("drop_path_rate", 0.1, "0.0"),
     ],
 )
 def test_options_without_counterpart_are_refused(reference, field, value, expected):

@@ -23,7 +23,6 @@ def test_parity(path):
     [
         ("readout_mlp_nonlinearity", "mish"),
         ("convnet_nonlinearity_type", "norm"),
-        ("avg_num_neighbors", {"H": 3.0, "O": 4.0}),
         ("pair_potential", {"_target_": "nequip.nn.pair_potential.ZBL"}),
         ("a_new_option", 1),
     ],
@@ -36,9 +35,9 @@ def test_what_egraff_lacks_is_refused_by_name(name, value):
     assert f"egraff's NequIP has no {name} = {value!r}" in str(caught.value)
 
 
-def test_equal_neighbours_for_all_elements_are_one_number():
-    config = {"type_names": ["H", "O"], "r_max": 4.0, "avg_num_neighbors": {"H": 3.0, "O": 3.0}}
-    assert convert_config(config)["avg_num_neighbours"] == 3.0
+def test_neighbours_of_each_element_in_the_order_of_the_elements():
+    config = {"type_names": ["H", "O"], "r_max": 4.0, "avg_num_neighbors": {"O": 4.0, "H": 3.0}}
+    assert convert_config(config)["avg_num_neighbours"] == [3.0, 4.0]
 
 
 def test_not_a_nequip_state():

@@ -62,7 +62,6 @@ def test_mean_is_refused_unless_dropped(reference):
     [
         ("model", "tensornet", "'equivariant-transformer'"),
         ("output_model", "DipoleMoment", "'Scalar' or 'EquivariantScalar'"),
-        ("cutoff_lower", 1.0, "0.0"),
         ("prior_model", "ZBL", "None or 'Atomref'"),
         ("reduce_op", "mean", "'add' or 'sum'"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk, molecule
 
+from egraff.analysis.statistics import mean_with_error
 from tests.run.conftest import SIGMA_ANG, lennard_jones
 
 BOLTZMANN = 8.617343e-5  # LAMMPS's own value, eV/K
@@ -127,6 +128,28 @@ def test_thermostats_reach_the_temperature(run_lj, thermostat):
 
     # 321 degrees of freedom fluctuate by 8 %; some 50 independent samples leave about 1 %
     assert mean == pytest.approx(40.0, rel=0.05)
+
+
+def test_csvr_holds_the_temperature_of_a_molecule(run_lj):
+    """The mean is the target, not 24/21 or 21/24 of it, as wrong degrees of freedom would give."""
+    atoms = molecule("CH3CH2OH")
+    atoms.positions *= 3.0
+    _, rows, _ = run_lj(
+        atoms=atoms,
+        ensemble="nvt",
+        thermostat="csvr",
+        thermostat_damp_ps=0.02,
+        temperature=10.0,
+        timestep_fs=1.0,
+        equilibrate_steps=10_000,
+        steps=200_000,
+        dump_every=0,
+        restart_every=0,
+    )
+    mean = mean_with_error(np.array([row["Temp"] for row in rows]))
+
+    assert mean.error < 0.01 * 10.0
+    assert abs(mean.value - 10.0) < 4.0 * mean.error
 
 
 def test_nve_conserves_energy_and_momentum(run_lj):

@@ -88,7 +88,7 @@ def convert_config(config: dict[str, Any]) -> dict[str, Any]:
             raise unsupported("Allegro", f"radial_chemical_embed.{name}", value)
         converted[_RADIAL[target][name]] = value
 
-    return by_position(converted, "Allegro")
+    return by_position(converted)
 
 
 def convert_state(

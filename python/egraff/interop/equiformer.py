@@ -41,6 +41,9 @@ _SAME = (
     "fc_neurons",
     "nonlinear_message",
     "alpha_drop",
+    "proj_drop",
+    "out_drop",
+    "drop_path_rate",
     "attention",
 )
 # options with one value that egraff's Equiformer stands for
@@ -50,9 +53,6 @@ _ASSUMED: dict[str, tuple[Any, ...]] = {
     "rescale_degree": (False,),
     "use_attn_head": (False,),
     "norm_layer": ("layer",),
-    "proj_drop": (0.0,),
-    "out_drop": (0.0,),
-    "drop_path_rate": (0.0,),
     "atomref": (None,),
 }
 

@@ -71,7 +71,7 @@ def convert_config(config: dict[str, Any]) -> dict[str, Any]:
                 raise unsupported("NequIP", name, value)
         elif name not in _IGNORED:
             raise unsupported("NequIP", name, value)
-    return by_position(converted, "NequIP")
+    return by_position(converted)
 
 
 def convert_state(

@@ -60,7 +60,6 @@ def convert_state(
     """
     _refuse("model", config["model"], "equivariant-transformer")
     _refuse("output_model", config.get("output_model", "Scalar"), "Scalar", "EquivariantScalar")
-    _refuse("cutoff_lower", float(config.get("cutoff_lower", 0.0)), 0.0)
     _refuse("prior_model", config.get("prior_model") or None, None, "Atomref")
     _refuse("reduce_op", config.get("reduce_op", "add"), "add", "sum")
     state = {_current_name(name): value for name, value in state.items()}
@@ -103,6 +102,7 @@ def convert_state(
         "neighbour_embedding": config["neighbor_embedding"],
         "distance_influence": config["distance_influence"],
         "vector_cutoff": config.get("vector_cutoff", False),
+        "cutoff_lower": float(config.get("cutoff_lower", 0.0)),
     }
     return options, _weights(state, numbers, options)
 

@@ -68,24 +68,15 @@ def unsupported(architecture: str, name: str, value: Any) -> InputError:
     )
 
 
-def by_position(converted: dict[str, Any], architecture: str) -> dict[str, Any]:
-    """Turn options that the nequip packages key by element into lists and single numbers.
+def by_position(converted: dict[str, Any]) -> dict[str, Any]:
+    """Turn options that the nequip packages key by element into lists.
 
     Args:
         converted: options with egraff's names, changed in place and returned.
-        architecture: for the message.
-
-    Raises:
-        InputError: mean numbers of neighbours that differ between elements.
     """
-    for name in ("energy_scale", "energy_shift"):
+    for name in ("energy_scale", "energy_shift", "avg_num_neighbours"):
         if isinstance(converted.get(name), dict):
             converted[name] = [converted[name][element] for element in converted["elements"]]
-    neighbours = converted.get("avg_num_neighbours", 1.0)
-    if isinstance(neighbours, dict):
-        if len(set(neighbours.values())) > 1:
-            raise unsupported(architecture, "avg_num_neighbors", neighbours)
-        converted["avg_num_neighbours"] = next(iter(neighbours.values()))
     return converted
 
 

@@ -42,16 +42,17 @@ from e3nn import o3
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from egraff.models.base import ForceField, ModelConfig
+from egraff.models.base import ForceField
+from egraff.models.neighbour_counts import NeighbourCountsConfig
 from egraff.nn.edge_tensors import ChannelProduct, WeightedHarmonics
 from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
-from egraff.nn.species import EnergyScaleShift
+from egraff.nn.species import EnergyScaleShift, NeighbourNorm
 from egraff.nn.spline import PairSpline
 
 Nonlinearity = Literal["silu", "mish", "gelu", "ssp", "tanh"] | None
 
 
-class AllegroConfig(ModelConfig):
+class AllegroConfig(NeighbourCountsConfig):
     """Options of Allegro beyond those of every model.
 
     Attributes:
@@ -142,7 +143,7 @@ class Allegro(ForceField):
         self.n_scalars = config.n_scalar_features
         self.n_tensors = config.n_tensor_features
         self.residual = config.latent_update == "residual"
-        self.normalisation = 1.0 / math.sqrt(config.avg_num_neighbours)
+        self.norm = NeighbourNorm(config.neighbour_counts())
 
         inverse = 1.0 / torch.tensor(self.pair_cutoffs or [[config.r_max] * n_species] * n_species)
         self.register_buffer("inverse_cutoff", inverse.flatten())
@@ -212,13 +213,14 @@ class Allegro(ForceField):
             environment = torch.zeros(
                 n_local, self.n_tensors, weighted.shape[2], dtype=x.dtype, device=x.device
             ).index_add(0, centre, weighted)
-            environment = (environment * self.normalisation).index_select(0, centre)
+            environment = self.norm(environment, species[:n_local]).index_select(0, centre)
             tensors, latents, environment_weights = layer(tensors, latents, environment)
 
         edge_energy = self.readout(latents)[:, 0]
         energy = torch.zeros(n_local, dtype=x.dtype, device=x.device)
         # each pair is counted from both ends: two independent terms for one unit of variance
-        energy = energy.index_add(0, centre, edge_energy) * (self.normalisation / math.sqrt(2.0))
+        energy = self.norm(energy.index_add(0, centre, edge_energy), species[:n_local])
+        energy = energy * math.sqrt(0.5)
         return {"atomic_energy": self.scale_shift(energy, species[:n_local])}
 
 

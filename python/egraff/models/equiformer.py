@@ -34,11 +34,13 @@ Differences from the original, each an option:
   cutoff. Without it the numbers are the original's.
 * ``isolated_atom`` sets what a lone atom's energy is.
 
+Stochastic depth (``drop_path_rate``) drops a branch for a whole batch, as its inventors do, where
+the original draws for each structure of a batch: a model sees atoms and edges, not structures.
+
 With irreps that are all even (``1e``), as in the authors' MD17 models, the model is equivariant to
 rotations alone: mirror images may differ in energy. Irreps with the parity of harmonics (``1o``,
-``3o``) make it equivariant to inversion too. Stochastic depth, the dropout of features, the degree
-rescaling and the attention readout of the repository, which no MD17 model of the paper's tables
-uses, are left out.
+``3o``) make it equivariant to inversion too. The degree rescaling and the attention readout of the
+repository, which no MD17 model of the paper's tables uses, are left out.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ from torch import Tensor, nn
 
 from egraff import ops
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.nn.dropout import BranchDropout, ChannelDropout
 from egraff.nn.equivariant import (
     DepthwiseProduct,
     DistanceNetwork,
@@ -85,6 +88,11 @@ class EquiformerConfig(IsolatedAtomConfig):
         basis_type: ``exp`` (exponential-normal), ``gaussian`` (learnt) or ``bessel``.
         fc_neurons: widths of the hidden layers of the radial networks.
         alpha_drop: share of attention weights dropped in training.
+        proj_drop: share of the channels dropped in training from what every attention and
+            feed-forward block adds.
+        out_drop: share of the channels dropped in training before the readout.
+        drop_path_rate: share of the training steps in which an attention or feed-forward block
+            adds nothing.
         smooth_cutoff: let edges vanish smoothly at the cutoff.
         cutoff_p: exponent of the polynomial envelope that does so.
     """
@@ -103,6 +111,9 @@ class EquiformerConfig(IsolatedAtomConfig):
     basis_type: Literal["exp", "gaussian", "bessel"] = "exp"
     fc_neurons: list[PositiveInt] = Field(default=[64, 64], min_length=1)
     alpha_drop: float = Field(default=0.0, ge=0.0, lt=1.0)
+    proj_drop: float = Field(default=0.0, ge=0.0, lt=1.0)
+    out_drop: float = Field(default=0.0, ge=0.0, lt=1.0)
+    drop_path_rate: float = Field(default=0.0, ge=0.0, lt=1.0)
     smooth_cutoff: bool = True
     cutoff_p: float = Field(default=6.0, ge=2.0)
 
@@ -181,6 +192,7 @@ class Equiformer(IsolatedAtomForceField):
         )
         self.exchange_widths.extend(block.attention.exchange_width for block in self.blocks)
         self.norm = EquivariantLayerNorm(irreps_feature)
+        self.out_dropout = ChannelDropout(irreps_feature, config.out_drop)
         self.hidden = EquivariantLinear(irreps_feature, irreps_feature)
         self.act = UnitVariance(nn.SiLU())
         self.readout = EquivariantLinear(irreps_feature, o3.Irreps("0e"))
@@ -207,7 +219,8 @@ class Equiformer(IsolatedAtomForceField):
         x = x + self.edge_degree(sh, radial, envelope, edge_index[0], n_local)
         for block in self.blocks:
             x = block(x, edge_index, sh, radial, envelope, n_nodes, exchange)
-        return self.readout(self.act(self.hidden(self.norm(x))))[:, 0]
+        x = self.out_dropout(self.norm(x))
+        return self.readout(self.act(self.hidden(x)))[:, 0]
 
 
 class EdgeDegreeEmbedding(nn.Module):
@@ -294,6 +307,9 @@ class TransformerBlock(nn.Module):
         self.feed_forward_norm = EquivariantLayerNorm(irreps)
         self.feed_forward = FeedForward(irreps, o3.Irreps(config.irreps_mlp_mid), irreps_out)
         self.shortcut = None if irreps == irreps_out else EquivariantLinear(irreps, irreps_out)
+        self.attention_dropout = ChannelDropout(irreps, config.proj_drop)
+        self.feed_forward_dropout = ChannelDropout(irreps_out, config.proj_drop)
+        self.branch_dropout = BranchDropout(config.drop_path_rate)
 
     def forward(
         self,
@@ -307,11 +323,12 @@ class TransformerBlock(nn.Module):
     ) -> Tensor:
         """Update ``[n_local, irreps.dim]``; see :meth:`GraphAttention.forward`."""
         normed = self.attention_norm(x)
-        x = x + self.attention(normed, edge_index, sh, radial, envelope, n_nodes, exchange)
+        update = self.attention(normed, edge_index, sh, radial, envelope, n_nodes, exchange)
+        x = x + self.branch_dropout(self.attention_dropout(update))
         update = self.feed_forward(self.feed_forward_norm(x))
         if self.shortcut is not None:
             x = self.shortcut(x)
-        return x + update
+        return x + self.branch_dropout(self.feed_forward_dropout(update))
 
 
 class EnvelopedBessel(nn.Module):

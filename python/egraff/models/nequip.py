@@ -27,7 +27,6 @@ sigma, mu             ``energy_scale``, ``energy_shift``
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import torch
@@ -37,13 +36,14 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from egraff import ops
-from egraff.models.base import ForceField, ModelConfig
+from egraff.models.base import ForceField
+from egraff.models.neighbour_counts import NeighbourCountsConfig
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
-from egraff.nn.species import EnergyScaleShift, SpeciesLinear
+from egraff.nn.species import EnergyScaleShift, NeighbourNorm, SpeciesLinear
 
 
-class NequIPConfig(ModelConfig):
+class NequIPConfig(NeighbourCountsConfig):
     """Options of NequIP beyond those of every model.
 
     Attributes:
@@ -217,7 +217,7 @@ class Interaction(nn.Module):
 
         self.first = first
         self.resnet = config.resnet and not first and irreps_in == self.irreps_out
-        self.normalisation = 1.0 / math.sqrt(config.avg_num_neighbours)
+        self.norm = NeighbourNorm(config.neighbour_counts())
         before_gate = self.gate.irreps_in.simplify()
         self.linear_in = o3.Linear(irreps_in, irreps_in)
         self.convolution = EdgeConvolution(irreps_in, irreps_sh, before_gate)
@@ -230,9 +230,9 @@ class Interaction(nn.Module):
 
     def fold_scales(self) -> None:
         """Put the constant factor of the messages into the weights: no array is scaled any more."""
-        if self.normalisation != 1.0:
-            self.linear_in.weight.data.mul_(self.normalisation)
-            self.normalisation = 1.0
+        if self.norm.same and self.norm.factor != 1.0:
+            self.linear_in.weight.data.mul_(self.norm.factor)
+            self.norm.factor = 1.0
 
     def forward(
         self,
@@ -256,9 +256,7 @@ class Interaction(nn.Module):
         Returns:
             ``[n_local, irreps_out.dim]``.
         """
-        sent = self.linear_in(x)
-        if self.normalisation != 1.0:
-            sent = sent * self.normalisation
+        sent = self.norm(self.linear_in(x), species[: x.shape[0]])
         if not self.first:
             sent = torch.ops.egraff.ghost_exchange(sent, species.shape[0])
         weights = self.radial(radial)

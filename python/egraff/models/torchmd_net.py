@@ -33,8 +33,7 @@ it is a term of its own (see :class:`egraff.nn.scalar_vector.ScalarVectorAttenti
 Differences from the original, each an option: ``vector_cutoff`` is on by default, because without
 it the energy jumps when an atom crosses the cutoff; ``isolated_atom`` sets what a lone atom's
 energy is. Edges carry their periodic image, so any cell works, also one smaller than the cutoff,
-and there is no limit on the number of neighbours. The original's lower cutoff, which blinds the
-model at short distance, is left out.
+and there is no limit on the number of neighbours.
 """
 
 from __future__ import annotations
@@ -67,6 +66,9 @@ class TorchMDNetConfig(IsolatedAtomConfig):
         neighbour_embedding: start from the neighbours' elements too, not only the atom's own.
         distance_influence: where distances act in the attention.
         vector_cutoff: let the envelope act on scalars and vectors instead of scalars only.
+        cutoff_lower: distance in Angstrom below which atoms do not see each other; zero for none.
+            Only for models that have it: nothing keeps atoms apart that are closer. Pairs with a
+            shorter cutoff have this end shortened by the same factor.
     """
 
     hidden_channels: int = Field(default=128, ge=2)
@@ -80,6 +82,15 @@ class TorchMDNetConfig(IsolatedAtomConfig):
     neighbour_embedding: bool = True
     distance_influence: Literal["both", "keys", "values", "none"] = "both"
     vector_cutoff: bool = True
+    cutoff_lower: float = Field(default=0.0, ge=0.0)
+
+    @model_validator(mode="after")
+    def _ends_in_order(self) -> TorchMDNetConfig:
+        if self.cutoff_lower >= self.r_max:
+            raise ValueError(
+                f"cutoff_lower: expected less than r_max = {self.r_max}, got {self.cutoff_lower}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _heads_divide_channels(self) -> TorchMDNetConfig:
@@ -110,8 +121,11 @@ class TorchMDNet(IsolatedAtomForceField):
         )
         self.register_buffer("inverse_cutoff", (1.0 / cutoffs).flatten())
         basis = ExpNormalBasis if config.rbf_type == "expnorm" else GaussianBasis
-        self.basis = basis(config.num_rbf, config.r_max, trainable=config.trainable_rbf)
-        self.envelope = CosineCutoff()
+        self.basis = basis(
+            config.num_rbf, config.r_max, r_min=config.cutoff_lower, trainable=config.trainable_rbf
+        )
+        self.lower: float = config.cutoff_lower / config.r_max
+        self.envelope = CosineCutoff(self.lower)
         self.width = width
         self.embedding = nn.Embedding(self.n_species, width)
         self.neighbour_embedding = (
@@ -159,8 +173,12 @@ class TorchMDNet(IsolatedAtomForceField):
     ) -> Tensor:
         """Return the network's output per local atom, ``[n_local]``."""
         n_nodes = species.shape[0]
+        if self.lower > 0.0:
+            edge_index, edge_vec = self._beyond_lower(species, edge_index, edge_vec)
         edges = self.embed_edges(species, edge_index, edge_vec)
-        radial_self = self.basis(torch.zeros(1, dtype=edge_vec.dtype, device=edge_vec.device))
+        # an atom is at distance zero from itself: below a lower cutoff, where the envelope is zero
+        zero = torch.zeros(1, dtype=edge_vec.dtype, device=edge_vec.device)
+        own = (self.basis(zero), self.envelope(zero))
 
         known = self.embedding(species)
         x = known[:n_local]
@@ -181,13 +199,22 @@ class TorchMDNet(IsolatedAtomForceField):
                 x_nodes = layer.norm(known)
             elif exchange:
                 x_nodes = torch.ops.egraff.ghost_exchange(x_own, n_nodes)
-            dx, dv = layer(x_own, v, x_nodes, v_nodes, edge_index, edges, radial_self)
+            dx, dv = layer(x_own, v, x_nodes, v_nodes, edge_index, edges, own)
             x, v = x + dx, v + dv
 
         x = self.norm(x)
         for block in self.readout:
             x, v = block(x, v)
         return x[:, 0]
+
+    def _beyond_lower(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Leave out the edges that are shorter than the lower cutoff."""
+        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
+        scaled = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        seen = torch.nonzero(scaled >= self.lower)[:, 0]
+        return edge_index.index_select(1, seen), edge_vec.index_select(0, seen)
 
     def embed_edges(
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor

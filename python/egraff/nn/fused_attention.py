@@ -81,7 +81,7 @@ class FusedScalarVectorAttention(nn.Module):
         v_nodes: Tensor,
         edge_index: Tensor,
         edges: tuple[Tensor, Tensor, Tensor],
-        radial_self: Tensor,
+        own: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Return the changes of scalars and vectors of the local atoms.
 
@@ -92,7 +92,7 @@ class FusedScalarVectorAttention(nn.Module):
             v_nodes: ``[n_nodes, 3, width]``, likewise.
             edge_index: ``[2, n_edges]``, row 0 the receiving centre, ascending.
             edges: edge vectors ``[n_edges, 3]`` in Angstrom, species ``[n_nodes]``, anything.
-            radial_self: not read; the table has what it would give.
+            own: not read; the table has what it would give.
 
         Returns:
             ``[n_local, width]`` and ``[n_local, 3, width]``.

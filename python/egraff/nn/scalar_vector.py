@@ -146,7 +146,7 @@ class ScalarVectorAttention(nn.Module):
         v_nodes: Tensor,
         edge_index: Tensor,
         edges: tuple[Tensor, Tensor, Tensor],
-        radial_self: Tensor,
+        own: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Return the changes of scalars and vectors of the local atoms.
 
@@ -158,7 +158,8 @@ class ScalarVectorAttention(nn.Module):
             edge_index: ``[2, n_edges]``.
             edges: directions ``[n_edges, 3]``, radial basis ``[n_edges, n_basis]`` and cutoff
                 envelope ``[n_edges]``.
-            radial_self: ``[1, n_basis]``, the basis at distance zero.
+            own: basis ``[1, n_basis]`` and envelope ``[1]`` at distance zero, where an atom sees
+                itself; the envelope is zero there under a lower cutoff.
 
         Returns:
             ``[n_local, width]`` and ``[n_local, 3, width]``.
@@ -184,8 +185,7 @@ class ScalarVectorAttention(nn.Module):
         dv = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
         dv = dv.index_add(0, centre, vectors)
 
-        one = torch.ones(1, dtype=x.dtype, device=x.device)
-        scalar, turn, push = self._messages(query, key[:n_local], value[:n_local], radial_self, one)
+        scalar, turn, push = self._messages(query, key[:n_local], value[:n_local], own[0], own[1])
         out = self.output(dx + scalar)
         if self.vector is None:
             return out[:, 2 * self.width :], dv

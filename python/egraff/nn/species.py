@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What depends on the chemical element: linear maps, energy scale and energy shift."""
+"""What depends on the chemical element: linear maps, norms of sums, energy scale and shift."""
 
 from __future__ import annotations
 
@@ -8,6 +8,29 @@ import math
 import torch
 from e3nn import o3
 from torch import Tensor, nn
+
+
+class NeighbourNorm(nn.Module):
+    """Features divided by the square root of a mean number of neighbours, of all or of the element.
+
+    Args:
+        counts: one mean number of neighbours, or one for each element.
+    """
+
+    def __init__(self, counts: list[float]) -> None:
+        super().__init__()
+        factors = [1.0 / math.sqrt(count) for count in counts]
+        self.same: bool = len(factors) == 1
+        self.factor: float = factors[0]
+        # derived from the options: not part of a checkpoint
+        self.register_buffer("factors", torch.tensor(factors), False)
+
+    def forward(self, x: Tensor, species: Tensor) -> Tensor:
+        """Map ``[n, ...]`` to the same shape; species is ``[n]`` int64."""
+        if self.same:
+            return x if self.factor == 1.0 else x * self.factor
+        shape = [x.shape[0]] + [1] * (x.dim() - 1)
+        return x * self.factors.index_select(0, species).view(shape)
 
 
 class SpeciesLinear(nn.Module):

@@ -82,6 +82,11 @@ CASES: dict[str, dict[str, Any]] = {
         "radial_chemical_embed": {**SPLINE, "spline_span": 2},
     },
     "l0": {"type_names": ["O", "H"], "l_max": 0},
+    "l1_neighbours_of_each_element": {
+        "type_names": ["H", "C", "O"],
+        "l_max": 1,
+        "avg_num_neighbors": {"H": 5.0, "C": 11.0, "O": 8.0},
+    },
 }
 
 

@@ -75,6 +75,12 @@ CASES: dict[str, dict[str, Any]] = {
         "num_features": [3, 2, 2, 1],
         "convnet_resnet": True,
     },
+    "l1_neighbours_of_each_element": {
+        "type_names": ["H", "C", "O"],
+        "l_max": 1,
+        "num_features": 3,
+        "avg_num_neighbors": {"H": 5.0, "C": 11.0, "O": 8.0},
+    },
 }
 
 
