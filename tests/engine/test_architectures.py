@@ -93,6 +93,7 @@ def test_single_precision(name):
     [
         ("mace", {"interaction_first": "real_agnostic_density"}),
         ("mace", {"l_max": 4, "hidden_irreps": "2x0e + 2x1o"}),
+        ("torchmd_net", {"cutoff_lower": 0.5}),
     ],
 )
 def test_what_cannot_be_fused_is_known(name, options):

@@ -13,7 +13,9 @@ from egraff.errors import DisagreementError, EgraffError
 from egraff.export import export_torchscript, verification_frames
 from egraff.forces import edge_forces, predict
 from egraff.metadata import read_metadata
+from egraff.models import build
 from tests.conftest import tiny_nequip
+from tests.models.configs import small_config
 
 ALLOWED = {"float32": 1e-5, "float64": 1e-9}
 
@@ -39,8 +41,10 @@ def test_forces_are_those_of_the_plain_model(options, dtype):
         assert differences["forces"] < ALLOWED[dtype]
 
 
-def test_forces_are_the_derivative_of_the_fused_energy():
-    model = fuse.fuse(tiny_nequip("float64", l_max=2, n_features=3)).model
+@pytest.mark.parametrize("name", ["nequip", "torchmd_net"])
+def test_forces_are_the_derivative_of_the_fused_energy(name):
+    options = {**small_config(name), "dtype": "float64"}
+    model = fuse.fuse(build(name, seed=3, **options)).model
     _, graph = verification_frames(model, None)[0]
     gradient = predict(model, graph).edge_gradient
     generator = torch.Generator().manual_seed(3)
