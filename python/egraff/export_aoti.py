@@ -39,6 +39,10 @@ INSTRUCTION_SETS = {
     "baseline": ("", 1),
 }
 
+# The compiler fuses and reorders sums. In float32 an eager model is itself off by up to 2e-5 from
+# its float64 form (a small Equiformer), so two orders cannot be asked to agree better than that.
+REORDERED_FLOAT32 = 5e-5
+
 
 def export_aoti(
     model: ForceField,
@@ -165,12 +169,15 @@ def _add_metadata(package: Path, metadata: dict[str, Any]) -> None:
 def _check(prepared: Prepared, package: Path) -> None:
     """Compare the package with the model it was made of, as LAMMPS will run it."""
     compiled = _core.Model(str(package))
+    tolerance = prepared.tolerance
+    if prepared.model.dtype == "float32":
+        tolerance = max(tolerance, REORDERED_FLOAT32)
     for name, graph in prepared.graphs.items():
         compare_predictions(
             predict(prepared.model, graph),
             _evaluate(compiled, graph),
             what=f"compiled and eager model, {name}",
-            tolerance=prepared.tolerance,
+            tolerance=tolerance,
         )
 
 
