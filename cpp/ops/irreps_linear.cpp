@@ -30,9 +30,9 @@ using torch::autograd::variable_list;
 using MaybeTensor = std::optional<Tensor>;
 
 #define EGRAFF_LINEAR_ARGUMENTS                                                                    \
-    const Tensor &x, const MaybeTensor &species, const Tensor &weights, const Tensor &transposed,  \
-        const Tensor &blocks, c10::SymInt width_out
-#define EGRAFF_LINEAR_VALUES x, species, weights, transposed, blocks, width_out
+    const Tensor &x, const MaybeTensor &species, const Tensor &weights, const Tensor &blocks,      \
+        const Tensor &weights_back, const Tensor &blocks_back, c10::SymInt width_out
+#define EGRAFF_LINEAR_VALUES x, species, weights, blocks, weights_back, blocks_back, width_out
 
 constexpr const char *NO_GPU =
     "egraff::irreps_linear runs on the CPU only, got tensors on a GPU.\n"
@@ -186,7 +186,7 @@ Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
 }
 
 Tensor kernel_cpu(EGRAFF_LINEAR_ARGUMENTS) {
-    (void)transposed; // of the derivative
+    (void)std::tie(weights_back, blocks_back); // of the derivative
     check_features(x);
     expect(weights.scalar_type() == x.scalar_type() && weights.dim() == 2 && weights.size(0) > 0,
            "weights", "[n_species, n_weights] of the type of x", weights);
@@ -220,7 +220,8 @@ Tensor call(EGRAFF_LINEAR_ARGUMENTS) {
 
 struct Linear : torch::autograd::Function<Linear> {
     static Tensor forward(AutogradContext *ctx, EGRAFF_LINEAR_ARGUMENTS) {
-        ctx->save_for_backward({species.value_or(Tensor()), weights, transposed, blocks});
+        ctx->save_for_backward(
+            {species.value_or(Tensor()), weights, blocks, weights_back, blocks_back});
         ctx->saved_data["width_in"] = x.sym_size(1);
         at::AutoDispatchBelowADInplaceOrView below_autograd;
         return call(EGRAFF_LINEAR_VALUES);
@@ -228,11 +229,9 @@ struct Linear : torch::autograd::Function<Linear> {
 
     static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
         const variable_list s = ctx->get_saved_variables();
-        static const std::vector<int64_t> swapped{4, 5, 6, 7, 0, 1, 2, 3, 8};
-        const Tensor order = at::tensor(swapped, s[3].options());
-        variable_list result(6);
-        result[0] = call(gradients[0], s[0].defined() ? MaybeTensor(s[0]) : std::nullopt, s[2],
-                         s[1], s[3].index_select(1, order), ctx->saved_data["width_in"].toSymInt());
+        variable_list result(7);
+        result[0] = call(gradients[0], s[0].defined() ? MaybeTensor(s[0]) : std::nullopt, s[3],
+                         s[4], s[1], s[2], ctx->saved_data["width_in"].toSymInt());
         return result;
     }
 };
@@ -246,8 +245,8 @@ Tensor autograd(EGRAFF_LINEAR_ARGUMENTS) {
 } // namespace egraff
 
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("irreps_linear(Tensor x, Tensor? species, Tensor weights, Tensor transposed, "
-                "Tensor blocks, SymInt width_out) -> Tensor",
+    library.def("irreps_linear(Tensor x, Tensor? species, Tensor weights, Tensor blocks, "
+                "Tensor weights_back, Tensor blocks_back, SymInt width_out) -> Tensor",
                 {at::Tag::pt2_compliant_tag});
 }
 

@@ -115,8 +115,9 @@ def arguments(**changes):
         "x": torch.randn(3, 4),
         "species": torch.tensor([0, 1, 0]),
         "weights": fused.weights,
-        "transposed": fused.transposed,
         "blocks": fused.blocks,
+        "weights_back": fused.weights_back,
+        "blocks_back": fused.blocks_back,
         "width_out": 4,
     }
     return list({**given, **changes}.values())

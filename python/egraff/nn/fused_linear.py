@@ -84,7 +84,13 @@ class FusedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``."""
         return torch.ops.egraff.irreps_linear(
-            x, None, self.weights, self.transposed, self.blocks, self.width_out
+            x,
+            None,
+            self.weights,
+            self.blocks,
+            self.weights_back,
+            self.blocks_back,
+            self.width_out,
         )
 
 
@@ -111,7 +117,13 @@ class FusedSpeciesLinear(nn.Module):
     def forward(self, x: Tensor, species: Tensor) -> Tensor:
         """Map ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``; species is ``[n]`` int64."""
         return torch.ops.egraff.irreps_linear(
-            x, species, self.weights, self.transposed, self.blocks, self.width_out
+            x,
+            species,
+            self.weights,
+            self.blocks,
+            self.weights_back,
+            self.blocks_back,
+            self.width_out,
         )
 
 
@@ -145,25 +157,26 @@ def _blocks_within(irreps: o3.Irreps, columns: slice) -> list[tuple[int, int]]:
 
 
 def _register(module: nn.Module, blocks: list[_Block], n_species: int, dtype: torch.dtype) -> None:
-    """Store what the operator reads: both matrices of each block, padded to cache lines."""
-    weights, transposed, rows = [], [], []
+    """Store what the operator reads, of the map and of its transpose, which is its derivative."""
+    weights, weights_back = [], []
+    rows, rows_back = [], []
     first_out = first_in = 0
     for block in blocks:
         matrix = block.matrix.to(dtype)
         mul_in, mul_out = matrix.shape[1:]
-        forward, backward = _padded(matrix), _padded(matrix.transpose(1, 2))
-        rows.append(
-            [block.start_in, mul_in, first_in, int(block.last_in)]
-            + [block.start_out, mul_out, first_out, int(block.last_out), block.dim]
-        )
-        weights.append(forward)
-        transposed.append(backward)
-        first_out += forward.shape[1]
-        first_in += backward.shape[1]
+        side_in = [block.start_in, mul_in, first_in, int(block.last_in)]
+        side_out = [block.start_out, mul_out, first_out, int(block.last_out)]
+        rows.append([*side_in, *side_out, block.dim])
+        rows_back.append([*side_out, *side_in, block.dim])
+        weights.append(_padded(matrix))
+        weights_back.append(_padded(matrix.transpose(1, 2)))
+        first_out += weights[-1].shape[1]
+        first_in += weights_back[-1].shape[1]
     none = torch.zeros(n_species, 0, dtype=dtype)
     module.register_buffer("weights", torch.cat([none, *weights], dim=1))
-    module.register_buffer("transposed", torch.cat([none, *transposed], dim=1))
     module.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).view(-1, 9))
+    module.register_buffer("weights_back", torch.cat([none, *weights_back], dim=1))
+    module.register_buffer("blocks_back", torch.tensor(rows_back, dtype=torch.int64).view(-1, 9))
 
 
 def _padded(matrix: Tensor) -> Tensor:
