@@ -198,6 +198,7 @@ def test_reader_slices_copies_and_pickles(tmp_path, positions):
     assert [ts.time for ts in reader[1::2]] == pytest.approx([0.02, 0.06])
     assert reader.dt == pytest.approx(0.02)
     assert reader.copy()[3].data["step"] == 30
+    # as MDAnalysis sends readers to its worker processes; these bytes are our own
     again = pickle.loads(pickle.dumps(reader))
     assert [ts.data["step"] for ts in again] == [0, 10, 20, 30, 40]
 

@@ -38,17 +38,19 @@ def shell(low):
     return (low + WIDTH) ** 3 - low**3
 
 
+# half an Angstrom apart without overlap: g is one over the volume of its shell
+_PLAIN = 1.0 + (shell(3.0) / shell(2.5)) ** 2
+APART = {
+    "wright_factor": (_PLAIN, "1"),
+    "wright_factor_sqrt": (np.sqrt(_PLAIN), "1"),
+    "jensen_shannon": (np.log(2.0), "nat"),
+    "wasserstein": (0.5, "A"),
+}
+
+
 def test_structures_without_a_common_distance(tmp_path):
-    # at 2.55 A in the run and 3.05 A in the reference: g is one over the volume of a shell there
     metrics = compared(tmp_path, dimers(*[2.55] * 30), dimers(*[3.05] * 30))
-    plain = 1.0 + (shell(3.0) / shell(2.5)) ** 2
-    expected = {
-        "wright_factor": (plain, "1"),
-        "wright_factor_sqrt": (np.sqrt(plain), "1"),
-        "jensen_shannon": (np.log(2.0), "nat"),
-        "wasserstein": (0.5, "A"),
-    }
-    for name, (value, unit) in expected.items():
+    for name, (value, unit) in APART.items():
         found = metrics[f"{name}[Ar-Ar]"]
         assert found.value == pytest.approx(value, rel=1e-9), name
         assert found.unit == unit, name
@@ -64,14 +66,7 @@ def test_structures_that_are_the_same(tmp_path):
 
 def test_noise_floor_of_a_reference_whose_halves_differ(tmp_path):
     metrics = compared(tmp_path, dimers(*[2.55] * 30), dimers(*[3.05] * 15, *[2.55] * 15))
-    plain = 1.0 + (shell(3.0) / shell(2.5)) ** 2
-    expected = {
-        "wright_factor": (plain, "1"),
-        "wright_factor_sqrt": (np.sqrt(plain), "1"),
-        "jensen_shannon": (np.log(2.0), "nat"),
-        "wasserstein": (0.5, "A"),
-    }
-    for name, (value, unit) in expected.items():
+    for name, (value, unit) in APART.items():
         found = metrics[f"noise_floor_{name}[Ar-Ar]"]
         assert found.value == pytest.approx(value, rel=1e-9), name
         assert (found.unit, found.error) == (unit, None), name

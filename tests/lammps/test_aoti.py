@@ -10,7 +10,6 @@ import subprocess
 import zipfile
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
 from torch.profiler import profile
@@ -21,9 +20,9 @@ from egraff.cli import app
 from egraff.errors import DisagreementError, EgraffError, InputError, ModelFileError
 from egraff.export_aoti import INSTRUCTION_SETS, export_aoti
 from egraff.forces import predict
-from egraff.lammps.single_point import single_point
 from egraff.metadata import read_metadata
 from egraff.models import ARCHITECTURES, build
+from tests.lammps.agreement import agrees
 from tests.lammps.systems import SYSTEMS
 from tests.lammps.test_architectures import STRUCTURES
 from tests.lammps.toy import toy
@@ -45,21 +44,6 @@ def exported(tmp_path_factory):
         result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert "compiled for " in result.output
     return path
-
-
-def agrees(model, path, atoms, *, ranks: int, tolerance: float) -> None:
-    """Check that LAMMPS with a compiled model is the eager model in Python."""
-    expected = predict(model, graph_of(model, atoms))
-    result = single_point(path, atoms, ranks=ranks)
-    found = {
-        "energy": (result.energy, float(expected.energy)),
-        "atomic energies": (result.atomic_energy, expected.atomic_energy.numpy()),
-        "forces": (result.forces, expected.forces.numpy()),
-        "virial": (result.virial, expected.virial[0].numpy()),
-    }
-    for quantity, (lammps, python) in found.items():
-        error = np.abs(lammps - python).max() / np.abs(python).max()
-        assert error < tolerance, f"{quantity}: {error:.1e} relative"
 
 
 def altered(path, copied, **changes):

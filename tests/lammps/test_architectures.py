@@ -12,11 +12,10 @@ import pytest
 from ase import Atoms
 
 from egraff.export import export_torchscript
-from egraff.forces import predict
-from egraff.lammps.single_point import single_point
 from egraff.models import ARCHITECTURES, ForceField, build
+from tests.lammps.agreement import agrees
 from tests.models.configs import small_config
-from tests.models.structures import crystal, graph_of, molecule
+from tests.models.structures import crystal, molecule
 
 RELATIVE = 1e-10
 # of the derivatives in the tables of fused models
@@ -91,15 +90,4 @@ def test_lammps_is_python_with_fused_operators(exported, name, system, ranks):
 
 def compare(made: Exported, system: str, ranks: int, tolerance: float) -> None:
     """Check that `lmp` on this number of ranks gives what the eager model gives."""
-    atoms = STRUCTURES[system]()
-    expected = predict(made.model, graph_of(made.model, atoms))
-    result = single_point(made.path, atoms, ranks=ranks)
-    found = {
-        "energy": (result.energy, float(expected.energy)),
-        "atomic energies": (result.atomic_energy, expected.atomic_energy.numpy()),
-        "forces": (result.forces, expected.forces.numpy()),
-        "virial": (result.virial, expected.virial[0].numpy()),
-    }
-    for quantity, (lammps, python) in found.items():
-        error = np.abs(lammps - python).max() / np.abs(python).max()
-        assert error < tolerance, f"{quantity}: {error:.1e} relative"
+    agrees(made.model, made.path, STRUCTURES[system](), ranks=ranks, tolerance=tolerance)

@@ -3,6 +3,9 @@
 
 Model files of the originals are pickles of their own classes: only the original can open them, and
 only from someone you trust. These lines write the weights and the options as plain data.
+
+``weights_only=False`` stands in what the reader runs there, never in what egraff runs: the
+originals have no other way to open their files. A comment above each tells the reader so.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 _MACE = """\
 import json, torch
 from mace.tools.scripts_utils import extract_config_mace_model
+# runs the code in the file: only for files that you trust
 model = torch.load("{source}", map_location="cpu", weights_only=False)
 config = extract_config_mace_model(model)
 config = {{k: str(v) if k.endswith("irreps") and v else v for k, v in config.items()}}
@@ -24,11 +28,13 @@ _NEQUIP = """\
 import json, torch
 from nequip.model import ModelFromCheckpoint
 torch.save(ModelFromCheckpoint("{source}").state_dict(), "model.pt")
+# runs the code in the file: only for files that you trust
 content = torch.load("{source}", map_location="cpu", weights_only=False)
 json.dump(content["hyper_parameters"]["model"], open("model.json", "w"))"""
 
 _TORCHMD_NET = """\
 import json, torch
+# runs the code in the file: only for files that you trust
 content = torch.load("{source}", map_location="cpu", weights_only=False)
 json.dump(dict(content["hyper_parameters"]), open("model.json", "w"), default=str)
 torch.save(content["state_dict"], "model.pt")"""

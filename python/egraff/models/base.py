@@ -145,4 +145,5 @@ class ForceField(nn.Module):
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> dict[str, Tensor]:
         """Evaluate the model; see the contract at the top of this module."""
+        # not an abstract method: TorchScript has none
         raise NotImplementedError(f"{type(self).__name__} must implement forward")

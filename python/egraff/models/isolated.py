@@ -68,6 +68,7 @@ class IsolatedAtomForceField(ForceField):
         Returns:
             ``[n_local]``.
         """
+        # not an abstract method: TorchScript has none
         raise NotImplementedError(f"{type(self).__name__} must implement network")
 
     def forward(
