@@ -48,6 +48,11 @@ def test_traced_model(name, fused, tmp_path):
     assert [parameter.requires_grad for parameter in model.parameters()] == tracked
 
     run = program.module()
+    # machine code chooses its own strides; run eagerly, they need not be those of the trace
+    for node in run.graph.nodes:
+        if node.target is torch.ops.aten.view.default:
+            node.target = torch.ops.aten.reshape.default
+    run.recompile()
     for _, graph in verification_frames(model, None):
         seed = torch.ones(graph.n_atoms, dtype=torch.float64)
         energy, gradient = run(graph.species, graph.edge_index, graph.edge_vec, seed)
