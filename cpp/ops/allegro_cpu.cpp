@@ -170,7 +170,7 @@ template <typename T> void Worker<T>::forward() {
                           in_.matrices.const_data_ptr<T>() + step.a, values(step.dest), to,
                           step.add});
         } else if (step.kind == ACTIVATE) {
-            kernel.activate({static_cast<int>(step.a), n_edges_ * from, values(step.source),
+            kernel.activate({static_cast<Activation>(step.a), n_edges_ * from, values(step.source),
                              values(step.dest)});
         } else {
             kernel.product_forward(product_args(step, step.b));

@@ -5,12 +5,11 @@
 // the reason given in edge_convolution_kernels.h, whose conventions hold here too.
 #pragma once
 
+#include "ops/activations.h"
+
 #include <cstdint>
 
 namespace egraff::allegro {
-
-// Nonlinearities by number, zero at zero all of them; SSP is the shifted softplus.
-enum Activation { SILU, TANH, MISH, GELU, SSP, N_ACTIVATIONS };
 
 // Columns of a matrix whose lines follow each other in memory: four cache lines. Where a matrix is
 // wider, its panels come one after the other; the last one may be narrower.
@@ -51,8 +50,8 @@ template <typename T> struct DenseArgs {
 
 // after = f(before), and before becomes the derivative
 template <typename T> struct ActivationArgs {
-    int activation;
-    int64_t n; // a multiple of LANES
+    Activation activation; // one that is zero at zero
+    int64_t n;             // a multiple of LANES
     T *before;
     T *after;
 };

@@ -175,7 +175,7 @@ template <typename T> void Plan<T>::read_steps(const Inputs &in) {
             // the transpose is as wide as a multiple of a vector
             good = r[C] > 0 && r[C] <= from && r[C] % LANES<T> == 0 && fits(r[A]) && fits(r[B]);
         } else if (r[KIND] == ACTIVATE) {
-            good = r[A] >= 0 && r[A] < N_ACTIVATIONS && from == to;
+            good = r[A] >= 0 && r[A] < N_ZERO_AT_ZERO && from == to;
         } else {
             expect_fit(may_read(r[A], true) && r[A] != r[DEST] && r[B] >= 0 &&
                            r[B] < static_cast<int64_t>(products.size()),

@@ -7,6 +7,8 @@
 // chunk from one place.
 #pragma once
 
+#include "ops/activations.h"
+
 #include <cstdint>
 
 namespace egraff::attention {
@@ -22,8 +24,6 @@ inline constexpr int SUM_ROWS = 4;
 inline constexpr int FUNCTIONS = VECTOR_X;
 // derivatives of an edge's contribution: by length and by unit vector
 inline constexpr int EDGE_ROWS = 4;
-
-enum class Activation { SILU, SIGMOID, TANH, MISH, SSP, GELU };
 
 // how far ahead of an edge its far nodes are asked for
 inline constexpr int EDGES_AHEAD = 8;

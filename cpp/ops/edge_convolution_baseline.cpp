@@ -9,12 +9,12 @@ namespace egraff::convolution {
 namespace {
 // clang-format off: each needs those above it
 #include "ops/vector.inc"
+#include "ops/activations.inc"
 #include "ops/edge_convolution_geometry.inc"
 #include "ops/edge_convolution_kernels.inc"
 #include "ops/irreps_linear_kernels.inc"
 #include "ops/symmetric_contraction_kernels.inc"
 #include "ops/vector_update_kernels.inc"
-#include "ops/edge_attention_activations.inc"
 #include "ops/edge_attention_kernels.inc"
 #include "ops/allegro_network_kernels.inc"
 #include "ops/allegro_product_kernels.inc"
