@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 import zipfile
@@ -18,12 +19,14 @@ from typer.testing import CliRunner
 from egraff import _core
 from egraff.cli import app
 from egraff.errors import DisagreementError, EgraffError, InputError, ModelFileError
+from egraff.export import export_torchscript
 from egraff.export_aoti import INSTRUCTION_SETS, export_aoti
 from egraff.forces import predict
 from egraff.metadata import read_metadata
 from egraff.models import build
 from tests.lammps.agreement import agrees
-from tests.lammps.systems import SYSTEMS
+from tests.lammps.engine import must_run, write_data
+from tests.lammps.systems import ELEMENTS, SYSTEMS
 from tests.lammps.toy import toy
 from tests.models.configs import small_config
 from tests.models.structures import crystal, graph_of
@@ -100,6 +103,34 @@ def test_ranks_exchange_equally_often_with_and_without_atoms(exported, system):
     counts = Counter(event.name for event in calls.events())
     assert counts["egraff::ghost_exchange"] == len(model.exchange_widths)
     assert counts["egraff::ghost_reduce"] == len(model.exchange_widths)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_every_rank_communicates_as_often_as_with_torchscript(exported, tmp_path, ranks):
+    """Rank 0 tells how often it did: once with all the atoms, once with none."""
+    export_torchscript(toy(), tmp_path / "m.pt")
+    full = SYSTEMS["empty ranks"]
+    mirrored = full.copy()
+    mirrored.positions[:, 2] = full.cell[2, 2] - full.positions[:, 2]
+    script = ""
+    for name, atoms in {"full": full, "empty": mirrored}.items():
+        write_data(atoms, tmp_path / f"{name}.data", ELEMENTS)
+        for file in ("m.pt", exported):
+            script += f"""
+clear
+units metal
+processors 1 1 *
+read_data {name}.data
+neighbor 0.5 bin
+pair_style egraff
+pair_coeff * * {file} {" ".join(ELEMENTS)}
+run 0
+"""
+    text = must_run(script, tmp_path, ranks=ranks)
+    most_and_least = re.findall(r"^Nlocal: .* ave +(\S+) max +(\S+) min", text, re.M)
+    assert most_and_least == [(str(len(full)), "0")] * 4
+    counts = re.findall(r"travel in (\d+) forward and (\d+) reverse communications", text)
+    assert counts == [("2", "2")] * 4
 
 
 def test_same_bits_on_any_number_of_threads(exported):
