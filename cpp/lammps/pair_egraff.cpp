@@ -54,6 +54,8 @@ PairEgraff::PairEgraff(LAMMPS *lmp)
     centroidstressflag = CENTROID_AVAIL;
     // here, because LAMMPS copies these from sub-styles of hybrid before it calls coeff()
     comm_forward = comm_reverse = MIN_COMM;
+    nextra = 1;
+    pvector = &model_seconds_;
 }
 
 PairEgraff::~PairEgraff() {
@@ -314,9 +316,11 @@ PairEgraff::evaluate_members(const egraff::GraphBuilder &builder, Mode mode,
     backend_.set_nodes(builder.node_of_atom());
     egraff::ExchangeScope scope(mode == Mode::exchange ? &backend_ : nullptr);
     std::vector<egraff::Evaluation> results;
+    const double start = platform::walltime();
     for (const auto &member : members_) {
         results.push_back(member->evaluate(builder.graph(), extras));
     }
+    model_seconds_ += platform::walltime() - start;
     return results;
 }
 
