@@ -38,9 +38,7 @@ def product_of_matrices(*arguments: Any) -> int:
 
 
 def edge_convolution(*arguments: Any) -> int:
-    """Per edge and path: couplings times harmonics, then for each channel a weight from the table,
-    the product with the features, and its sum.
-    """  # fmt: skip
+    """Per edge and path, couplings times harmonics; per channel, its weight, product and sum."""
     edge_vec, paths, index = arguments[1], arguments[7], arguments[8]
     total = 0
     for _, channels, _, _, l_out, _, first, n_couplings in paths.tolist():
@@ -101,9 +99,8 @@ def allegro_energy_and_gradient(*arguments: Any) -> int:
 
 
 def scalar_vector_attention(*arguments: Any) -> int:
-    """Per edge, an atom with itself included, and channel: four values from the table, the score
-    (4), messages to scalars (4), along the edge (8) and along the neighbour's vector (8).
-    """  # fmt: skip
+    """Per edge, an atom with itself included, and channel."""
+    # the score 4, messages to scalars 4, along the edge 8, along the neighbour's vector 8
     query, _, vectors, edge_vec = arguments[:4]
     per_channel = 4 * TABLE + 16 + (8 if vectors.shape[1] else 0)
     return (edge_vec.shape[0] + query.shape[0]) * query.shape[1] * per_channel
