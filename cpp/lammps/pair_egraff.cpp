@@ -54,6 +54,8 @@ PairEgraff::PairEgraff(LAMMPS *lmp)
     centroidstressflag = CENTROID_AVAIL;
     // here, because LAMMPS copies these from sub-styles of hybrid before it calls coeff()
     comm_forward = comm_reverse = MIN_COMM;
+    nextra = 1;
+    pvector = &model_seconds_;
 }
 
 PairEgraff::~PairEgraff() {
@@ -341,14 +343,16 @@ PairEgraff::evaluate_members(const egraff::GraphBuilder &builder, Mode mode,
     const auto evaluate = [&](size_t k) {
         results[k] = members_[k]->evaluate(builder.graph(), extras);
     };
+    const double start = platform::walltime();
     if (mode == Mode::exchange && exchange_together()) {
         lockstep_.run(members_.size(), evaluate, backend_);
-        return results;
+    } else {
+        const egraff::ExchangeScope scope(mode == Mode::exchange ? &backend_ : nullptr);
+        for (size_t k = 0; k < members_.size(); ++k) {
+            evaluate(k);
+        }
     }
-    egraff::ExchangeScope scope(mode == Mode::exchange ? &backend_ : nullptr);
-    for (size_t k = 0; k < members_.size(); ++k) {
-        evaluate(k);
-    }
+    model_seconds_ += platform::walltime() - start;
     return results;
 }
 

@@ -107,6 +107,10 @@ class PairEgraff : public Pair {
     egraff::GhostBackend backend_;
     egraff::Lockstep lockstep_;
 
+    // For `compute pair egraff`: seconds that this rank has spent in the models, exchanges
+    // included. What a step takes beyond that is LAMMPS's and this style's own.
+    double model_seconds_ = 0.0;
+
     bool log_traffic_next_ = false;
     bool compare_modes_next_ = false;
     bool devi_file_begun_ = false;
