@@ -2,8 +2,8 @@
 """Swap the blocks of an Equiformer that see edges for fused ones, before it is exported.
 
 All its functions of the distance are functions of distance / cutoff, the same for all pairs of
-elements. A radial network has hundreds of outputs, but they are nearly combinations of a few
-functions: these few become the table.
+elements. A radial network has hundreds of outputs, which are combinations of the fewer functions in
+its last hidden layer: these become the table.
 """
 
 from __future__ import annotations
@@ -15,26 +15,21 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from egraff.fuse_attention import EVEN_GRID, distance_table, taylor
+from egraff.fuse_attention import EVEN_GRID, distance_table
 from egraff.models.equiformer import EdgeDegreeEmbedding, Equiformer
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.equivariant import EquivariantLinear
+from egraff.nn.equivariant import DistanceNetwork, EquivariantLinear
 from egraff.nn.fused import FusedEdgeConvolution
 from egraff.nn.fused_graph_attention import FusedGraphAttention, RadialFunctions
 from egraff.nn.fused_linear import FusedEquivariantLinear
-from egraff.nn.graph_attention import GraphAttention
-from egraff.nn.radial_table import GRID_START, Grid
+from egraff.nn.radial_table import Grid
 from egraff.nn.smearing import LearnedGaussianBasis
 
 # highest order for which the operator has kernels
 MAX_L = 3
 # All bases but Gaussians vary most at short distance; the envelope and what layer norms make of a
 # basis that vanishes at the cutoff want knots there, too.
-DENSER_GRID = Grid(stretch=1.0)
-# Errors pass through exponentials of scores, layer after layer: tables are to be finer by this.
-FINER = 0.05
-# distances at which the few functions are looked for
-N_SAMPLES = 1024
+DENSER_GRID = Grid(stretch=0.3)
 
 
 class FusedEquiformer(Equiformer):
@@ -100,6 +95,8 @@ class FusedEdgeDegree(nn.Module):
         self.width: int = max(block.mul for block in irreps)
         ones = o3.Irreps([(self.width, "0e")])
         convolution = EdgeConvolution(ones, irreps_sh, irreps)
+        # the same coefficients, in float64
+        convolution.products[0].coupling = plain.product.products[0].coupling
         self.convolution = FusedEdgeConvolution(
             convolution,
             knots[None],
@@ -176,7 +173,6 @@ def fuse_equiformer(
         EgraffError: the functions of the distance are not smooth.
     """
     exact = exact_copy(model)
-    tolerance = (FINER * tolerance[0], FINER * tolerance[1])
     grid = EVEN_GRID if isinstance(exact.basis, LearnedGaussianBasis) else DENSER_GRID
     n_species = len(model.elements)
     cutoffs = torch.tensor(
@@ -215,18 +211,14 @@ def fuse_equiformer(
         dtype=dtype,
     )
     for k, block in enumerate(exact.blocks):
-        attention: GraphAttention = block.attention
+        network = block.attention.mlp.radial
 
-        def weights(x: Tensor, attention: GraphAttention = attention) -> Tensor:
-            return attention.mlp.radial(edges(x)[0])
+        def functions(x: Tensor, network: DistanceNetwork = network) -> Tensor:
+            return hidden_functions(network, *edges(x))
 
-        matrix, inverse = few_functions(weights, grid, tolerance)
-
-        def functions(x: Tensor, weights=weights, inverse=inverse) -> Tensor:
-            return torch.cat([weights(x) @ inverse, edges(x)[1][:, None]], dim=1)
-
+        matrix = torch.cat([network.output.weight.T, network.output.bias[None]]).detach()
         fused.blocks[k].attention = FusedGraphAttention(
-            attention,
+            block.attention,
             RadialFunctions(table(f"blocks.{k}.attention", functions), matrix, grid),
             pair_scale=pair_scale,
             dtype=dtype,
@@ -254,37 +246,19 @@ def exact_copy(model: Equiformer) -> Equiformer:
     return exact
 
 
-def few_functions(
-    weights: Callable[[Tensor], Tensor], grid: Grid, tolerance: tuple[float, float]
-) -> tuple[Tensor, Tensor]:
-    """Find the fewest functions of which all radial weights are combinations.
+def hidden_functions(network: DistanceNetwork, radial: Tensor, envelope: Tensor) -> Tensor:
+    """Return what is tabulated of a radial network, ``[n, n_hidden + 2]``.
+
+    The last hidden layer and 1, of which the weights are linear combinations, and the envelope.
+    There are some ten times fewer of them than there are weights.
 
     Args:
-        weights: maps x = distance / cutoff ``[n]`` to ``[n, n_weights]``.
-        grid: on which they will be tabulated.
-        tolerance: bounds on the errors of values and derivatives, relative to the largest.
-
-    Returns:
-        ``[n_functions, n_weights]``, by which functions are to be multiplied for the weights, and
-        ``[n_weights, n_functions]``, by which weights are for the functions; these are at most 1.
+        network: the network.
+        radial: ``[n, n_basis]``.
+        envelope: ``[n]``.
     """
-    position = torch.linspace(GRID_START, 1.0, N_SAMPLES, dtype=torch.float64)
-    value, slope, _ = taylor(weights, grid, position)
-    _, sizes, rows = torch.linalg.svd(value, full_matrices=False)
-    n = 1
-    while n < len(sizes):
-        kept = rows[:n].T @ rows[:n]
-        errors = [float((part - part @ kept).abs().max()) for part in (value, slope)]
-        allowed = [
-            0.5 * bound * float(part.abs().max())
-            for bound, part in zip(tolerance, (value, slope), strict=True)
-        ]
-        if errors[0] <= allowed[0] and errors[1] <= allowed[1]:
-            break
-        n += 1
-    rows = rows[:n]
-    largest = (value @ rows.T).abs().max()
-    return rows * largest, rows.T / largest
+    one = torch.ones_like(envelope) + 0.0 * envelope
+    return torch.cat([network.hidden(radial), one[:, None], envelope[:, None]], dim=1)
 
 
 def degree_functions(

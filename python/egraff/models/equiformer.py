@@ -210,9 +210,7 @@ class Equiformer(IsolatedAtomForceField):
         sh, radial, envelope = self.embed_edges(species, edge_index, edge_vec)
 
         scalars = self.embedding(species[:n_local])
-        higher = torch.zeros(
-            n_local, self.n_higher, dtype=scalars.dtype, device=scalars.device
-        )
+        higher = torch.zeros(n_local, self.n_higher, dtype=scalars.dtype, device=scalars.device)
         x = torch.cat([scalars, higher], dim=1)
         x = x + self.edge_degree(sh, radial, envelope, edge_index, n_local)
         for block in self.blocks:

@@ -204,9 +204,7 @@ class _Constants:
         lanes: numbers in a cache line.
     """
 
-    def __init__(
-        self, irreps: o3.Irreps, layout: ChannelsLast, n_heads: int, lanes: int
-    ) -> None:
+    def __init__(self, irreps: o3.Irreps, layout: ChannelsLast, n_heads: int, lanes: int) -> None:
         self.irreps = irreps
         self.layout = layout
         self.n_heads = n_heads
@@ -229,7 +227,7 @@ class _Constants:
     ) -> None:
         """Add the product with radial weights and the linear maps of what it makes."""
         order = [block.ir for block in self.irreps]
-        for index, (ir, paths) in enumerate(_groups(product)):
+        for index, (ir, paths) in enumerate(self._groups(product)):
             rows, width = self._add_paths("inner_paths", index, paths)
             weights = torch.cat(
                 [torch.arange(p.first_weight, p.first_weight + p.mul) for p in paths]
@@ -267,16 +265,13 @@ class _Constants:
             second: the map.
         """
         all_values = {block.ir: block.mul for block in second.irreps_out}
-        groups = _groups(product)
+        groups = self._groups(product)
         irreps = o3.Irreps([(all_values[ir], ir) for ir, _ in groups])
         layout = ChannelsLast.of(irreps, lanes=self.lanes, n_heads=self.n_heads)
         for index, (ir, paths) in enumerate(groups):
             rows, width = self._add_paths("outer_paths", index, paths)
             factors = torch.cat(
-                [
-                    weight[p.first_weight : p.first_weight + p.mul] * scales[p.block]
-                    for p in paths
-                ]
+                [weight[p.first_weight : p.first_weight + p.mul] * scales[p.block] for p in paths]
             )
             _, n_columns, columns = layout.blocks[ir]
             matrix = _matrix_of(second, ir) * factors[:, None]
@@ -337,26 +332,29 @@ class _Constants:
         self.matrices.append(torch.cat([panel.flatten() for panel in panels]))
         return start
 
+    def _groups(self, product: DepthwiseProduct) -> list[tuple[o3.Irrep, list[_Path]]]:
+        """Return the paths of each irrep that a product makes, in the order of its columns."""
+        starts = [part.start for part in self.irreps.slices()]
+        paths = []
+        for part in product.products:
+            block = starts.index(part.start)
+            coupling = part.coupling.view(-1, part.dim_in, part.dim_out).transpose(0, 1)
+            weight = part.first_weight
+            for ir, piece in zip(
+                part.irreps_out, coupling.split(part.dims_out, dim=2), strict=True
+            ):
+                path = _Path(block, part.mul, weight, piece.to(torch.float64))
+                paths.append((ir, path))
+                weight += part.mul
+        groups: list[tuple[o3.Irrep, list[_Path]]] = []
+        for ir, path in (paths[k] for k in product.order):
+            if not groups or groups[-1][0] != ir:
+                groups.append((ir, []))
+            groups[-1][1].append(path)
+        return groups
+
     def _padded(self, width: int) -> int:
         return width + -width % self.lanes
-
-
-def _groups(product: DepthwiseProduct) -> list[tuple[o3.Irrep, list[_Path]]]:
-    """Return the paths of each irrep that a product makes, in the order of its columns."""
-    paths = []
-    for block, part in enumerate(product.products):
-        coupling = part.coupling.view(-1, part.dim_in, part.dim_out).transpose(0, 1)
-        weight = part.first_weight
-        for ir, piece in zip(part.irreps_out, coupling.split(part.dims_out, dim=2), strict=True):
-            path = _Path(block, part.mul, weight, piece.to(torch.float64))
-            paths.append((ir, path))
-            weight += part.mul
-    groups: list[tuple[o3.Irrep, list[_Path]]] = []
-    for ir, path in (paths[k] for k in product.order):
-        if not groups or groups[-1][0] != ir:
-            groups.append((ir, []))
-        groups[-1][1].append(path)
-    return groups
 
 
 def _matrix_of(linear: EquivariantLinear, ir: o3.Irrep) -> Tensor:
