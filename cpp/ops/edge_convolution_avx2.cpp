@@ -18,6 +18,7 @@ namespace {
 #include "ops/edge_attention_kernels.inc"
 #include "ops/allegro_network_kernels.inc"
 #include "ops/allegro_product_kernels.inc"
+#include "ops/graph_attention_kernels.inc"
 #include "ops/kernel_set.inc"
 // clang-format on
 } // namespace

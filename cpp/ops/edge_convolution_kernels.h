@@ -10,6 +10,7 @@
 
 #include "ops/allegro_kernels.h"
 #include "ops/edge_attention_kernels.h"
+#include "ops/graph_attention_kernels.h"
 #include "ops/irreps_linear_kernels.h"
 #include "ops/symmetric_contraction_kernels.h"
 #include "ops/vector_update_kernels.h"
@@ -124,6 +125,7 @@ template <typename T> struct Kernels {
     void (*update_forward)(const update::ForwardArgs<T> &);
     void (*update_backward)(const update::BackwardArgs<T> &);
     allegro::Kernels<T> allegro;
+    graph::Kernels<T> graph;
 };
 
 template <typename T> const Kernels<T> &kernels_baseline();

@@ -170,6 +170,8 @@ def prepare(
     if fuse:
         fused = fuse_model(model)
         written = fused.model
+        # its rows may be padded
+        metadata["exchange_widths"] = written.exchange_widths
         metadata["blocks_inside"] = fused.blocks_inside
         metadata["radial_tables"] = fused.tables
     names = ("check frame", "isolated atoms", "no atoms")

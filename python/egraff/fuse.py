@@ -9,8 +9,8 @@ whose ``embed_edges`` hands edge vectors and species through to the fused convol
 
 Linear maps are swapped everywhere, and MACE's symmetric contraction, named ``product``. Constant
 factors go into the weights (``fold_scales``). Allegro, whose states live on edges, is replaced as a
-whole (:mod:`egraff.fuse_allegro`); the equivariant transformer has layers of its own
-(:mod:`egraff.fuse_attention`).
+whole (:mod:`egraff.fuse_allegro`); the equivariant transformer and Equiformer have layers of their
+own (:mod:`egraff.fuse_attention`, :mod:`egraff.fuse_equiformer`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from torch import Tensor, nn
 from egraff.errors import EgraffError
 from egraff.fuse_allegro import fuse_allegro
 from egraff.fuse_attention import fuse_attention
+from egraff.fuse_equiformer import can_fuse_equiformer, fuse_equiformer
 from egraff.models.allegro import Allegro
 from egraff.models.base import ForceField
+from egraff.models.equiformer import Equiformer
 from egraff.models.torchmd_net import TorchMDNet
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import (
@@ -72,6 +74,8 @@ def can_fuse(model: ForceField) -> bool:
         return model.norm.same  # not for a mean number of neighbours of each element
     if isinstance(model, TorchMDNet):
         return model.lower == 0.0
+    if isinstance(model, Equiformer):
+        return can_fuse_equiformer(model)
     layers = _layers(model).values()
     return (
         hasattr(model, "embed_edges")
@@ -105,6 +109,8 @@ def fuse(model: ForceField) -> Fused:
     fused = copy.deepcopy(model)
     if isinstance(model, TorchMDNet):
         return Fused(fused, False, fuse_attention(model, fused, TOLERANCE[model.dtype]))
+    if isinstance(model, Equiformer):
+        return Fused(fused, False, fuse_equiformer(model, fused, TOLERANCE[model.dtype]))
     reports = _fuse_convolutions(model, fused)
     dtype = getattr(torch, model.dtype)
     for module in list(fused.modules()):

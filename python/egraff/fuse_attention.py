@@ -67,7 +67,10 @@ def fuse_attention(
     reports = []
 
     def table(name: str, filters: Callable[[Tensor, Tensor], Tensor]) -> RadialTable:
-        result = _table(exact, filters, grid, tolerance)
+        def functions(x: Tensor) -> Tensor:
+            return filters(exact.basis(x), exact.envelope(x))
+
+        result = distance_table(functions, grid, tolerance)
         size = result.knots.numel() * (4 if model.dtype == "float32" else 8)
         reports.append(
             {
@@ -118,32 +121,38 @@ def fuse_attention(
     return reports
 
 
-def _table(
-    exact: TorchMDNet,
-    filters: Callable[[Tensor, Tensor], Tensor],
-    grid: Grid,
-    tolerance: tuple[float, float],
+def distance_table(
+    functions: Callable[[Tensor], Tensor], grid: Grid, tolerance: tuple[float, float]
 ) -> RadialTable:
-    """Tabulate functions of radial basis and envelope."""
+    """Tabulate functions of x = distance / cutoff.
 
-    def function(position: Tensor) -> Taylor:
-        x, first, second = grid.length(position)
+    Args:
+        functions: maps ``[n]`` to ``[n, n_functions]``, differentiable.
+        grid: where the knots lie.
+        tolerance: bounds on the errors of the table and of its derivative.
 
-        # along the parabola that touches x(s): its derivatives are the chain rule
-        def along(step: Tensor) -> Tensor:
-            moved = x + step * first + 0.5 * step**2 * second
-            return filters(exact.basis(moved), exact.envelope(moved))
-
-        def slope_along(step: Tensor) -> tuple[Tensor, Tensor]:
-            return torch.func.jvp(along, (step,), (one,))
-
-        zero, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
-        (value, slope), (_, curvature) = torch.func.jvp(slope_along, (zero,), (one,))
-        return value.detach(), slope.detach(), curvature.detach()
-
+    Raises:
+        EgraffError: the functions are not smooth.
+    """
     return tabulate(
-        function,
+        lambda position: taylor(functions, grid, position),
         tolerance=tolerance[0],
         derivative_tolerance=tolerance[1],
         zero_at_cutoff=False,
     )
+
+
+def taylor(functions: Callable[[Tensor], Tensor], grid: Grid, position: Tensor) -> Taylor:
+    """Return functions of x, and two derivatives by the position on a grid, at ``position``."""
+    x, first, second = grid.length(position)
+
+    # along the parabola that touches x(s): its derivatives are the chain rule
+    def along(step: Tensor) -> Tensor:
+        return functions(x + step * first + 0.5 * step**2 * second)
+
+    def slope_along(step: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.func.jvp(along, (step,), (one,))
+
+    zero, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
+    (value, slope), (_, curvature) = torch.func.jvp(slope_along, (zero,), (one,))
+    return value.detach(), slope.detach(), curvature.detach()

@@ -207,20 +207,30 @@ class Equiformer(IsolatedAtomForceField):
     ) -> Tensor:
         """Return the network's output per local atom, ``[n_local]``."""
         n_nodes = species.shape[0]
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        scaled = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
-        radial = self.basis(scaled)
-        envelope = self.envelope(scaled) if self.smooth_cutoff else torch.ones_like(scaled)
-        sh = self.harmonics(edge_vec)
+        sh, radial, envelope = self.embed_edges(species, edge_index, edge_vec)
 
         scalars = self.embedding(species[:n_local])
-        higher = torch.zeros(n_local, self.n_higher, dtype=sh.dtype, device=sh.device)
+        higher = torch.zeros(n_local, self.n_higher, dtype=scalars.dtype, device=scalars.device)
         x = torch.cat([scalars, higher], dim=1)
-        x = x + self.edge_degree(sh, radial, envelope, edge_index[0], n_local)
+        x = x + self.edge_degree(sh, radial, envelope, edge_index, n_local)
         for block in self.blocks:
             x = block(x, edge_index, sh, radial, envelope, n_nodes, exchange)
         x = self.out_dropout(self.norm(x))
         return self.readout(self.act(self.hidden(x)))[:, 0]
+
+    def embed_edges(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what blocks read of the edges.
+
+        Returns:
+            Harmonics ``[n_edges, irreps_sh.dim]``, radial basis ``[n_edges, n_basis]`` and
+            envelope ``[n_edges]``.
+        """
+        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
+        scaled = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        envelope = self.envelope(scaled) if self.smooth_cutoff else torch.ones_like(scaled)
+        return self.harmonics(edge_vec), self.basis(scaled), envelope
 
 
 class EdgeDegreeEmbedding(nn.Module):
@@ -253,7 +263,7 @@ class EdgeDegreeEmbedding(nn.Module):
         self.dim: int = self.product.irreps_out.dim
 
     def forward(
-        self, sh: Tensor, radial: Tensor, envelope: Tensor, centre: Tensor, n_local: int
+        self, sh: Tensor, radial: Tensor, envelope: Tensor, edge_index: Tensor, n_local: int
     ) -> Tensor:
         """Sum over the edges of each atom.
 
@@ -261,12 +271,13 @@ class EdgeDegreeEmbedding(nn.Module):
             sh: ``[n_edges, irreps_sh.dim]``.
             radial: ``[n_edges, n_basis]``.
             envelope: ``[n_edges]``.
-            centre: ``[n_edges]``.
+            edge_index: ``[2, n_edges]``.
             n_local: number of local atoms.
 
         Returns:
             ``[n_local, irreps.dim]``.
         """
+        centre = edge_index[0]
         constant = self.constant.expand(sh.shape[0], self.n_scalars)
         edges = self.product(constant, sh, self.radial(radial)) * envelope[:, None]
         total = torch.zeros(n_local, self.dim, dtype=sh.dtype, device=sh.device)

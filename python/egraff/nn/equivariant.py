@@ -85,6 +85,15 @@ class EquivariantLinear(nn.Module):
             parts[0] = parts[0] + self.bias
         return torch.cat(parts, dim=1)
 
+    @torch.jit.ignore
+    def matrices(self) -> list[Tensor]:
+        """Return the matrix of each output block, ``[mul_in, mul_out]``, as it is multiplied."""
+        return [
+            self.weight.detach()[first : first + mul_in * mul_out].view(mul_in, mul_out)
+            / math.sqrt(max(mul_in, 1))
+            for _, mul_in, mul_out, _, first in self.paths
+        ]
+
 
 class UnitVariance(nn.Module):
     """An activation scaled so that a standard normal input keeps second moment one.

@@ -14,6 +14,8 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
+from egraff.nn.channels_last import ChannelsLast, placed
+from egraff.nn.equivariant import EquivariantLinear
 from egraff.nn.species import SpeciesLinear
 
 
@@ -125,6 +127,68 @@ class FusedSpeciesLinear(nn.Module):
             self.blocks_back,
             self.width_out,
         )
+
+
+class FusedEquivariantLinear(nn.Module):
+    """Stands where an `EquivariantLinear` stood, and is called as it was.
+
+    Args:
+        plain: the map to replace.
+        dtype: floating-point type of the model.
+        layout_in: how the input has its channels; None for an input as e3nn has it.
+        layout_out: how the result shall have them; likewise.
+    """
+
+    def __init__(
+        self,
+        plain: EquivariantLinear,
+        dtype: torch.dtype,
+        *,
+        layout_in: ChannelsLast | None = None,
+        layout_out: ChannelsLast | None = None,
+    ) -> None:
+        super().__init__()
+        blocks = []
+        slices = plain.irreps_out.slices()
+        for block, part, (start_in, mul_in, mul_out, dim, _), matrix in zip(
+            plain.irreps_out, slices, plain.paths, plain.matrices(), strict=True
+        ):
+            if mul_in == 0 or (layout_in is not None and block.ir not in layout_in.blocks):
+                continue
+            rows, columns = torch.arange(mul_in), torch.arange(mul_out)
+            n_rows, n_columns, start_out = mul_in, mul_out, part.start
+            if layout_in is not None:
+                start_in, n_rows, rows = layout_in.blocks[block.ir]
+            if layout_out is not None:
+                start_out, n_columns, columns = layout_out.blocks[block.ir]
+            wide = placed(matrix, rows, n_rows, columns, n_columns)[None]
+            last_in, last_out = layout_in is not None, layout_out is not None
+            blocks.append(_Block(start_in, start_out, dim, wide, last_in, last_out))
+        self.width_out: int = plain.irreps_out.dim if layout_out is None else layout_out.dim
+        _register(self, blocks, 1, dtype)
+        bias: Tensor | None = None
+        if plain.bias is not None and plain.n_scalars > 0:
+            bias = torch.zeros(self.width_out, dtype=dtype)
+            columns = torch.arange(plain.n_scalars)
+            if layout_out is not None:
+                columns = layout_out.blocks[o3.Irrep("0e")][2]
+            bias[columns] = plain.bias.detach().to(dtype)
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[n, columns in]`` to ``[n, columns out]``."""
+        y = torch.ops.egraff.irreps_linear(
+            x,
+            None,
+            self.weights,
+            self.blocks,
+            self.weights_back,
+            self.blocks_back,
+            self.width_out,
+        )
+        if self.bias is not None:
+            y = y + self.bias
+        return y
 
 
 def can_fuse_linear(module: nn.Module) -> bool:
