@@ -85,8 +85,19 @@ COMMITTEES = {
 }
 
 
-@RANKS
-@pytest.mark.parametrize("names", COMMITTEES, ids="-".join)
+@pytest.mark.parametrize(
+    ("names", "ranks"),
+    [
+        pytest.param(
+            names,
+            ranks,
+            id=f"{'-'.join(names)}-{ranks}",
+            marks=() if ranks == daily else pytest.mark.slow,
+        )
+        for names, daily in zip(COMMITTEES, (2, 4, 2), strict=True)
+        for ranks in (1, 2, 4)
+    ],
+)
 def test_as_many_messages_as_the_deepest_member_and_the_same_numbers(
     with_other_depths, names, ranks
 ):
