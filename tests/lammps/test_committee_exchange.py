@@ -40,6 +40,20 @@ def style(names, way="together", options=""):
     return STYLE.format(way=way, options=options, files=" ".join(f"{n}.pt" for n in names))
 
 
+def both_ways(here, names, ranks: int, options: str = "") -> dict[str, str]:
+    """Run a committee both ways, which must give the same, and return what each wrote."""
+    ways = ("together", "in_turn")
+    scripts = [SETUP + style(names, way, options) + MEASURE.format(name=way) for way in ways]
+    text = must_run("\nclear\n".join(scripts), here, ranks=ranks)
+
+    totals = [np.loadtxt(here / f"{way}.txt") for way in ways]
+    assert np.allclose(*totals, rtol=1e-12, atol=0)
+    merged, alone = (read_dump(here / f"{way}.dump") for way in ways)
+    for column, values in alone.items():
+        assert np.abs(merged[column] - values).max() <= 1e-12 * max(1, np.abs(values).max()), column
+    return dict(zip(ways, text.split("a committee of")[1:], strict=True))
+
+
 def traffic(text: str) -> tuple[int, int, int]:
     """Return what the log says: forward and reverse communications per step, and the widest."""
     found = re.search(
@@ -71,32 +85,36 @@ COMMITTEES = {
 }
 
 
-@RANKS
-@pytest.mark.parametrize("names", COMMITTEES, ids="-".join)
+@pytest.mark.parametrize(
+    ("names", "ranks"),
+    [
+        pytest.param(
+            names,
+            ranks,
+            id=f"{'-'.join(names)}-{ranks}",
+            marks=() if ranks == daily else pytest.mark.slow,
+        )
+        for names, daily in zip(COMMITTEES, (2, 4, 2), strict=True)
+        for ranks in (1, 2, 4)
+    ],
+)
 def test_as_many_messages_as_the_deepest_member_and_the_same_numbers(
     with_other_depths, names, ranks
 ):
-    here, text = with_other_depths, {}
-    for way in ("together", "in_turn"):
-        script = SETUP + style(names, way) + MEASURE.format(name=way)
-        text[way] = must_run(script, here, ranks=ranks)
-    assert "a committee of 3, evaluated together: their mean drives" in text["together"]
-    assert "a committee of 3, evaluated in turn: their mean drives" in text["in_turn"]
+    here = with_other_depths
+    text = both_ways(here, names, ranks)
+    assert text["together"].startswith(" 3, evaluated together: their mean drives")
+    assert text["in_turn"].startswith(" 3, evaluated in turn: their mean drives")
     assert traffic(text["together"]) == COMMITTEES[names]
     assert traffic(text["in_turn"])[0] > COMMITTEES[names][0]
-
-    totals = [np.loadtxt(here / f"{way}.txt") for way in text]
-    assert np.allclose(*totals, rtol=1e-12, atol=0)
-    merged, alone = (read_dump(here / f"{way}.dump") for way in text)
-    for column, values in alone.items():
-        assert np.abs(merged[column] - values).max() <= 1e-12 * max(1, np.abs(values).max()), column
 
 
 @RANKS
 def test_a_committee_makes_as_many_communications_as_one_member(here, ranks):
-    committee = must_run(SETUP + style(ALIKE) + "run 0\n", here, ranks=ranks)
-    one = must_run(SETUP + style(ALIKE[:1]) + "run 0\n", here, ranks=ranks)
-    assert traffic(committee)[:2] == traffic(one)[:2] == (2, 2)
+    scripts = [SETUP + style(names) + "run 0\n" for names in (ALIKE, ALIKE[:1])]
+    text = must_run("\nclear\n".join(scripts), here, ranks=ranks)
+    committee, one = (traffic(part) for part in text.split("  mode exchange on ")[1:])
+    assert committee[:2] == one[:2] == (2, 2)
 
 
 def test_single_precision_shares_doubles_among_members(here):
@@ -105,19 +123,14 @@ def test_single_precision_shares_doubles_among_members(here):
     for seed in (1, 2):
         names.append(f"single{seed}")
         export_torchscript(toy(dtype="float32", seed=seed), here / f"single{seed}.pt")
-    text = must_run(SETUP + style(names) + MEASURE.format(name="a"), here, ranks=2)
-    assert traffic(text) == (2, 2, 14)
-    must_run(SETUP + style(names, "in_turn") + MEASURE.format(name="b"), here, ranks=2)
-    assert np.allclose(np.loadtxt(here / "a.txt"), np.loadtxt(here / "b.txt"), rtol=1e-12, atol=0)
+    text = both_ways(here, names, ranks=2)
+    assert traffic(text["together"]) == (2, 2, 14)
 
 
 def test_threads_and_a_second_mode(here):
     """Threads of the model inside the members' own; `check` compares with extended ghosts."""
-    options = "threads 2 check yes"
-    text = must_run(SETUP + style(ALIKE, options=options) + MEASURE.format(name="a"), here, ranks=2)
-    assert "modes exchange and extended on 2 rank(s)" in text
-    must_run(SETUP + style(ALIKE, "in_turn") + MEASURE.format(name="b"), here, ranks=2)
-    assert np.allclose(np.loadtxt(here / "a.txt"), np.loadtxt(here / "b.txt"), rtol=1e-12, atol=0)
+    text = both_ways(here, ALIKE, ranks=2, options="threads 2 check yes")
+    assert "modes exchange and extended on 2 rank(s)" in text["together"]
 
 
 def test_wider_than_what_lammps_has_room_for(here):
@@ -140,8 +153,7 @@ print "$(pe:%.17g) $(press:%.17g)" file {way}.txt
     assert np.allclose(*found, rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("position", [0, 1, 2])
-@pytest.mark.parametrize("way", ["together", "in_turn"])
+@pytest.mark.parametrize(("way", "position"), [("together", 0), ("together", 2), ("in_turn", 1)])
 def test_one_member_that_fails_on_one_rank_ends_all(here, way, position):
     """The ranks without atoms fail while others wait in an exchange; nothing hangs."""
     export_torchscript(toy(fails_below=1), here / "fails.pt")

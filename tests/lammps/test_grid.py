@@ -196,8 +196,16 @@ def test_every_box(exported, in_python, record_property, kind, ranks):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
-@pytest.mark.parametrize("ranks", [1, 2, 4])
-@pytest.mark.parametrize("fuse", [None, False], ids=["default", "plain"])
+@pytest.mark.parametrize(
+    ("fuse", "ranks"),
+    [
+        pytest.param(None, 1, id="default-1"),
+        pytest.param(None, 4, id="default-4"),
+        pytest.param(False, 2, id="plain-2"),
+        pytest.param(False, 1, id="plain-1", marks=pytest.mark.slow),
+        pytest.param(False, 4, id="plain-4", marks=pytest.mark.slow),
+    ],
+)
 def test_some_boxes(exported, in_python, record_property, name, ranks, fuse):
     """The part for every day: fused and plain files, float64, boxes of three kinds."""
     kind = Kind(name, "float64", "torchscript", fuse)
