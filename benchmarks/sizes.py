@@ -11,12 +11,11 @@ largest size of at most 100,000 atoms with 512 atoms.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import lammps_runs
 from lammps_runs import Run
-from shapes import MODELS, export
+from shapes import MODELS, add_exports_option, export, exports_folder
 
 START = 64
 GROWTH = (512, 100_000)
@@ -123,9 +122,10 @@ def main() -> None:
     parser.add_argument("--largest", type=int, default=100_000, help="atoms")
     parser.add_argument("--budget", type=float, default=60.0, help="seconds for one size")
     parser.add_argument("--figure", type=Path, default=Path("sizes.png"))
+    add_exports_option(parser)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        table(options.models, options.largest, options.budget, Path(directory), options.figure)
+    with exports_folder(options) as directory:
+        table(options.models, options.largest, options.budget, directory, options.figure)
 
 
 if __name__ == "__main__":
