@@ -97,7 +97,9 @@ def draw(results: dict[str, list[Run]], figure: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    canvas, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    canvas, (left, right) = pyplot.subplots(
+        1, 2, figsize=(9, 3.6), sharex=True, layout="constrained"
+    )
     for name, runs in results.items():
         left.plot([run.atoms for run in runs], [run.us for run in runs], "o-", label=name, ms=4)
         later = runs[1:]
@@ -108,6 +110,9 @@ def draw(results: dict[str, list[Run]], figure: Path) -> None:
         )  # fmt: skip
     for axes, what in ((left, "time per atom and step, µs"), (right, "memory per atom, kB")):
         axes.set(xscale="log", yscale="log", xlabel="atoms", ylabel=what)
+        # at least a decade, or the axis magnifies noise
+        low, high = axes.get_ylim()
+        axes.set_ylim(low / 2, high * 2)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     left.legend(frameon=False, fontsize=8)
