@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import argparse
 import functools
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import others
 from processes import model_file
-from shapes import MODELS, export, fusible
+from shapes import MODELS, add_exports_option, export, exports_folder, fusible
 
 HEADER = f"{'model':22s} dtype     atoms thr   us/min    us/med    cpu us   kB/atom others"
 Measure = Callable[[], dict[str, float] | None]
@@ -81,6 +80,7 @@ def table(
     forms: list[str],
     externals: list[others.External],
     plain: list[str],
+    plain_largest: int,
     seconds: float,
     directory: Path,
 ) -> None:
@@ -95,7 +95,8 @@ def table(
             for form in forms:
                 path, taken = export(name, dtype, directory, form=form, fuse=fuse)
                 label = f"{name} {kind}" + ("" if form == "torchscript" else f" {form}")
-                print(f"# {label} exported in {taken:.1f} s", flush=True)
+                if taken:
+                    print(f"# {label} exported in {taken:.1f} s", flush=True)
                 files[name][label] = path
     print(HEADER, flush=True)
     for n in sizes:
@@ -104,7 +105,10 @@ def table(
                 rows: dict[str, Measure] = {
                     label: functools.partial(model_file, path, n, count, seconds)
                     for label, path in files[name].items()
+                    if " plain" not in label or n <= plain_largest
                 }
+                if not rows:
+                    continue
                 for external in externals:
                     fits = external.program.architecture == name and dtype == "float32"
                     if fits and n <= external.program.largest:
@@ -126,10 +130,17 @@ def main() -> None:
     parser.add_argument(
         "--plain", nargs="*", choices=sorted(MODELS), help="models whose plain graph is measured"
     )
+    parser.add_argument(
+        "--plain-largest",
+        type=int,
+        default=512,
+        help="atoms; a step may take a minute",
+    )
     parser.add_argument("--external", nargs="+", default=[], metavar="NAME=PYTHON")
     parser.add_argument(
         "--cache", type=Path, default=Path("build/benchmarks"), help="other programs' models"
     )
+    add_exports_option(parser)
     options = parser.parse_args()
     try:
         externals = others.parse(options.external, options.cache)
@@ -138,11 +149,11 @@ def main() -> None:
     for external in externals:
         external.prepare()
     plain = options.models if options.plain is None else options.plain
-    with tempfile.TemporaryDirectory() as directory:
+    with exports_folder(options) as directory:
         for dtype in options.dtypes:
             table(
                 options.models, options.sizes, options.threads, dtype, options.formats, externals,
-                plain, options.seconds, Path(directory),
+                plain, options.plain_largest, options.seconds, directory,
             )  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 import timing
 import torch
 from processes import HERE, measured, model_file
-from shapes import MODELS, build_model, export, fusible
+from shapes import MODELS, add_exports_option, build_model, export, exports_folder, fusible
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # A value from a table: the quintic polynomial of two knots with value, slope and curvature each.
@@ -218,12 +217,13 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--seconds", type=float, default=3.0, help="per measurement")
     parser.add_argument("--peak", type=int, metavar="THREADS", help=argparse.SUPPRESS)
+    add_exports_option(parser)
     options = parser.parse_args()
     if options.peak:
         timing.report(measure_peak(options.peak))
         return
-    with tempfile.TemporaryDirectory() as directory:
-        table(options.models, options.atoms, options.threads, options.seconds, Path(directory))
+    with exports_folder(options) as directory:
+        table(options.models, options.atoms, options.threads, options.seconds, directory)
 
 
 if __name__ == "__main__":

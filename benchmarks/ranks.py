@@ -10,21 +10,25 @@ three runs take turns, several times over; each figure is the best of its runs.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import lammps_runs
-from shapes import MODELS, export
+from shapes import MODELS, add_exports_option, export, exports_folder, fusible
 
 LAYOUTS = ((1, 1), (2, 1), (1, 2))  # ranks, threads of each
 
 
-def table(names: list[str], n_atoms: int, steps: int, turns: int, directory: Path) -> None:
+def table(names: list[str], n_atoms: int, seconds: float, turns: int, directory: Path) -> None:
     """Print whole-step and pair times of each layout, and the speed-up over one thread."""
     print(f"{'model':12s} {'atoms':>6s} ranks thr   us/step  pair us  speed-up", flush=True)
     system = lammps_runs.silicon(n_atoms)
     for name in names:
+        if not fusible(name):
+            print(f"#   {name}: no fused operators, left out", flush=True)
+            continue
         model, _ = export(name, "float32", directory)
+        pilot = lammps_runs.run(model, lammps_runs.silicon(512), directory, steps=3)
+        steps = int(min(20, max(2, seconds / (n_atoms * pilot.us * 1e-6))))
         runs = {layout: [] for layout in LAYOUTS}
         for _ in range(turns):
             for ranks, threads in LAYOUTS:
@@ -48,11 +52,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
     parser.add_argument("--atoms", type=int, default=4096)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=3.0, help="on one thread, of each run")
     parser.add_argument("--turns", type=int, default=2)
+    add_exports_option(parser)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        table(options.models, options.atoms, options.steps, options.turns, Path(directory))
+    with exports_folder(options) as directory:
+        table(options.models, options.atoms, options.seconds, options.turns, directory)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -32,8 +33,8 @@ def commands(options: argparse.Namespace) -> dict[str, list[object]]:
             "engine.py", *models, *seconds, "--sizes", 512, 4096, "--threads", 1, 2,
             "--plain", *plain, *external, "--cache", options.cache,
         ],
-        "scaling": ["ranks.py", *models],
-        "small": ["small_systems.py", *models],
+        "scaling": ["ranks.py", *models, *seconds],
+        "small": ["small_systems.py", *models, *seconds],
         "flops": ["flops.py", *models, *seconds, "--threads", 1, 2],
         "sizes": [
             "sizes.py", *models, "--largest", options.largest, "--budget", options.budget,
@@ -46,21 +47,29 @@ def commands(options: argparse.Namespace) -> dict[str, list[object]]:
 
 
 def main() -> None:
-    """Run the parts and keep what they print."""
+    """Read the command line, and run what it asks for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parts = ["engine", "scaling", "small", "flops", "sizes", "large"]
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts[:-1])
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
     parser.add_argument("--external", nargs="+", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--cache", type=Path, default=Path("build/benchmarks"))
-    parser.add_argument("--seconds", type=float, default=3.0, help="per measurement")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per measurement")
     parser.add_argument("--largest", type=int, default=100_000, help="atoms, of the part sizes")
     parser.add_argument("--budget", type=float, default=60.0, help="seconds for one of its sizes")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as exports:
+        run_parts(options, exports)
+
+
+def run_parts(options: argparse.Namespace, exports: str) -> None:
+    """Run the parts, which share the exported models, and keep what they print."""
     for part in options.parts:
         program, *arguments = commands(options)[part]
+        if part != "large":
+            arguments += ["--exports", exports]
         start = time.monotonic()
         print(f"\n=== {part} ===", flush=True)
         command = [sys.executable, "-u", HERE / program, *arguments]

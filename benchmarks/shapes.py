@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import argparse
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +61,7 @@ def export(
     fuse: bool | None = None,
     elements: tuple[str, ...] = ("Si",),
 ) -> tuple[Path, float]:
-    """Write a model of random weights.
+    """Write a model of random weights, unless the file is there.
 
     Args:
         name: architecture.
@@ -68,15 +72,19 @@ def export(
         elements: chemical symbols.
 
     Returns:
-        The file, and the seconds that the export took.
+        The file, and the seconds that the export took; 0 for a file that was there.
     """
     from egraff.export import export_torchscript
     from egraff.export_aoti import export_aoti
 
-    model = build_model(name, dtype, elements)
-    kind = {None: "best", True: "fused", False: "plain"}[fuse]
+    if fuse is None:
+        fuse = fusible(name)
+    kind = "fused" if fuse else "plain"
     ending = "pt2" if form == "aoti" else "pt"
     path = directory / f"{name}-{dtype}-{kind}-{''.join(elements)}.egraff.{ending}"
+    if path.exists():
+        return path, 0.0
+    model = build_model(name, dtype, elements)
     start = time.perf_counter()
     (export_aoti if form == "aoti" else export_torchscript)(model, path, fuse=fuse)
     return path, time.perf_counter() - start
@@ -87,3 +95,21 @@ def fusible(name: str) -> bool:
     from egraff.fuse import can_fuse
 
     return can_fuse(build_model(name, "float32"))
+
+
+def add_exports_option(parser: argparse.ArgumentParser) -> None:
+    """Let several programs share what they export."""
+    parser.add_argument(
+        "--exports", type=Path, help="folder of exported models; those in it are used again"
+    )
+
+
+@contextmanager
+def exports_folder(options: argparse.Namespace) -> Iterator[Path]:
+    """Give the folder that was named, or one that lasts as long as the program."""
+    if options.exports is not None:
+        options.exports.mkdir(parents=True, exist_ok=True)
+        yield options.exports.absolute()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)

@@ -11,12 +11,11 @@ largest size of at most 100,000 atoms with 512 atoms.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import lammps_runs
 from lammps_runs import Run
-from shapes import MODELS, export
+from shapes import MODELS, add_exports_option, export, exports_folder
 
 START = 64
 GROWTH = (512, 100_000)
@@ -98,7 +97,9 @@ def draw(results: dict[str, list[Run]], figure: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    canvas, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    canvas, (left, right) = pyplot.subplots(
+        1, 2, figsize=(9, 3.6), sharex=True, layout="constrained"
+    )
     for name, runs in results.items():
         left.plot([run.atoms for run in runs], [run.us for run in runs], "o-", label=name, ms=4)
         later = runs[1:]
@@ -109,6 +110,9 @@ def draw(results: dict[str, list[Run]], figure: Path) -> None:
         )  # fmt: skip
     for axes, what in ((left, "time per atom and step, µs"), (right, "memory per atom, kB")):
         axes.set(xscale="log", yscale="log", xlabel="atoms", ylabel=what)
+        # at least a decade, or the axis magnifies noise
+        low, high = axes.get_ylim()
+        axes.set_ylim(low / 2, high * 2)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     left.legend(frameon=False, fontsize=8)
@@ -123,9 +127,10 @@ def main() -> None:
     parser.add_argument("--largest", type=int, default=100_000, help="atoms")
     parser.add_argument("--budget", type=float, default=60.0, help="seconds for one size")
     parser.add_argument("--figure", type=Path, default=Path("sizes.png"))
+    add_exports_option(parser)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        table(options.models, options.largest, options.budget, Path(directory), options.figure)
+    with exports_folder(options) as directory:
+        table(options.models, options.largest, options.budget, directory, options.figure)
 
 
 if __name__ == "__main__":
