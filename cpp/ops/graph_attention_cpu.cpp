@@ -29,7 +29,7 @@ namespace {
 
 // Edges in a block: enough to use a matrix again that has come into the cache, few enough that the
 // numbers of all of them (some 20 kB each) fit the second one.
-constexpr int64_t BLOCK_EDGES = 64;
+constexpr int64_t BLOCK_EDGES = 60;
 // Edges whose derivatives by messages are stored until they are added to those of the neighbours,
 // in the order of the edges, which is the same for any number of threads.
 constexpr int64_t STORED_EDGES = 2048;

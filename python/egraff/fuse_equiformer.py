@@ -47,7 +47,7 @@ class FusedEquiformer(Equiformer):
 
 
 class StepwiseLayerNorm(nn.Module):
-    """The layer norm of a module, written out: forward-mode second derivatives of torch's are wrong.
+    """A layer norm written out, as the second derivatives of torch's in forward mode are wrong.
 
     Args:
         plain: the module.
