@@ -19,7 +19,7 @@ test: $(VENV)/.built $(VENV)/.browser lint
 	OMP_NUM_THREADS=1 $(bin)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 test-slow: $(VENV)/.built
-	OMP_NUM_THREADS=1 $(bin)/python -m pytest -m slow -n $(JOBS)
+	OMP_NUM_THREADS=1 $(bin)/python -m pytest -m slow -n $(JOBS) --dist loadgroup
 
 lint: $(VENV)/.built
 	$(bin)/ruff check .

@@ -1,233 +1,149 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Time per atom and step, and memory per atom, of exported models: plain against fused.
+"""Time per atom and step, and memory per atom, of exported models: fused, plain, other programs.
 
     python benchmarks/engine.py --models nequip mace --sizes 512 4096 --threads 1 2
 
 The system is diamond silicon, atoms displaced by 0.05 Angstrom, cutoff 5 Angstrom: 28 directed
 edges per atom. A step is one evaluation of energy and forces with a fixed list of edges, as in
-LAMMPS between two rebuilds. Every measurement is a process of its own. Plain and fused take turns,
-so that both see the same machine; ``others`` is the number of cores that other processes used
-meanwhile, and figures with more than 0.15 there are not quiet.
+LAMMPS between two rebuilds. Every measurement is a process of its own. Ours and what it is compared
+with take turns (ours, theirs, ours), so that both see the same machine; ``others`` is the number of
+cores that other processes used meanwhile, and figures with more than 0.15 there are not quiet.
 
-Other programs join in the same run by a command that prints a line ``RESULT {"us_min": ...}``:
+Other programs join by the Python of their environment (README.md beside this file):
 
-    --external "nequip=/path/to/python nequip_anchor.py nequip aoti float32 {threads} {n}"
+    --external symmetrix-xl=ENV/bin/python nequip=ENV/bin/python
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
-import shlex
-import subprocess
-import sys
+import functools
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
-MODELS = {
-    "nequip": {
-        "n_layers": 3,
-        "l_max": 2,
-        "n_features": 32,
-        "parity": True,
-        "n_bessel": 8,
-        "radial_depth": 2,
-        "radial_width": 64,
-    },
-    "mace": {
-        "n_layers": 2,
-        "l_max": 3,
-        "hidden_irreps": "64x0e + 64x1o",
-        "correlation": 3,
-        "n_radial": 8,
-    },
-    "botnet": {},
-    "allegro": {
-        "n_layers": 2,
-        "l_max": 2,
-        "n_scalar_features": 64,
-        "n_tensor_features": 32,
-        "embedding_hidden": [64, 64],
-        "latent_hidden": [64, 64],
-    },
-    "torchmd_net": {"hidden_channels": 128, "num_layers": 6, "num_heads": 8, "num_rbf": 64},
-    "equiformer": {},
-}
-R_MAX = 5.0
-NEIGHBOURS = 28.0
+import others
+from processes import model_file
+from shapes import MODELS, export, fusible
+
+HEADER = f"{'model':22s} dtype     atoms thr   us/min    us/med    cpu us   kB/atom others"
+Measure = Callable[[], dict[str, float] | None]
 
 
-def silicon(n_atoms: int):
-    """Return diamond silicon with ``n_atoms`` = 8 k^3 displaced atoms."""
-    import numpy as np
-    from ase.build import bulk
-
-    k = round((n_atoms / 8) ** (1 / 3))
-    if 8 * k**3 != n_atoms:
-        raise SystemExit(f"--sizes: expected 8 k^3 atoms (8, 64, 512, 4096, ...), got {n_atoms}")
-    atoms = bulk("Si", "diamond", a=5.43, cubic=True).repeat(k)
-    atoms.positions += np.random.default_rng(0).normal(0, 0.05, atoms.positions.shape)
-    return atoms
-
-
-def export(name: str, dtype: str, directory: Path, formats: list[str]) -> dict[str, Path]:
-    """Write a model of random weights, plain and, where there are operators for it, fused."""
-    from egraff.export import export_torchscript
-    from egraff.export_aoti import export_aoti
-    from egraff.fuse import can_fuse
-    from egraff.models import build
-
-    options = {"elements": ["Si"], "r_max": R_MAX, "avg_num_neighbours": NEIGHBOURS}
-    model = build(name, seed=1, dtype=dtype, **{**MODELS[name], **options})
-    files = {}
-    for kind in ("plain", "fused") if can_fuse(model) else ("plain",):
-        for form in formats:
-            label = kind if form == "torchscript" else f"{kind} {form}"
-            path = directory / f"{name}-{dtype}-{kind}.egraff.{'pt2' if form == 'aoti' else 'pt'}"
-            start = time.perf_counter()
-            write = export_aoti if form == "aoti" else export_torchscript
-            write(model, path, fuse=kind == "fused")
-            print(f"# {path.name} written in {time.perf_counter() - start:.1f} s", flush=True)
-            files[label] = path
-    return files
-
-
-def busy() -> float:
-    """Return the CPU seconds that all processes have used since the machine started."""
-    with open("/proc/stat") as file:
-        ticks = [int(word) for word in file.readline().split()[1:9]]
-    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
-
-
-def resident() -> int:
-    """Return the memory of this process in bytes."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
-
-
-def peak_resident() -> int:
-    """Return the largest memory of this program so far in bytes.
-
-    Not ``ru_maxrss``, which begins with the memory of the process that started this one.
-    """
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
-def measure(path: str, n_atoms: int, threads: int, seconds: float) -> dict[str, float]:
-    """Evaluate a model again and again in this process."""
-    import torch
-
-    from egraff import _core
-    from egraff.graph import build_graph
-
-    torch.set_num_threads(threads)
-    atoms = silicon(n_atoms)
-    graph = build_graph(
-        atoms.get_chemical_symbols(), atoms.positions, atoms.cell.array, atoms.pbc,
-        elements=["Si"], r_max=R_MAX,
-    )  # fmt: skip
-    model = _core.Model(path, verify=False)
-
-    def step() -> None:
-        model.evaluate(graph.species, graph.edge_index, graph.edge_vec, n_atoms)
-
-    before = resident()
-    step()
-    wall, cpu, others = [], [], []
-    end = time.perf_counter() + seconds
-    while len(wall) < 3 or time.perf_counter() < end:
-        start = time.perf_counter(), time.process_time(), busy()
-        step()
-        wall.append(time.perf_counter() - start[0])
-        cpu.append(time.process_time() - start[1])
-        others.append((busy() - start[2] - cpu[-1]) / wall[-1])
-    peak = peak_resident()
-    best = wall.index(min(wall))
-    return {
-        "us_min": wall[best] / n_atoms * 1e6,
-        "us_med": sorted(wall)[len(wall) // 2] / n_atoms * 1e6,
-        "cpu_us_min": min(cpu) / n_atoms * 1e6,
-        "kB_per_atom": (peak - before) / n_atoms / 1e3,
-        "others": max(0.0, sum(others) / len(others)),
-        "steps": len(wall),
-    }
-
-
-def run(command: list[str], threads: int) -> dict[str, float] | None:
-    """Run a command that prints a RESULT line, and return what the line says."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    for line in done.stdout.splitlines():
-        if line.startswith("RESULT "):
-            return json.loads(line.removeprefix("RESULT "))
-    print(f"# no result from {shlex.join(command)}: {done.stderr.strip()[-300:]}", flush=True)
-    return None
-
-
-def table_row(label: str, dtype: str, n: int, threads: int, result: dict[str, float]) -> str:
-    """Return one line of the table."""
+def show(dtype: str, n: int, threads: int, label: str, result: dict[str, float]) -> None:
+    """Print one line of the table."""
     cells = [f"{label:22s} {dtype} {n:7d} {threads:2d}"]
-    for key, width in (("us_min", 9), ("us_med", 9), ("cpu_us_min", 9), ("kB_per_atom", 9)):
-        value = result.get(key)
-        cells.append(f"{value:{width}.1f}" if value is not None else " " * width)
-    cells.append(f"{result.get('others', result.get('other_mean', float('nan'))):6.2f}")
-    return " ".join(cells)
+    cells += [f"{result[key]:9.1f}" for key in ("us_min", "us_med", "cpu_us_min", "kB_per_atom")]
+    print(" ".join([*cells, f"{result['others']:6.2f}"]), flush=True)
+
+
+def ratios(before: dict[str, float], theirs: dict[str, float], after: dict[str, float]) -> str:
+    """Compare one of theirs with the mean of two of ours, by wall clock and by processor time."""
+
+    def ratio(key: str) -> float:
+        return 2 * theirs[key] / (before[key] + after[key])
+
+    return f"{ratio('us_min'):.2f} x (by CPU time {ratio('cpu_us_min'):.2f} x)"
+
+
+def compare(
+    rows: dict[str, Measure], ours: str, show_row: Callable[[str, dict[str, float]], None]
+) -> None:
+    """Measure ours before and after each of the others, show all and print the ratios.
+
+    Args:
+        rows: what to measure, by label.
+        ours: the label of ours.
+        show_row: prints one result.
+    """
+    before = rows[ours]()
+    if before is not None:
+        show_row(ours, before)
+    for label, measure in rows.items():
+        if label == ours:
+            continue
+        theirs = measure()
+        if theirs is None:
+            continue
+        show_row(label, theirs)
+        after = rows[ours]()
+        if before is not None and after is not None:
+            show_row(ours, after)
+            print(f"#   {label} / {ours} = {ratios(before, theirs, after)}", flush=True)
+        before = after
+
+
+def table(
+    names: list[str],
+    sizes: list[int],
+    threads: list[int],
+    dtype: str,
+    forms: list[str],
+    externals: list[others.External],
+    plain: list[str],
+    seconds: float,
+    directory: Path,
+) -> None:
+    """Print the table of one dtype, and how long the exports took."""
+    files: dict[str, dict[str, Path]] = {}
+    for name in names:
+        kinds = [("fused", True)] if fusible(name) else []
+        if name in plain or not kinds:
+            kinds.append(("plain", False))
+        files[name] = {}
+        for kind, fuse in kinds:
+            for form in forms:
+                path, taken = export(name, dtype, directory, form=form, fuse=fuse)
+                label = f"{name} {kind}" + ("" if form == "torchscript" else f" {form}")
+                print(f"# {label} exported in {taken:.1f} s", flush=True)
+                files[name][label] = path
+    print(HEADER, flush=True)
+    for n in sizes:
+        for count in threads:
+            for name in names:
+                rows: dict[str, Measure] = {
+                    label: functools.partial(model_file, path, n, count, seconds)
+                    for label, path in files[name].items()
+                }
+                for external in externals:
+                    fits = external.program.architecture == name and dtype == "float32"
+                    if fits and n <= external.program.largest:
+                        rows[external.name] = functools.partial(external.measure, n, count, seconds)
+                compare(rows, next(iter(rows)), functools.partial(show, dtype, n, count))
 
 
 def main() -> None:
-    """Measure what the command line asks for and print a table."""
+    """Measure what the command line asks for and print tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=["nequip", "mace"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[512, 4096])
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--dtypes", nargs="+", default=["float32"])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--dtypes", nargs="+", choices=["float32", "float64"], default=["float32"])
     parser.add_argument(
         "--formats", nargs="+", choices=["torchscript", "aoti"], default=["torchscript"]
     )
-    parser.add_argument("--seconds", type=float, default=10.0, help="for each measurement")
-    parser.add_argument("--external", nargs="*", default=[], metavar="NAME=COMMAND")
-    parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        path, n, threads, seconds = arguments.measure
-        print("RESULT", json.dumps(measure(path, int(n), int(threads), float(seconds))))
-        return
+    parser.add_argument("--seconds", type=float, default=4.0, help="per measurement")
+    parser.add_argument(
+        "--plain", nargs="*", choices=sorted(MODELS), help="models whose plain graph is measured"
+    )
+    parser.add_argument("--external", nargs="+", default=[], metavar="NAME=PYTHON")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("build/benchmarks"), help="other programs' models"
+    )
+    options = parser.parse_args()
+    try:
+        externals = others.parse(options.external, options.cache)
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
+    for external in externals:
+        external.prepare()
+    plain = options.models if options.plain is None else options.plain
     with tempfile.TemporaryDirectory() as directory:
-        for dtype in arguments.dtypes:
-            files = {
-                name: export(name, dtype, Path(directory), arguments.formats)
-                for name in arguments.models
-            }
-            print(
-                f"{'model':22s} dtype     atoms thr   us/min    us/med    cpu us   kB/atom others"
-            )
-            for n in arguments.sizes:
-                for threads in arguments.threads:
-                    for name, kinds in files.items():
-                        best = {}
-                        for kind, path in kinds.items():
-                            options = [str(path), str(n), str(threads), str(arguments.seconds)]
-                            command = [sys.executable, __file__, "--measure", *options]
-                            if result := run(command, threads):
-                                best[kind] = result["us_min"]
-                                label = f"{name} {kind}"
-                                print(table_row(label, dtype, n, threads, result), flush=True)
-                        ratios = [
-                            f"plain / {kind} = {best['plain'] / us:.1f}"
-                            for kind, us in best.items()
-                            if kind != "plain" and "plain" in best
-                        ]
-                        if ratios:
-                            print("#   " + ", ".join(ratios))
-                    for entry in arguments.external:
-                        label, _, command = entry.partition("=")
-                        words = shlex.split(command.format(n=n, threads=threads, dtype=dtype))
-                        if result := run(words, threads):
-                            print(table_row(label, dtype, n, threads, result), flush=True)
+        for dtype in options.dtypes:
+            table(
+                options.models, options.sizes, options.threads, dtype, options.formats, externals,
+                plain, options.seconds, Path(directory),
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

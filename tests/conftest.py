@@ -10,6 +10,16 @@ from egraff.export import export_torchscript
 from egraff.models import build
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--md-seeds",
+        dest="md_seeds",
+        type=int,
+        default=1,
+        help="runs of each long molecular dynamics test, with seeds 1, 2, ...",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     """Tests run side by side on few cores."""

@@ -59,6 +59,11 @@ void *create_compute_egraff_atom(void *lammps, int narg, char **arg) {
     return new LAMMPS_NS::ComputeEgraffAtom(static_cast<LAMMPS_NS::LAMMPS *>(lammps), narg, arg);
 }
 
+// Large arrays of every step are freed and asked for again, so their pages are cleared anew by the
+// operating system each time: with pages of 2 MB where it offers them, that is far cheaper. torch
+// reads this at its first allocation; whoever has set it is not overruled.
+void prefer_huge_pages() { setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0); }
+
 } // namespace
 
 extern "C" EGRAFF_PUBLIC void lammpsplugin_init(void *lammps, void *handle, void *register_plugin) {
@@ -80,6 +85,7 @@ extern "C" EGRAFF_PUBLIC void lammpsplugin_init(void *lammps, void *handle, void
             return;
         }
     }
+    prefer_huge_pages();
     lammpsplugin_t plugin{};
     // compared with LAMMPS's own for a warning; what matters was checked above
     plugin.version = static_cast<LAMMPS_NS::LAMMPS *>(lammps)->version;

@@ -36,7 +36,7 @@ char *GhostBackend::row(int64_t atom) const {
     return node < 0 ? nullptr : data_ + node * row_bytes_ + offset_;
 }
 
-void GhostBackend::in_blocks(const at::Tensor &rows, const std::function<void(int)> &send) {
+int GhostBackend::in_blocks(const at::Tensor &rows, const std::function<void(int)> &send) {
     float64_ = rows.scalar_type() == at::kDouble;
     if (!float64_ && rows.scalar_type() != at::kFloat) {
         throw Error(std::string("expected features of type float32 or float64, got ") +
@@ -46,17 +46,20 @@ void GhostBackend::in_blocks(const at::Tensor &rows, const std::function<void(in
     data_ = static_cast<char *>(rows.data_ptr());
     row_bytes_ = rows.size(1) * rows.element_size();
     const int64_t room = std::max(1, transport_.room()) * int64_t(sizeof(double));
-    for (offset_ = 0; offset_ < row_bytes_; offset_ += room) {
+    int n_blocks = 0;
+    for (offset_ = 0; offset_ < row_bytes_; offset_ += room, ++n_blocks) {
         bytes_ = std::min(room, row_bytes_ - offset_);
         doubles_ = int((bytes_ + sizeof(double) - 1) / sizeof(double));
+        traffic_.widest = std::max(traffic_.widest, doubles_);
         send(doubles_);
     }
+    return n_blocks;
 }
 
 at::Tensor GhostBackend::forward(const at::Tensor &local, int64_t n_nodes) {
     at::Tensor all = at::empty({n_nodes, local.size(1)}, local.options().device(at::kCPU));
     all.narrow(0, 0, local.size(0)).copy_(local);
-    in_blocks(all, transport_.forward);
+    traffic_.forward += in_blocks(all, transport_.forward);
     return all.to(local.device());
 }
 
@@ -64,7 +67,7 @@ at::Tensor GhostBackend::reverse(const at::Tensor &all, int64_t n_local) {
     // a copy, because sums of ghosts of ghosts are collected in rows of ghosts
     at::Tensor sums = at::empty(all.sizes(), all.options().device(at::kCPU));
     sums.copy_(all);
-    in_blocks(sums, transport_.reverse);
+    traffic_.reverse += in_blocks(sums, transport_.reverse);
     return sums.narrow(0, 0, n_local).to(all.device(), /*non_blocking=*/false, /*copy=*/true);
 }
 

@@ -26,6 +26,13 @@ class GhostBackend : public ExchangeBackend {
     // The node of each atom, or -1; borrowed, and to be set again when it changes.
     void set_nodes(const std::vector<int64_t> &node_of_atom) { node_of_atom_ = &node_of_atom; }
 
+    // LAMMPS communications since the last reset, and the widest: doubles per atom.
+    struct Traffic {
+        int forward = 0, reverse = 0, widest = 0;
+    };
+    const Traffic &traffic() const { return traffic_; }
+    void reset_traffic() { traffic_ = {}; }
+
     at::Tensor forward(const at::Tensor &local, int64_t n_nodes) override;
     at::Tensor reverse(const at::Tensor &all, int64_t n_local) override;
 
@@ -38,11 +45,13 @@ class GhostBackend : public ExchangeBackend {
 
   private:
     // Calls `send` for one block of columns after another, each as wide as there is room for.
-    void in_blocks(const at::Tensor &rows, const std::function<void(int)> &send);
+    // Returns their number.
+    int in_blocks(const at::Tensor &rows, const std::function<void(int)> &send);
     char *row(int64_t atom) const;
 
     Transport transport_;
     const std::vector<int64_t> *node_of_atom_ = nullptr;
+    Traffic traffic_;
 
     // the block that is being sent
     char *data_ = nullptr;  // first row, first column

@@ -54,6 +54,8 @@ PairEgraff::PairEgraff(LAMMPS *lmp)
     centroidstressflag = CENTROID_AVAIL;
     // here, because LAMMPS copies these from sub-styles of hybrid before it calls coeff()
     comm_forward = comm_reverse = MIN_COMM;
+    nextra = 1;
+    pvector = &model_seconds_;
 }
 
 PairEgraff::~PairEgraff() {
@@ -178,7 +180,8 @@ void PairEgraff::log_model() const {
                        member->path(), about.architecture, about.dtype(), about.r_max, types);
     }
     if (members_.size() > 1) {
-        utils::logmesg(lmp, "  a committee of {}: their mean drives\n", members_.size());
+        utils::logmesg(lmp, "  a committee of {}, evaluated {}: their mean drives\n",
+                       members_.size(), exchange_together() ? "together" : "in turn");
     }
     utils::logmesg(lmp, "  mode {} on {} rank(s), device {}, {} thread(s) per rank\n",
                    egraff::name(mode_), comm->nprocs, members_.front()->device(), threads_);
@@ -198,6 +201,7 @@ void PairEgraff::init_style() {
     });
     builder_ = make_builder();
     reserve_communication();
+    log_traffic_next_ = mode_ == Mode::exchange && n_exchanges() > 0;
     neighbor->add_request(this,
                           NeighConst::REQ_FULL | (needs_extended() ? NeighConst::REQ_GHOST : 0));
 }
@@ -252,13 +256,34 @@ int PairEgraff::n_exchanges() const {
     return int(most);
 }
 
-void PairEgraff::reserve_communication() {
-    int64_t doubles = 1;
-    for (const auto &member : members_) {
-        for (const int64_t width : member->metadata().exchange_widths) {
-            doubles = std::max(doubles, member->metadata().float64 ? width : (width + 1) / 2);
+// Only exchanges can be shared, and only features on a CPU go to LAMMPS without a detour.
+bool PairEgraff::exchange_together() const {
+    return options_.together && members_.size() > 1 && mode_ == Mode::exchange &&
+           n_exchanges() > 0 && members_.front()->device() == "cpu";
+}
+
+// Columns of one exchange. Those of several members begin together on the way through the layers
+// and end together on the way back.
+int64_t PairEgraff::widest_exchange() const {
+    int64_t widest = 0;
+    for (int k = 0; k < n_exchanges(); ++k) {
+        int64_t forward = 0, reverse = 0, single = 0;
+        for (const auto &member : members_) {
+            const auto &widths = member->metadata().exchange_widths;
+            if (k < int(widths.size())) {
+                forward += widths[k];
+                reverse += widths[widths.size() - 1 - k];
+                single = std::max(single, widths[k]);
+            }
         }
+        widest = std::max(widest, exchange_together() ? std::max(forward, reverse) : single);
     }
+    return widest;
+}
+
+void PairEgraff::reserve_communication() {
+    const int64_t columns = widest_exchange();
+    const int64_t doubles = metadata().float64 ? columns : (columns + 1) / 2;
     comm_forward = comm_reverse = std::clamp(int(doubles), MIN_COMM, MAX_COMM);
     if (needs_extended()) {
         const double reach = metadata().r_max * double(n_exchanges() + 1) * units_.length;
@@ -290,7 +315,9 @@ void PairEgraff::compute(int eflag, int vflag) {
             rebuild_graph(*builder_, mode_);
         }
         builder_->update(atom->x ? atom->x[0] : nullptr);
+        backend_.reset_traffic();
         results_ = evaluate_members(*builder_, mode_);
+        log_traffic();
         evaluation = egraff::mean(results_);
     });
     guarded(true, [&] { stop_if_wrong(evaluation); });
@@ -312,12 +339,32 @@ std::vector<egraff::Evaluation>
 PairEgraff::evaluate_members(const egraff::GraphBuilder &builder, Mode mode,
                              const std::vector<std::string> &extras) {
     backend_.set_nodes(builder.node_of_atom());
-    egraff::ExchangeScope scope(mode == Mode::exchange ? &backend_ : nullptr);
-    std::vector<egraff::Evaluation> results;
-    for (const auto &member : members_) {
-        results.push_back(member->evaluate(builder.graph(), extras));
+    std::vector<egraff::Evaluation> results(members_.size());
+    const auto evaluate = [&](size_t k) {
+        results[k] = members_[k]->evaluate(builder.graph(), extras);
+    };
+    const double start = platform::walltime();
+    if (mode == Mode::exchange && exchange_together()) {
+        lockstep_.run(members_.size(), evaluate, backend_);
+    } else {
+        const egraff::ExchangeScope scope(mode == Mode::exchange ? &backend_ : nullptr);
+        for (size_t k = 0; k < members_.size(); ++k) {
+            evaluate(k);
+        }
     }
+    model_seconds_ += platform::walltime() - start;
     return results;
+}
+
+void PairEgraff::log_traffic() {
+    if (log_traffic_next_ && comm->me == 0) {
+        const auto &traffic = backend_.traffic();
+        utils::logmesg(lmp,
+                       "pair_style egraff: features travel in {} forward and {} reverse "
+                       "communications per step, at most {} doubles per atom\n",
+                       traffic.forward, traffic.reverse, traffic.widest);
+    }
+    log_traffic_next_ = false;
 }
 
 void PairEgraff::rebuild_graph(egraff::GraphBuilder &builder, Mode mode) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
-//                   [check yes|no]
-// pair_coeff * * MODEL ELEMENT_1 ... ELEMENT_ntypes
+//                   [check yes|no] [min_distance D] [max_force F]
+//                   [devi_freq N] [devi_file F] [committee together|in_turn]
+// pair_coeff * * MODEL [MODEL ...] ELEMENT_1 ... ELEMENT_ntypes
 //
 // The thin layer between LAMMPS and egraff_core: the neighbour list becomes a graph
 // (graph_builder.h), the model is evaluated (core/model.h), edge gradients become forces and
@@ -15,6 +16,7 @@
 #include "lammps/unit_factors.h"
 
 #include "core/committee.h"
+#include "core/lockstep.h"
 
 #include "pair.h"
 
@@ -51,8 +53,11 @@ class PairEgraff : public Pair {
   private:
     void allocate();
     void log_model() const;
+    void log_traffic();
     void check_surroundings() const;
     int n_exchanges() const;
+    bool exchange_together() const;
+    int64_t widest_exchange() const;
     void reserve_communication();
     std::unique_ptr<egraff::GraphBuilder> make_builder() const;
     void rebuild_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
@@ -100,7 +105,13 @@ class PairEgraff : public Pair {
     std::vector<int> species_;                            // of type 1, 2, ...; -1: not described
     std::unique_ptr<egraff::GraphBuilder> builder_;
     egraff::GhostBackend backend_;
+    egraff::Lockstep lockstep_;
 
+    // For `compute pair egraff`: seconds that this rank has spent in the models, exchanges
+    // included. What a step takes beyond that is LAMMPS's and this style's own.
+    double model_seconds_ = 0.0;
+
+    bool log_traffic_next_ = false;
     bool compare_modes_next_ = false;
     bool devi_file_begun_ = false;
 

@@ -16,7 +16,7 @@ namespace {
     throw Error("expected " + expected + ", got " + got, {"pair_style egraff", keyword},
                 "pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] "
                 "[mode auto|fold|exchange|extended] [check yes|no] [min_distance D] "
-                "[max_force F] [devi_freq N] [devi_file F]");
+                "[max_force F] [devi_freq N] [devi_file F] [committee together|in_turn]");
 }
 
 double positive_number(const std::string &keyword, const std::string &text) {
@@ -66,12 +66,12 @@ StyleOptions parse_style(const std::vector<std::string> &arguments) {
     StyleOptions options;
     for (size_t k = 0; k < arguments.size(); k += 2) {
         const std::string &keyword = arguments[k];
-        const auto keywords = {"device",       "threads",   "mode",      "check",
-                               "min_distance", "max_force", "devi_freq", "devi_file"};
+        const auto keywords = {"device",    "threads",   "mode",      "check",    "min_distance",
+                               "max_force", "devi_freq", "devi_file", "committee"};
         if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) {
             refuse(keyword,
                    "one of the keywords device, threads, mode, check, min_distance, max_force, "
-                   "devi_freq, devi_file",
+                   "devi_freq, devi_file, committee",
                    keyword);
         }
         if (k + 1 == arguments.size()) {
@@ -98,6 +98,11 @@ StyleOptions parse_style(const std::vector<std::string> &arguments) {
                 refuse(keyword, "yes or no", value);
             }
             options.check = value == "yes";
+        } else if (keyword == "committee") {
+            if (value != "together" && value != "in_turn") {
+                refuse(keyword, "together or in_turn", value);
+            }
+            options.together = value == "together";
         } else if (keyword == "devi_file") {
             options.devi_file = value;
         } else if (keyword == "devi_freq") {

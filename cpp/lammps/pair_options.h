@@ -16,7 +16,7 @@ std::string name(Mode mode);
 
 // pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
 //                   [check yes|no] [min_distance D] [max_force F]
-//                   [devi_freq N] [devi_file F]
+//                   [devi_freq N] [devi_file F] [committee together|in_turn]
 struct StyleOptions {
     std::string device = "auto";
     int threads = 0; // 0: chosen from the environment
@@ -24,6 +24,7 @@ struct StyleOptions {
     bool check = false;  // compare two modes at the first step
     int devi_freq = 100; // steps between lines of devi_file, 0: none; for committees
     std::string devi_file = "egraff_deviation.txt";
+    bool together = true;      // members of a committee exchange features together
     double min_distance = 0.0; // stop the run below, in LAMMPS's units; 0: never
     double max_force = 0.0;    // stop the run above, in LAMMPS's units; 0: never
 };

@@ -5,7 +5,8 @@
 //
 //   out_i = sum over edges (i, j) of  C . ( w(r_ij) x_j (x) Y(r_ij) )
 //
-// with one weight w per path and channel, a quintic Hermite spline of the distance. It has first
+// with one weight w per path and channel, a quintic Hermite spline of the distance. A linear map of
+// the sums may follow, so that they, far wider than the features, need not be stored. It has first
 // derivatives by x and edge_vec; it serves inference, training uses the plain form.
 #include "ops/edge_convolution_cpu.h"
 
@@ -26,10 +27,14 @@ using torch::autograd::variable_list;
         const Tensor &tables, const Tensor &pair_scale, const Tensor &pair_table,                  \
         const Tensor &paths, const Tensor &coupling_index, const Tensor &coupling_value,           \
         double grid_start, c10::SymInt n_local, c10::SymInt width_out, double grid_stretch,        \
-        bool channels_last
+        bool channels_last, at::TensorList after, c10::SymInt width_after
 #define EGRAFF_CONVOLUTION_VALUES                                                                  \
     x, edge_vec, edge_index, species, tables, pair_scale, pair_table, paths, coupling_index,       \
-        coupling_value, grid_start, n_local, width_out, grid_stretch, channels_last
+        coupling_value, grid_start, n_local, width_out, grid_stretch, channels_last, after,        \
+        width_after
+
+// arguments before `after`, and those that are no tensors
+constexpr size_t N_TENSORS = 10, N_NUMBERS = 6;
 
 constexpr const char *DOUBLE_BACKWARD =
     "egraff::edge_convolution has no second derivative: fused models are for inference.\n"
@@ -53,7 +58,12 @@ Inputs checked(EGRAFF_CONVOLUTION_ARGUMENTS) {
               n_local.guard_int(__FILE__, __LINE__),
               width_out.guard_int(__FILE__, __LINE__),
               grid_stretch,
-              channels_last};
+              channels_last,
+              {},
+              width_after.guard_int(__FILE__, __LINE__)};
+    for (const Tensor &part : after) {
+        in.after.push_back(part.contiguous());
+    }
     convolution::check(in);
     return in;
 }
@@ -65,7 +75,7 @@ Tensor forward_kernel(EGRAFF_CONVOLUTION_ARGUMENTS) {
 std::tuple<Tensor, Tensor> backward_kernel(const Tensor &gradient, EGRAFF_CONVOLUTION_ARGUMENTS,
                                            bool wants_x, bool wants_edge_vec) {
     const Inputs in = checked(EGRAFF_CONVOLUTION_VALUES);
-    const std::array<int64_t, 2> shape{in.n_local, in.width_out};
+    const std::array<int64_t, 2> shape{in.n_local, in.width_result()};
     TORCH_CHECK_VALUE(
         gradient.scalar_type() == x.scalar_type() && gradient.sizes() == at::IntArrayRef(shape),
         "egraff::edge_convolution_backward: gradient: expected ", x.scalar_type(), " ",
@@ -84,7 +94,7 @@ Tensor forward_no_gpu(EGRAFF_CONVOLUTION_ARGUMENTS) {
 
 Tensor forward_meta(EGRAFF_CONVOLUTION_ARGUMENTS) {
     (void)std::make_tuple(EGRAFF_CONVOLUTION_VALUES);
-    return x.new_empty_symint({n_local, width_out});
+    return x.new_empty_symint({n_local, after.empty() ? width_out : width_after});
 }
 
 std::tuple<Tensor, Tensor> backward_meta(const Tensor &, EGRAFF_CONVOLUTION_ARGUMENTS, bool wants_x,
@@ -114,13 +124,16 @@ std::tuple<Tensor, Tensor> call_backward(const Tensor &gradient, EGRAFF_CONVOLUT
 
 struct Convolution : torch::autograd::Function<Convolution> {
     static Tensor forward(AutogradContext *ctx, EGRAFF_CONVOLUTION_ARGUMENTS) {
-        ctx->save_for_backward({x, edge_vec, edge_index, species, tables, pair_scale, pair_table,
-                                paths, coupling_index, coupling_value});
+        variable_list saved{x,          edge_vec,   edge_index, species,        tables,
+                            pair_scale, pair_table, paths,      coupling_index, coupling_value};
+        saved.insert(saved.end(), after.begin(), after.end());
+        ctx->save_for_backward(saved);
         ctx->saved_data["grid_start"] = grid_start;
         ctx->saved_data["n_local"] = n_local;
         ctx->saved_data["width_out"] = width_out;
         ctx->saved_data["grid_stretch"] = grid_stretch;
         ctx->saved_data["channels_last"] = channels_last;
+        ctx->saved_data["width_after"] = width_after;
         at::AutoDispatchBelowADInplaceOrView below_autograd;
         return call_forward(EGRAFF_CONVOLUTION_VALUES);
     }
@@ -133,8 +146,9 @@ struct Convolution : torch::autograd::Function<Convolution> {
             gradients[0], s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9],
             ctx->saved_data["grid_start"].toDouble(), ctx->saved_data["n_local"].toSymInt(),
             ctx->saved_data["width_out"].toSymInt(), ctx->saved_data["grid_stretch"].toDouble(),
-            ctx->saved_data["channels_last"].toBool(), wants_x, wants_edge_vec);
-        variable_list result(15);
+            ctx->saved_data["channels_last"].toBool(), at::TensorList(s).slice(N_TENSORS),
+            ctx->saved_data["width_after"].toSymInt(), wants_x, wants_edge_vec);
+        variable_list result(s.size() + N_NUMBERS);
         result[0] = wants_x ? d_x : Tensor();
         result[1] = wants_edge_vec ? d_vec : Tensor();
         return result;
@@ -174,11 +188,10 @@ std::tuple<Tensor, Tensor> backward_autograd(const Tensor &gradient, EGRAFF_CONV
     "Tensor x, Tensor edge_vec, Tensor edge_index, Tensor species, Tensor tables, "                \
     "Tensor pair_scale, Tensor pair_table, Tensor paths, Tensor coupling_index, "                  \
     "Tensor coupling_value, float grid_start, SymInt n_local, SymInt width_out, "                  \
-    "float grid_stretch, bool channels_last"
+    "float grid_stretch, bool channels_last, Tensor[] after, SymInt width_after"
 
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    // the default is that of files which were written before there was a choice
-    library.def("edge_convolution(" EGRAFF_CONVOLUTION_SCHEMA "=0.0) -> Tensor",
+    library.def("edge_convolution(" EGRAFF_CONVOLUTION_SCHEMA ") -> Tensor",
                 {at::Tag::pt2_compliant_tag});
     library.def("edge_convolution_backward(Tensor gradient, " EGRAFF_CONVOLUTION_SCHEMA
                 ", bool wants_x, bool wants_edge_vec) -> (Tensor, Tensor)",

@@ -113,6 +113,15 @@ void check(const Inputs &in) {
                       "couplings and the tables (",
                       in.tables.size(1), " chunks), got others (", n_chunks,
                       " chunks)\n  fix: export the model again");
+    TORCH_CHECK_VALUE(in.after.empty() || (in.after.size() == AFTER_TENSORS && in.channels_last),
+                      "egraff::edge_convolution: after: expected nothing, or with channels_last ",
+                      AFTER_TENSORS, " tensors, got ", in.after.size(),
+                      "\n  fix: export the model again");
+    for (size_t k = 0; k < in.after.size(); k += 2) {
+        expect(in.after[k].scalar_type() == dtype && in.after[k].dim() == 2 &&
+                   in.after[k].size(0) == 1,
+               "after", "weights [1, n_weights] of the type of x", in.after[k]);
+    }
 }
 
 int64_t Layout::add(int64_t outside, int64_t channels, int64_t components, int64_t lanes) {

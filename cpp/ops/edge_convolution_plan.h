@@ -26,10 +26,18 @@ struct Inputs {
     at::Tensor coupling_value; // float64 [n_couplings]
     double grid_start;         // of the tables, in units of the cutoff
     int64_t n_local;
-    int64_t width_out;
+    int64_t width_out;   // columns of the sums of messages
     double grid_stretch; // of the tables
-    bool channels_last;  // x and the output are in the inside layout, of full cache lines
+    bool channels_last;  // x and the messages are in the inside layout, of full cache lines
+    // nothing, or the linear map that the sums of messages go through: weights, blocks, and those
+    // of its transpose, as egraff::irreps_linear takes them; needs channels_last
+    std::vector<at::Tensor> after;
+    int64_t width_after; // columns of the output where there is a map
+
+    int64_t width_result() const { return after.empty() ? width_out : width_after; }
 };
+
+enum AfterTensor { WEIGHTS, BLOCKS, WEIGHTS_BACK, BLOCKS_BACK, AFTER_TENSORS };
 
 // columns of `paths`
 enum PathColumn {

@@ -8,7 +8,7 @@
 // One pass over the nodes does what slices, products with each block and a concatenation would do
 // in a dozen, each of which writes an array of the size of all features. It is linear: the
 // derivative by x is the same map with the other weights, to any order. The weights are constants.
-#include "ops/edge_convolution_blocks.h"
+#include "ops/irreps_linear_map.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -24,7 +24,6 @@ namespace egraff {
 namespace {
 
 using at::Tensor;
-using convolution::LANES;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using MaybeTensor = std::optional<Tensor>;
@@ -34,12 +33,10 @@ using MaybeTensor = std::optional<Tensor>;
         const Tensor &weights_back, const Tensor &blocks_back, c10::SymInt width_out
 #define EGRAFF_LINEAR_VALUES x, species, weights, blocks, weights_back, blocks_back, width_out
 
+constexpr const char *OPERATOR = "egraff::irreps_linear";
 constexpr const char *NO_GPU =
     "egraff::irreps_linear runs on the CPU only, got tensors on a GPU.\n"
     "  fix: use device cpu, or export the model with --no-fuse for the GPU";
-
-// Nodes whose features, with the weights of a block, stay in the cache.
-constexpr int64_t TILE_NODES = 32;
 
 void expect(bool good, const char *name, const char *expected, const Tensor &got) {
     TORCH_CHECK_VALUE(good, "egraff::irreps_linear: ", name, ": expected ", expected, ", got ",
@@ -49,51 +46,6 @@ void expect(bool good, const char *name, const char *expected, const Tensor &got
 void check_features(const Tensor &x) {
     expect((x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble) && x.dim() == 2, "x",
            "float32 or float64 [n, width]", x);
-}
-
-// The channels of one irrep, at either side: columns start + channel * dim + component, or, with
-// channels last, start + component * channels + channel. `weights` is where the matrix [channels of
-// the other side][these, padded] starts.
-struct Side {
-    int64_t start, channels, weights, channels_last;
-
-    int64_t step(int64_t dim) const { return channels_last ? 1 : dim; }
-    int64_t column(int64_t component) const {
-        return start + component * (channels_last ? channels : 1);
-    }
-};
-
-struct Block {
-    Side in, out;
-    int64_t dim;
-};
-
-int64_t padded(int64_t channels, int64_t lanes) { return (channels + lanes - 1) / lanes * lanes; }
-
-std::vector<Block> read_blocks(const Tensor &table, int64_t width_in, int64_t width_out,
-                               int64_t n_weights, int64_t lanes) {
-    expect(table.scalar_type() == at::kLong && table.dim() == 2 && table.size(1) == 9, "blocks",
-           "int64 [n_blocks, 9]", table);
-    const Tensor rows = table.contiguous();
-    std::vector<Block> blocks;
-    for (int64_t k = 0; k < rows.size(0); ++k) {
-        const int64_t *r = rows.const_data_ptr<int64_t>() + 9 * k;
-        const Block block{{r[0], r[1], r[2], r[3]}, {r[4], r[5], r[6], r[7]}, r[8]};
-        const auto inside = [&block](const Side &side, int64_t width) {
-            return side.start >= 0 && side.channels > 0 &&
-                   side.start + side.channels * block.dim <= width;
-        };
-        TORCH_CHECK_VALUE(block.dim > 0 && inside(block.in, width_in) &&
-                              inside(block.out, width_out) && block.out.weights >= 0 &&
-                              block.out.weights +
-                                      block.in.channels * padded(block.out.channels, lanes) <=
-                                  n_weights,
-                          "egraff::irreps_linear: blocks: expected columns below ", width_in,
-                          " of x and ", width_out, " of the result and weights below ", n_weights,
-                          ", got others in row ", k, "\n  fix: export the model again");
-        blocks.push_back(block);
-    }
-    return blocks;
 }
 
 // Nodes with those of one element side by side, and where each tile starts: tiles are of one
@@ -122,7 +74,7 @@ Tiles cut_tiles(int64_t n, const int64_t *species, int64_t n_species) {
     }
     int64_t begin = 0;
     for (size_t z = 0; z < end.size(); ++z) {
-        for (; begin < end[z]; begin = std::min(begin + TILE_NODES, end[z])) {
+        for (; begin < end[z]; begin = std::min(begin + linear::TILE_NODES, end[z])) {
             tiles.first.push_back(begin);
             tiles.species.push_back(static_cast<int64_t>(z));
         }
@@ -135,8 +87,8 @@ template <typename T>
 Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
              const Tensor &table, int64_t width_out) {
     const int64_t n = x.size(0), width_in = x.size(1), n_species = weights.size(0);
-    const auto blocks = read_blocks(table, width_in, width_out, weights.size(1), LANES<T>);
-    const auto &kernel = convolution::kernels<T>();
+    const auto blocks = linear::read_blocks(OPERATOR, table, width_in, width_out, weights.size(1),
+                                            convolution::LANES<T>);
     const Tensor elements = n_species > 1 ? species->contiguous() : Tensor();
     const int64_t *z = n_species > 1 ? elements.const_data_ptr<int64_t>() : nullptr;
     for (int64_t k = 0; z && k < n; ++k) {
@@ -149,37 +101,10 @@ Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
     const T *const from = x.const_data_ptr<T>(), *const w = weights.const_data_ptr<T>();
     T *const to = result.mutable_data_ptr<T>();
     at::parallel_for(0, int64_t(tiles.species.size()), 1, [&](int64_t begin, int64_t end) {
-        std::vector<const T *> input;
-        std::vector<T *> output;
-        for (int64_t tile = begin; tile < end; ++tile) {
-            const int64_t *node = tiles.node.data() + tiles.first[tile];
-            const int64_t n_nodes = tiles.first[tile + 1] - tiles.first[tile];
-            for (int64_t k = 0; k < n_nodes; ++k) {
-                std::fill_n(to + node[k] * width_out, width_out, T(0));
-            }
-            for (const Block &block : blocks) {
-                input.clear();
-                output.clear();
-                for (int64_t k = 0; k < n_nodes; ++k) {
-                    for (int64_t m = 0; m < block.dim; ++m) {
-                        input.push_back(from + node[k] * width_in + block.in.column(m));
-                        output.push_back(to + node[k] * width_out + block.out.column(m));
-                    }
-                }
-                linear::LinearArgs<T> args{};
-                args.n_valid = static_cast<int>(input.size());
-                args.n_rows = static_cast<int>(padded(args.n_valid, linear::ROWS));
-                input.resize(args.n_rows, input.front());
-                args.input = input.data();
-                args.output = output.data();
-                args.in_step = block.in.step(block.dim);
-                args.out_step = block.out.step(block.dim);
-                args.n_in = static_cast<int>(block.in.channels);
-                args.n_out = static_cast<int>(block.out.channels);
-                args.weights = w + tiles.species[tile] * weights.size(1) + block.out.weights;
-                args.n_chunks = static_cast<int>(padded(block.out.channels, LANES<T>) / LANES<T>);
-                kernel.linear_block(args);
-            }
+        linear::Tile<T> tile(blocks, width_in, width_out);
+        for (int64_t k = begin; k < end; ++k) {
+            tile.apply(w + tiles.species[k] * weights.size(1), tiles.node.data() + tiles.first[k],
+                       tiles.first[k + 1] - tiles.first[k], from, to);
         }
     });
     return result;

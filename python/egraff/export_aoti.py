@@ -8,7 +8,6 @@ The package is a zip archive; ``egraff.json`` is added to it as to a TorchScript
 
 from __future__ import annotations
 
-import copy
 import json
 import platform
 import warnings
@@ -39,9 +38,6 @@ INSTRUCTION_SETS = {
     "AVX2": ("x86-64-v3", 256),
     "baseline": ("", 1),
 }
-
-# The compiler fuses and reorders sums: of two orders, each may be as far from the exact sum.
-ORDERS = 2
 
 
 def export_aoti(
@@ -174,23 +170,8 @@ def _check(prepared: Prepared, package: Path) -> None:
             predict(prepared.model, graph),
             _evaluate(compiled, graph),
             what=f"compiled and eager model, {name}",
-            tolerance=max(prepared.tolerance, ORDERS * _rounding(prepared.model, graph)),
+            tolerance=prepared.tolerance_on(graph),
         )
-
-
-def _rounding(model: ForceField, graph: Graph) -> float:
-    """How far a float32 model is from its float64 form, relative as in `compare_predictions`."""
-    if model.dtype == "float64":
-        return 0.0
-    exact = copy.deepcopy(model).to(torch.float64)
-    exact.dtype = "float64"
-    rounded, other = predict(model, graph), predict(exact, graph)
-    errors = [0.0]
-    for name in ("atomic_energy", "forces", "virial"):
-        a, b = getattr(rounded, name), getattr(other, name)
-        if b.numel():
-            errors.append(float((a - b).abs().max()) / max(1.0, float(b.abs().max())))
-    return max(errors)
 
 
 def _evaluate(model: _core.Model, graph: Graph) -> Prediction:

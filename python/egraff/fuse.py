@@ -150,7 +150,7 @@ def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, i
             )
         layer = layers[name]
         parent = fused.get_submodule(name.rpartition(".")[0])
-        channels_last = _surround(
+        after = _surround(
             layer,
             getattr(torch, model.dtype),
             before_product=isinstance(getattr(parent, "product", None), SymmetricContraction),
@@ -161,7 +161,8 @@ def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, i
             pair_scale=1.0 / cutoffs,
             pair_table=pair_table,
             dtype=getattr(torch, model.dtype),
-            channels_last=channels_last,
+            channels_last=after is not None,
+            after=after,
         )
         layer.radial = PassThrough()
         reports.append(
@@ -180,8 +181,10 @@ def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, i
     return reports
 
 
-def _surround(layer: nn.Module, dtype: torch.dtype, *, before_product: bool) -> bool:
+def _surround(layer: nn.Module, dtype: torch.dtype, *, before_product: bool) -> FusedLinear | None:
     """Fuse the linear maps before and after a convolution so that they speak its own layout.
+
+    The one before is swapped; the one after becomes part of the convolution.
 
     Args:
         layer: holds the convolution and the maps.
@@ -189,24 +192,23 @@ def _surround(layer: nn.Module, dtype: torch.dtype, *, before_product: bool) -> 
         before_product: the messages are read by MACE's product only, which takes this layout, too.
 
     Returns:
-        Whether they do; otherwise the layer is left as it was.
+        The map after, or None: the layer is left as it was.
     """
     before, after = (getattr(layer, name) for name in layer.around_convolution)
     plain = layer.convolution
     if not (has_full_lines(plain, dtype) and can_fuse_linear(before) and can_fuse_linear(after)):
-        return False
+        return None
     layer.fold_scales()
     names = layer.around_convolution
     setattr(layer, names[0], FusedLinear(before, dtype, last_out=True))
-    wider = FusedLinear(after, dtype, last_in=plain.irreps_out, last_out=before_product)
-    setattr(layer, names[1], wider)
-    return True
+    setattr(layer, names[1], PassThrough())
+    return FusedLinear(after, dtype, last_in=plain.irreps_out, last_out=before_product)
 
 
 def _fuse_product(layer: nn.Module, dtype: torch.dtype) -> None:
     """Fuse MACE's product, in the layout of the messages that `_surround` has chosen."""
     interaction, product = layer.interaction, layer.product
-    channels_last = isinstance(interaction.linear, FusedLinear)
+    channels_last = isinstance(interaction.linear, PassThrough)
     if channels_last:
         if not interaction.residual:
             interaction.skip = FusedSpeciesLinear(interaction.skip, dtype, last=True)

@@ -62,21 +62,31 @@ def must_fail(script: str, directory: Path, **options) -> str:
     return " ".join(text[text.index("ERROR") :].split())
 
 
-def write_data(atoms: Atoms, path: Path, elements: list[str]) -> None:
+def write_data(
+    atoms: Atoms, path: Path, elements: list[str], *, rotation: np.ndarray | None = None
+) -> None:
     """Write a LAMMPS data file (atom_style atomic); atom type k is ``elements[k - 1]``.
 
-    The cell must already be as LAMMPS wants it: a along x, b in the xy plane.
+    The cell must already be as LAMMPS wants it: a along x, b in the xy plane. With a ``rotation``
+    ``[3, 3]``, by which row vectors are multiplied from the right, it is written as a general
+    triclinic cell that LAMMPS turns back.
     """
-    cell = atoms.cell.array
+    cell, positions = atoms.cell.array, atoms.positions
     assert cell[0, 1] == cell[0, 2] == cell[1, 2] == 0
     lines = ["", "", f"{len(atoms)} atoms", f"{len(elements)} atom types"]
-    lines += [f"0 {cell[k, k]!r} {axis}lo {axis}hi" for k, axis in enumerate("xyz")]
-    if np.abs(cell - np.diag(np.diag(cell))).max() > 0:
-        lines += [f"{cell[1, 0]!r} {cell[2, 0]!r} {cell[2, 1]!r} xy xz yz"]
+    if rotation is not None:
+        positions = positions @ rotation
+        for name, (x, y, z) in zip(("avec", "bvec", "cvec"), cell @ rotation, strict=True):
+            lines += [f"{x!r} {y!r} {z!r} {name}"]
+        lines += ["0 0 0 abc origin"]
+    else:
+        lines += [f"0 {cell[k, k]!r} {axis}lo {axis}hi" for k, axis in enumerate("xyz")]
+        if np.abs(cell - np.diag(np.diag(cell))).max() > 0:
+            lines += [f"{cell[1, 0]!r} {cell[2, 0]!r} {cell[2, 1]!r} xy xz yz"]
     mass = {"H": 1.008, "O": 15.999}
     lines += ["", "Masses", "", *(f"{k + 1} {mass[e]}" for k, e in enumerate(elements))]
     lines += ["", "Atoms # atomic", ""]
-    for number, (symbol, position) in enumerate(zip(atoms.symbols, atoms.positions, strict=True)):
+    for number, (symbol, position) in enumerate(zip(atoms.symbols, positions, strict=True)):
         x, y, z = (float(value) for value in position)
         lines.append(f"{number + 1} {elements.index(symbol) + 1} {x!r} {y!r} {z!r}")
     path.write_text("\n".join(lines).replace("np.float64(", "").replace(")", "") + "\n")

@@ -31,14 +31,22 @@ def _isolated() -> Atoms:
     return Atoms("OHHO", positions=cluster, cell=[20, 21, 22], pbc=True)
 
 
+SLAB = _scatter(30, [9.5, 10.0, 24.0], 4, low=[0, 0, 0.1], high=[1, 1, 0.3], pbc=[1, 1, 0])
+TRICLINIC = _scatter(40, [[9.5, 0, 0], [2.1, 10.0, 0], [-1.7, 3.3, 10.5]], 2)
+
 SYSTEMS: dict[str, Atoms] = {
     "orthogonal": _scatter(40, [9.5, 10.0, 10.5], 1),
-    "triclinic": _scatter(40, [[9.5, 0, 0], [2.1, 10.0, 0], [-1.7, 3.3, 10.5]], 2),
+    "triclinic": TRICLINIC,
+    "general triclinic": TRICLINIC,
     "non-periodic": _scatter(24, [9.0, 9.0, 9.0], 3, low=0.05, high=0.95, pbc=False),
-    "slab": _scatter(30, [9.5, 10.0, 24.0], 4, low=[0, 0, 0.1], high=[1, 1, 0.3], pbc=[1, 1, 0]),
+    "slab": SLAB,
+    "slab that shrinks": SLAB,
     "below twice the cutoff": _scatter(16, [6.1, 6.5, 7.0], 5),
     "below the cutoff": _scatter(4, [3.0, 3.2, 3.4], 6),
     "one atom in a small cell": Atoms("O", positions=[[1, 1, 1]], cell=[2.2, 2.3, 2.4], pbc=True),
     "isolated atom": _isolated(),
     "empty ranks": _scatter(12, [8.0, 8.0, 40.0], 7, high=[1, 1, 0.15]),
 }
+
+# of directions that are not periodic: f (fixed) where nothing else is said
+BOUNDARIES = {"non-periodic": "s s s", "slab that shrinks": "p p m"}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """LAMMPS on any number of ranks = the compiled core in Python = the eager model.
 
+A toy in every mode, box and decomposition; tests/lammps/test_grid.py has the real architectures.
 One start of `lmp` per number of ranks and way of dealing with ghosts goes through all systems,
 types and decompositions.
 """
@@ -12,83 +13,55 @@ import json
 import numpy as np
 import pytest
 import torch
-from ase import Atoms
 
 from egraff import _core
+from egraff.export import export_torchscript
 from egraff.forces import predict
 from egraff.graph import build_graph
-from tests.lammps.engine import MEASURE, Result, must_run, read_result, write_data
-from tests.lammps.systems import ELEMENTS, R_MAX, SYSTEMS
+from tests.lammps.agreement import (
+    Case,
+    can_be_tiled,
+    run_cases,
+    values_in_lammps,
+    values_in_python,
+    write_systems,
+)
+from tests.lammps.systems import R_MAX, SYSTEMS
 from tests.lammps.toy import toy
 
 MODELS = {
     "float64": {"dtype": "float64"},
     "float32": {"dtype": "float32"},
     # shorter for some pairs, and not the same for both directions
-    "pair cutoffs": {"dtype": "float64", "pair_cutoffs": {"H": 2.6, "O": {"H": 3.1}}},
+    "pair_cutoffs": {"dtype": "float64", "pair_cutoffs": {"H": 2.6, "O": {"H": 3.1}}},
 }
 # relative to the largest number of its kind
-TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "pair cutoffs": 1e-10}
+TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "pair_cutoffs": 1e-10}
 RUNS = [(1, "fold"), (1, "exchange"), (2, "auto"), (4, "auto"), (1, "extended"), (2, "extended")]
-COMM_STYLES = ["brick", "tiled"]
-# bar per eV/A^3 as LAMMPS has it (`nktv2p` of units metal), which is not today's CODATA value
-LAMMPS_BAR = 1.6021765e6
 
 
-def is_tiled_possible(system: str) -> bool:
-    """LAMMPS itself refuses tiled communication beyond one periodic length."""
-    atoms = SYSTEMS[system]
-    periodic = atoms.cell.lengths()[atoms.pbc]
-    return not len(periodic) or periodic.min() > R_MAX + 0.5
-
-
-def cases_of(ranks: int, mode: str) -> list[tuple[str, str, str]]:
-    """Return (system, model, comm_style): all that are possible on one rank, else a selection.
+def cases_of(ranks: int, mode: str) -> list[Case]:
+    """Return all that are possible on one rank, else a selection.
 
     Ranks that share a core spend their time waiting for each other, so not all are repeated there.
     """
-    chosen = [(system, "float64", "brick") for system in SYSTEMS]
+    chosen = [Case(system, "float64") for system in SYSTEMS]
     if mode != "extended":  # whose ghosts reach too far for these boxes
-        chosen += [(system, "float64", "tiled") for system in SYSTEMS if is_tiled_possible(system)]
-    chosen += [("triclinic", "float32", "brick"), ("empty ranks", "float32", "brick")]
-    chosen += [("triclinic", "pair cutoffs", "brick")]
+        chosen += [Case(system, "float64", "tiled") for system in SYSTEMS if can_be_tiled(system)]
+    chosen += [Case(system, "float32") for system in ("triclinic", "empty ranks")]
+    chosen += [Case("triclinic", "pair_cutoffs")]
     if ranks == 1:
-        chosen += [(system, model, "brick") for system in SYSTEMS for model in MODELS]
+        chosen += [Case(system, model) for system in SYSTEMS for model in MODELS]
     return sorted(set(chosen))
-
-
-def script(system: str, model: str, comm_style: str, mode: str, prefix: str) -> str:
-    atoms = SYSTEMS[system]
-    boundary = " ".join("p" if periodic else "f" for periodic in atoms.pbc)
-    if system == "non-periodic":
-        boundary = "s s s"
-    balance = "balance 1.0 rcb" if comm_style == "tiled" and system != "empty ranks" else ""
-    return f"""
-clear
-units metal
-boundary {boundary}
-{"processors 1 1 *" if system == "empty ranks" else ""}
-comm_style {comm_style}
-box tilt large
-read_data {system.replace(" ", "_")}.data
-{balance}
-neighbor 0.5 bin
-pair_style egraff mode {mode}
-pair_coeff * * {model.replace(" ", "_")}.egraff.pt {" ".join(ELEMENTS)}
-{MEASURE.format(prefix=prefix)}
-"""
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     """A directory with all models and structures."""
-    from egraff.export import export_torchscript
-
     path = tmp_path_factory.mktemp("agreement")
     for name, options in MODELS.items():
-        export_torchscript(toy(**options), path / f"{name.replace(' ', '_')}.egraff.pt")
-    for name, atoms in SYSTEMS.items():
-        write_data(atoms, path / f"{name.replace(' ', '_')}.data", ELEMENTS)
+        export_torchscript(toy(**options), path / name)
+    write_systems(path)
     return path
 
 
@@ -97,14 +70,10 @@ def results(directory):
     """Return a function from ranks and mode to all results of one start of `lmp`, by case."""
     made = {}
 
-    def results_of(ranks: int, mode: str) -> dict[tuple[str, str, str], Result]:
+    def results_of(ranks: int, mode: str):
         if (ranks, mode) not in made:
-            prefixes = {case: f"{ranks}-{mode}-{k}" for k, case in enumerate(cases_of(ranks, mode))}
-            text = "".join(script(*case, mode, prefix) for case, prefix in prefixes.items())
-            must_run(text, directory, ranks=ranks)
-            made[ranks, mode] = {
-                case: read_result(directory / prefix) for case, prefix in prefixes.items()
-            }
+            cases = cases_of(ranks, mode)
+            made[ranks, mode] = run_cases(cases, directory, ranks=ranks, mode=mode)
         return made[ranks, mode]
 
     return results_of
@@ -115,16 +84,17 @@ def expected(directory):
     """Return a function from system and model to the values of core and eager model."""
     made = {}
 
-    def values(system: str, model: str) -> dict[str, np.ndarray]:
+    def values(system: str, model: str):
         if (system, model) not in made:
-            made[system, model] = _expected(directory, SYSTEMS[system], model)
+            made[system, model] = _expected(directory, system, model)
         return made[system, model]
 
     return values
 
 
-def _expected(directory, atoms: Atoms, model: str) -> dict[str, np.ndarray]:
-    core = _core.Model(str(directory / f"{model.replace(' ', '_')}.egraff.pt"))
+def _expected(directory, system: str, model: str):
+    atoms = SYSTEMS[system]
+    core = _core.Model(str(directory / model))
     graph = build_graph(
         atoms.get_chemical_symbols(),
         atoms.positions,
@@ -142,53 +112,25 @@ def _expected(directory, atoms: Atoms, model: str) -> dict[str, np.ndarray]:
         scale = max(1.0, float(here.abs().max())) if here.numel() else 1.0
         assert torch.allclose(here, out[name], rtol=0, atol=limit * scale), name
     assert torch.allclose(eager.virial[0], out["virial"], atol=limit * 100, rtol=limit)
-    parts = (graph.edge_index, graph.edge_vec, out["edge_gradient"], len(atoms))
-    return {
-        "energy": out["atomic_energy"].numpy(),
-        "forces": out["forces"].numpy(),
-        "virial": out["virial"].numpy(),
-        "virial6": _core.atom_virials(*parts).numpy(),
-        "virial9": _core.atom_virials(*parts, centroid=True).numpy(),
-    }
-
-
-def close(got, wanted, tolerance: float, floor: float = 1.0) -> None:
-    """Compare relative to the largest number, and to ``floor`` if all are small."""
-    got, wanted = np.asarray(got), np.asarray(wanted)
-    assert got.shape == wanted.shape
-    scale = max(floor, float(np.abs(wanted).max()))
-    assert np.abs(got - wanted).max() <= tolerance * scale
+    names = ("atomic_energy", "forces", "virial", "edge_gradient")
+    return values_in_python(graph, *(out[name] for name in names))
 
 
 @pytest.mark.parametrize(
     ("run", "case"),
     [
-        pytest.param(run, case, id="-".join(map(str, run + case)))
+        pytest.param(run, case, id="-".join(map(str, (*run, *vars(case).values()))))
         for run in RUNS
         for case in cases_of(*run)
     ],
 )
 def test_agrees_with_python(results, expected, run, case):
-    system, model, _ = case
-    result = results(*run)[case]
-    wanted, limit = expected(system, model), TOLERANCE[model]
-    thermo = result.thermo
-
-    close(thermo["pe"], wanted["energy"].sum(), limit)
-    close(thermo["sum_pe"], wanted["energy"].sum(), limit)
-    close(result.atoms["c_energy"], wanted["energy"], limit)
-    close(result.columns("fx", "fy", "fz"), wanted["forces"], limit)
-
-    # LAMMPS: per-atom stress times volume in bar A^3, tension positive
-    atoms6 = -result.columns(*(f"c_virial[{k}]" for k in range(1, 7))) / LAMMPS_BAR
-    atoms9 = -result.columns(*(f"c_centroid[{k}]" for k in range(1, 10))) / LAMMPS_BAR
-    close(atoms6, wanted["virial6"], limit)
-    close(atoms9, wanted["virial9"], limit)
-
-    pressure = [thermo[f"p{ab}"] for ab in ("xx", "yy", "zz", "xy", "xz", "yz")]
-    total = np.array(pressure) * thermo["vol"] / LAMMPS_BAR
-    w = wanted["virial"]
-    close(total, [w[0, 0], w[1, 1], w[2, 2], w[0, 1], w[0, 2], w[1, 2]], limit, floor=10.0)
-    close(atoms6.sum(0), total, limit, floor=10.0)
-    close(atoms9.sum(0)[:6], total, limit, floor=10.0)
-    close(atoms9.sum(0)[6:], total[3:], limit, floor=10.0)
+    found = values_in_lammps(results(*run)[case])
+    wanted = expected(case.system, case.file)
+    assert found.keys() == wanted.keys()
+    for quantity, values in wanted.items():
+        assert found[quantity].shape == values.shape
+        floor = 10.0 if quantity in ("virial", "sum of atomic virials") else 1.0
+        scale = max(floor, float(np.abs(values).max()))
+        error = np.abs(found[quantity] - values).max()
+        assert error <= TOLERANCE[case.file] * scale, quantity

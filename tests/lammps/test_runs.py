@@ -12,9 +12,12 @@ from ase import Atoms
 from ase.io import write
 
 from egraff.calculator import EgraffCalculator
+from egraff.export import export_torchscript
+from egraff.models import build
 from tests.lammps.conftest import SETUP, START, STYLE
 from tests.lammps.engine import BIN, must_run, read_dump, write_data
 from tests.lammps.systems import SYSTEMS
+from tests.models.configs import small_config
 
 NVE = """
 velocity all create 600 4928 loop geom
@@ -45,30 +48,43 @@ def last_frame(path):
     return read_dump(last)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_two_hundred_steps_on_any_number_of_ranks(here):
+    """Real models as they are exported by default: message passing, and strictly local."""
+    names = ("nequip", "allegro")
+    for name in names:
+        model = build(name, seed=5, **{**small_config(name), "dtype": "float64"}).eval()
+        export_torchscript(model, here / f"{name}.pt", fuse=True)
     for ranks in (1, 2, 4):
-        script = NVE.format(name=f"nve{ranks}").replace(" 20\n", " 200\n")
-        must_run(START + script.replace("custom 20", "custom 200"), here, ranks=ranks)
-    reference = last_frame(here / "nve1.dump")
-    for ranks in (2, 4):
-        assert numbers(here / f"nve{ranks}.thermo") == pytest.approx(
-            numbers(here / "nve1.thermo"), rel=1e-8
-        )
-        other = last_frame(here / f"nve{ranks}.dump")
-        for column, values in reference.items():
-            assert np.abs(other[column] - values).max() <= 1e-8, column
-    # and it is dynamics: the positions have changed, the energy has not
-    assert np.abs(reference["x"] - SYSTEMS["orthogonal"].positions[:, 0]).max() > 1e-3
-    start, end = (float(row.split()[2]) for row in _thermo_rows(here / "log.lammps"))
-    assert end == pytest.approx(start, abs=2e-3)
+        scripts = [
+            (START.replace("m.pt", f"{name}.pt") + NVE.format(name=f"{name}{ranks}"))
+            .replace("run 20\n", "run 200\n")
+            .replace("custom 20", "custom 200")
+            for name in names
+        ]
+        must_run("\nclear\n".join(scripts), here, ranks=ranks)
+    for name in names:
+        reference = last_frame(here / f"{name}1.dump")
+        for ranks in (2, 4):
+            assert numbers(here / f"{name}{ranks}.thermo") == pytest.approx(
+                numbers(here / f"{name}1.thermo"), rel=1e-8
+            )
+            other = last_frame(here / f"{name}{ranks}.dump")
+            for column, values in reference.items():
+                assert np.abs(other[column] - values).max() <= 1e-8, (name, column)
+        # and it is dynamics: the positions have changed, the energy has not
+        assert np.abs(reference["x"] - SYSTEMS["orthogonal"].positions[:, 0]).max() > 1e-2
+    for start, end in _total_energies(here / "log.lammps"):
+        assert end == pytest.approx(start, abs=2e-3)
 
 
-def _thermo_rows(log):
-    """Return the first and last row of the last thermo table."""
-    lines = log.read_text().splitlines()
-    first = max(k for k, line in enumerate(lines) if line.split()[:1] == ["Step"]) + 1
-    rows = [line for line in lines[first:] if line.split() and line.split()[0] in ("0", "200")]
-    return rows[0], rows[-1]
+def _total_energies(log):
+    """Return total energies at the first and the last step of each run."""
+    rows = [line.split() for line in log.read_text().splitlines()]
+    rows = [row for row in rows if len(row) == 4 and row[0] in ("0", "200")]
+    energies = [float(row[2]) for row in rows]
+    assert len(energies) == 4
+    return list(zip(energies[::2], energies[1::2], strict=True))
 
 
 def test_threads_change_nothing_but_rounding(here):

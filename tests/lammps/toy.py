@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A small message-passing model for tests of the engine.
 
-Three layers, hence two exchanges, with scalars and vectors, different for every pair of species,
-smooth at the cutoff. It honours the model contract and is evaluated in a few milliseconds.
+Three layers, unless told otherwise, hence two exchanges, with scalars and vectors, different for
+every pair of species, smooth at the cutoff. It honours the model contract and is evaluated in a
+few milliseconds.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from torch import Tensor, nn
 
 from egraff.models.base import ForceField, ModelConfig
 
-LAYERS = 3
-
 
 class ToyConfig(ModelConfig):
-    """Scalars and vectors per atom; 3 and 2 make rows of an odd number of columns."""
+    """Scalars and vectors per atom; 3 and 2 make rows of an odd number of columns.
 
+    ``fails_below`` makes ranks fail that have ghosts and own fewer atoms, in the last layer.
+    """
+
+    n_layers: int = 3
+    fails_below: int = 0
     n_scalars: int = 3
     n_vectors: int = 2
     seed: int = 0
@@ -38,7 +42,9 @@ class Toy(ForceField):
         self.n_scalars, self.n_vectors = config.n_scalars, config.n_vectors
         self.width = self.n_scalars + 3 * self.n_vectors
         self.n_species = len(self.elements)
-        self.exchange_widths = [self.width] * (LAYERS - 1)
+        self.n_layers = config.n_layers
+        self.fails_below = config.fails_below
+        self.exchange_widths = [self.width] * (self.n_layers - 1)
         self.outputs = ["atomic_energy", "charge"]
         generator = torch.Generator().manual_seed(config.seed)
         dtype = getattr(torch, self.dtype)
@@ -49,10 +55,12 @@ class Toy(ForceField):
 
         pairs = self.n_species**2
         self.embedding = weights(self.n_species, self.n_scalars)
-        self.radial = weights(LAYERS, pairs, 4)
-        self.mix_scalars = weights(LAYERS, 2 * self.n_vectors + self.n_scalars, self.n_scalars)
-        self.mix_vectors = weights(LAYERS, self.n_scalars + self.n_vectors, self.n_vectors)
-        self.readout = weights(LAYERS, self.n_scalars)
+        self.radial = weights(self.n_layers, pairs, 4)
+        self.mix_scalars = weights(
+            self.n_layers, 2 * self.n_vectors + self.n_scalars, self.n_scalars
+        )
+        self.mix_vectors = weights(self.n_layers, self.n_scalars + self.n_vectors, self.n_vectors)
+        self.readout = weights(self.n_layers, self.n_scalars)
         self.shift = nn.Parameter(torch.tensor(config.energy_shift, dtype=torch.float64))
         table = self.pair_cutoffs or [[self.r_max] * self.n_species] * self.n_species
         self.register_buffer("cutoffs", torch.tensor(table, dtype=dtype).flatten())
@@ -69,7 +77,7 @@ class Toy(ForceField):
         scalars = self.embedding[species]
         vectors = torch.zeros(n_nodes, self.n_vectors, 3, dtype=edge_vec.dtype)
         energy = torch.zeros(n_local, dtype=edge_vec.dtype)
-        for layer in range(3):
+        for layer in range(self.n_layers):
             waves = torch.cos(distance[:, None] * self.radial[layer][pair] * (math.pi / self.r_max))
             waves = waves * envelope[:, None] * 0.15
             s, v = scalars[other], vectors[other]
@@ -92,7 +100,9 @@ class Toy(ForceField):
             )
             local_v = torch.einsum("nic,io->noc", new_v, self.mix_vectors[layer])
             energy = energy + torch.tanh(local_s) @ self.readout[layer]
-            if layer < 2:
+            if layer == self.n_layers - 1 and n_local < min(self.fails_below, n_nodes):
+                raise RuntimeError("a member fails")
+            if layer < self.n_layers - 1:
                 rows = torch.cat([local_s, local_v.reshape(n_local, 3 * self.n_vectors)], dim=1)
                 rows = torch.ops.egraff.ghost_exchange(rows, n_nodes)
                 scalars = rows[:, : self.n_scalars]

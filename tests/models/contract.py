@@ -6,11 +6,15 @@
         configs = {"scalars only": {"l_max": 0}}
 
 Every test runs for the small configuration of ``configs.py`` and for each one named in
-``configs`` (options on top of the small one). Equality in LAMMPS is tested in ``tests/lammps``.
+``configs`` (options on top of the small one), in both floating-point types. Two kinds do not:
+finite differences, which rounding would hide, are of float64, and float32 is compared with it;
+TorchScript, which takes long to compile, is tested in one type after the other. Equality in LAMMPS
+is tested in ``tests/lammps``.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import json
@@ -171,20 +175,8 @@ class ModelContract:
         assert_derivative(stress, numerical)
 
     def test_smooth_through_the_cutoff(self, model64):
-        # the sixth atom comes in from outside; it sees the first atom only
-        base = molecule()[:3]
-        away = base.positions[0] - base.positions[1:].mean(axis=0)
-        away /= np.linalg.norm(away)
-        cutoff = model64.r_max
-        if model64.pair_cutoffs is not None:
-            hydrogen, oxygen = model64.elements.index("H"), model64.elements.index("O")
-            cutoff = max(
-                model64.pair_cutoffs[oxygen][hydrogen], model64.pair_cutoffs[hydrogen][oxygen]
-            )
-
         def at(gap: float) -> Prediction:
-            atoms = base + Atoms("H", positions=[base.positions[0] + (cutoff - gap) * away])
-            return predict(model64, graph_of(model64, atoms))
+            return predict(model64, graph_of(model64, coming_in(model64, gap)))
 
         outside = at(-1e-9)
         scale = max(at(1.0).forces.abs().max().item(), 1e-3)
@@ -197,6 +189,29 @@ class ModelContract:
         assert jumps[-1] < 1e-3 * scale
         assert jumps[2] < 0.3 * jumps[1] + 1e-12
         assert jumps[1] < 0.3 * jumps[0] + 1e-12
+
+    def test_single_precision_is_double_precision(self, model64, request):
+        """What differences show in float64 holds in float32, for its derivatives are the same."""
+        single = self.build(request.node.callspec.params["model64"], "float32")
+        single = copy.deepcopy(single)
+        single.load_state_dict(model64.state_dict())
+        gaps = (1e-2, 1e-4, -1e-4)
+        structures = [molecule(), crystal(), *(coming_in(model64, gap) for gap in gaps)]
+        results = []
+        for model in (single, model64):
+            weights = [weight for weight in model.parameters() if weight.requires_grad]
+            prediction = predict(model, graph_of(model, structures), create_graph=True)
+            loss = prediction.forces.square().sum() + prediction.stress[1].square().sum()
+            gradient = torch.autograd.grad(loss, weights, allow_unused=True)
+            flat = torch.cat([g.flatten() for g in gradient if g is not None])
+            results.append((prediction, flat))
+        (actual, gradient), (expected, gradient64) = results
+        assert single.dtype == "float32"
+        assert_close(single, actual.atomic_energy, expected.atomic_energy)
+        assert_close(single, actual.forces, expected.forces)
+        assert_close(single, actual.stress, expected.stress)
+        # differentiated twice, relative to the largest of all derivatives
+        assert_close(single, gradient, gradient64)
 
     def test_double_backward(self, model64):
         graph = graph_of(model64, [molecule(), crystal()])
@@ -328,8 +343,9 @@ class ModelContract:
 
     # --- training ---------------------------------------------------------------------------
 
-    def test_overfits_one_frame(self):
-        options = {**small_config(self.architecture), "dtype": "float64"}
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_overfits_one_frame(self, dtype):
+        options = {**small_config(self.architecture), "dtype": dtype}
         model = build(self.architecture, seed=2, **options)
         graph = graph_of(model, molecule())
         target = torch.from_numpy(springs(molecule()))
@@ -343,6 +359,18 @@ class ModelContract:
             schedule.step()
         error = (predict(model, graph).forces - target).square().mean().sqrt()
         assert error < 0.05 * target.square().mean().sqrt()
+
+
+def coming_in(model: ForceField, gap: float) -> Atoms:
+    """Return three atoms and a fourth, ``gap`` (in A) within the cutoff of the first one only."""
+    base = molecule()[:3]
+    away = base.positions[0] - base.positions[1:].mean(axis=0)
+    away /= np.linalg.norm(away)
+    cutoff = model.r_max
+    if model.pair_cutoffs is not None:
+        hydrogen, oxygen = model.elements.index("H"), model.elements.index("O")
+        cutoff = max(model.pair_cutoffs[oxygen][hydrogen], model.pair_cutoffs[hydrogen][oxygen])
+    return base + Atoms("H", positions=[base.positions[0] + (cutoff - gap) * away])
 
 
 def assert_close(model: ForceField, actual: torch.Tensor, expected: torch.Tensor) -> None:

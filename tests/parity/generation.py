@@ -69,6 +69,9 @@ def default_venv(name: str) -> Path:
 def environment(venv: Path, pins: Sequence[str], without_requirements: Sequence[str] = ()) -> Path:
     """Make a virtual environment unless it is there, and return its Python.
 
+    What the pins do not fix, egraff's own constraints do: both sides of a comparison have the same
+    torch and the same numpy.
+
     Args:
         venv: its directory.
         pins: requirements for pip, each with its exact version.
@@ -76,7 +79,7 @@ def environment(venv: Path, pins: Sequence[str], without_requirements: Sequence[
     """
     python, complete = venv / "bin" / "python", venv / "complete"
     if not complete.exists():
-        pip = [python, "-m", "pip", "install"]
+        pip = [python, "-m", "pip", "install", "--constraint", ROOT / "constraints.txt"]
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         subprocess.run([*pip, *pins], check=True)
         if without_requirements:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from egraff.errors import EgraffError
 from egraff.nn.convolution import EdgeConvolution
+from egraff.nn.fused_linear import FusedLinear
 from egraff.nn.radial_table import GRID_START
 from egraff.nn.symmetric_contraction import SymmetricContraction
 
@@ -34,6 +35,8 @@ class FusedEdgeConvolution(nn.Module):
         grid_stretch: of the table, as in :class:`egraff.nn.radial_table.Grid`.
         channels_last: features and result have each block as ``[component, channel]``, which saves
             a copy of both; see :func:`has_full_lines`.
+        after: a linear map of the messages that becomes part of the convolution, so that they are
+            not stored; it reads channels last, and so does the convolution.
 
     Raises:
         EgraffError: an order above ``MAX_L``.
@@ -49,6 +52,7 @@ class FusedEdgeConvolution(nn.Module):
         dtype: torch.dtype,
         grid_stretch: float = 0.0,
         channels_last: bool = False,
+        after: FusedLinear | None = None,
     ) -> None:
         super().__init__()
         if (order := highest_order(plain)) > MAX_L:
@@ -61,6 +65,10 @@ class FusedEdgeConvolution(nn.Module):
         self.grid_stretch = grid_stretch
         self.channels_last = channels_last
         self.width_out: int = plain.irreps_out.dim
+        self.width_after: int = 0 if after is None else after.width_out
+        none = torch.zeros(0)
+        for name in ("weights", "blocks", "weights_back", "blocks_back"):
+            self.register_buffer(f"after_{name}", none if after is None else getattr(after, name))
         self.register_buffer("paths", torch.tensor(paths, dtype=torch.int64))
         self.register_buffer("coupling_index", torch.tensor(index, dtype=torch.int64))
         self.register_buffer("coupling_value", torch.tensor(value, dtype=torch.float64))
@@ -83,8 +91,16 @@ class FusedEdgeConvolution(nn.Module):
             n_local: number of receiving nodes.
 
         Returns:
-            ``[n_local, irreps_out.dim]``.
+            ``[n_local, irreps_out.dim]``, or what the linear map makes of it.
         """
+        after: list[Tensor] = []
+        if self.width_after > 0:
+            after = [
+                self.after_weights,
+                self.after_blocks,
+                self.after_weights_back,
+                self.after_blocks_back,
+            ]
         return torch.ops.egraff.edge_convolution(
             x,
             edge_vec,
@@ -101,6 +117,8 @@ class FusedEdgeConvolution(nn.Module):
             self.width_out,
             self.grid_stretch,
             self.channels_last,
+            after,
+            self.width_after,
         )
 
 

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every architecture, number type, format and number of ranks in every box: LAMMPS = Python.
+
+The whole grid takes about an hour on two cores:
+
+    OMP_NUM_THREADS=1 python -m pytest tests/lammps/test_grid.py
+
+`make test` runs a part of it, `make test-slow` the rest. Every file is written once, and every
+number of ranks has one start of `lmp`, which goes through all boxes. `-n 2 --dist loadgroup` shares
+the files out.
+
+Two comparisons: with the same file, evaluated by Python on the folded graph, which shows what
+ranks, ghosts and LAMMPS's own sums change; and with the eager model, which adds what the file
+changes: another order of sums and, in fused files, tables in place of radial networks.
+
+In float32 a quantity may differ by more than 1e-5 only where the model itself does: where large
+terms cancel, as in a cell of one atom, rounding is all that is left. The limit there is a few times
+what the eager model in float32 differs from its own float64 form by, and each such quantity is
+recorded (`--junitxml FILE`), as are the worst errors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from egraff import _core
+from egraff.export import export_torchscript, float64_form
+from egraff.export_aoti import export_aoti
+from egraff.forces import predict
+from egraff.models import ARCHITECTURES, ForceField, build
+from tests.lammps.agreement import (
+    Case,
+    Values,
+    can_be_tiled,
+    run_cases,
+    values_in_lammps,
+    values_in_python,
+    write_systems,
+)
+from tests.lammps.systems import SYSTEMS
+from tests.models.configs import small_config
+from tests.models.structures import graph_of
+
+RELATIVE = {"float64": 1e-10, "float32": 1e-5}
+# forces and virials of fused models are derivatives of tables
+RELATIVE_OF_TABLES = {"float64": 1e-9, "float32": 1e-5}
+# of the errors of two orders of summation, when that of one other order is known
+ROUNDINGS = 4
+
+BOXES = [(system, "brick") for system in SYSTEMS]
+BOXES += [(system, "tiled") for system in SYSTEMS if can_be_tiled(system)]
+FEW = [("triclinic", "brick"), ("below the cutoff", "brick"), ("empty ranks", "tiled")]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is exported. ``fuse`` None is the default of the command line."""
+
+    architecture: str
+    dtype: str
+    format: str
+    fuse: bool | None = None
+
+    def __str__(self) -> str:
+        plain = ["plain"] if self.fuse is False else []
+        return "-".join([self.architecture, self.dtype, self.format, *plain])
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model with random weights and the file made of it, in a directory with all systems."""
+
+    model: ForceField
+    exact: ForceField  # in float64
+    path: Path
+    fused: bool
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Return a function that exports each kind once."""
+
+    @cache
+    def make(kind: Kind) -> Exported:
+        options = {**small_config(kind.architecture), "dtype": kind.dtype}
+        model = build(kind.architecture, seed=5, **options).eval()
+        directory = tmp_path_factory.mktemp(str(kind))
+        write_systems(directory)
+        aoti = kind.format == "aoti"
+        path = directory / ("model.pt2" if aoti else "model.pt")
+        about = (export_aoti if aoti else export_torchscript)(model, path, fuse=kind.fuse)
+        return Exported(model, float64_form(model), path, about["fused"])
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def in_python(exported):
+    """Return a function from a kind and a system to the values of file, eager and float64 model."""
+
+    @cache
+    def values(kind: Kind, system: str) -> tuple[Values, Values, Values]:
+        made, atoms = exported(kind), SYSTEMS[system]
+        graph = graph_of(made.model, atoms)
+        out = _core.Model(str(made.path), verify=False).evaluate(
+            graph.species, graph.edge_index, graph.edge_vec, len(atoms)
+        )
+        names = ("atomic_energy", "forces", "virial", "edge_gradient")
+        found = [values_in_python(graph, *(out[name] for name in names))]
+        for model in (made.model, made.exact):
+            eager = predict(model, graph)
+            tensors = (eager.atomic_energy, eager.forces, eager.virial[0], eager.edge_gradient)
+            found.append(values_in_python(graph, *tensors))
+        return tuple(found)
+
+    return values
+
+
+def scales_of(values: dict[tuple[str, str], Values]) -> dict[tuple[str, str], dict[str, float]]:
+    """Return what errors are relative to, by box and quantity.
+
+    It is the largest number of its kind, or a hundredth of the largest in all boxes where symmetry
+    makes all of a kind vanish.
+    """
+    sizes = {
+        box: {quantity: float(np.abs(x).max()) for quantity, x in of_box.items()}
+        for box, of_box in values.items()
+    }
+    for quantity in next(iter(sizes.values())):
+        floor = 0.01 * max(of_box[quantity] for of_box in sizes.values())
+        for of_box in sizes.values():
+            of_box[quantity] = max(of_box[quantity], floor)
+    return sizes
+
+
+def compare(exported, in_python, record, kind: Kind, ranks: int, boxes) -> None:
+    """Check that `lmp` on this number of ranks gives in all boxes what Python gives."""
+    made = exported(kind)
+    cases = {box: Case(box[0], made.path.name, box[1]) for box in boxes}
+    found = run_cases(
+        list(cases.values()), made.path.parent, ranks=ranks, mode="auto", timeout=900.0
+    )
+    python = {box: in_python(kind, box[0]) for box in boxes}
+    scales = scales_of({box: eager for box, (_, eager, _) in python.items()})
+    limits = {
+        "file": RELATIVE[kind.dtype],
+        "eager": (RELATIVE_OF_TABLES if made.fused else RELATIVE)[kind.dtype],
+    }
+    worst, rounded, wrong = dict.fromkeys(limits, 0.0), [], []
+    for box, case in cases.items():
+        lammps = values_in_lammps(found[case])
+        _, eager, exact = python[box]
+        for reference, wanted in zip(limits, python[box], strict=False):
+            for quantity, values in wanted.items():
+                assert lammps[quantity].shape == values.shape, (box, quantity)
+                scale = scales[box][quantity]
+                error = np.abs(lammps[quantity] - values).max() / scale
+                own = np.abs(eager[quantity] - exact[quantity]).max() / scale
+                text = f"{box[0]} ({box[1]}): {quantity}, LAMMPS and {reference}: {error:.1e}"
+                if error <= limits[reference]:
+                    worst[reference] = max(worst[reference], error)
+                elif error <= ROUNDINGS * own:
+                    rounded.append(f"{text}, the model's own rounding {own:.1e}")
+                else:  # also if it is not a number
+                    wrong.append(f"{text}, the model's own rounding {own:.1e}")
+    for reference, error in worst.items():
+        record(f"worst relative error, {reference}", f"{error:.1e}")
+    for text in rounded:
+        record("rounding of the model", text)
+    assert not wrong, "\n".join(wrong)
+
+
+# tests of one kind share a file, hence a process
+EVERYTHING = [
+    pytest.param(kind, ranks, id=f"{kind}-{ranks}", marks=pytest.mark.xdist_group(str(kind)))
+    for format_ in ("torchscript", "aoti")
+    for name in sorted(ARCHITECTURES)
+    for dtype in RELATIVE
+    for kind in [Kind(name, dtype, format_)]
+    for ranks in (1, 2, 4)
+]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("kind", "ranks"), EVERYTHING)
+@pytest.mark.timeout(3600)
+@pytest.mark.slow
+def test_every_box(exported, in_python, record_property, kind, ranks):
+    compare(exported, in_python, record_property, kind, ranks, BOXES)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("fuse", [None, False], ids=["default", "plain"])
+def test_some_boxes(exported, in_python, record_property, name, ranks, fuse):
+    """The part for every day: fused and plain files, float64, boxes of three kinds."""
+    kind = Kind(name, "float64", "torchscript", fuse)
+    compare(exported, in_python, record_property, kind, ranks, FEW)
