@@ -47,7 +47,7 @@ class FusedEquiformer(Equiformer):
 
 
 class StepwiseLayerNorm(nn.Module):
-    """A layer norm written out, as the second derivatives of torch's in forward mode are wrong.
+    """The layer norm of a module, written out: torch's second derivatives, forward mode, are wrong.
 
     Args:
         plain: the module.

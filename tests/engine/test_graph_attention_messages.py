@@ -143,14 +143,14 @@ def test_too_few_constants():
     case = make_case()
     constants = case.fused.constants()[:-1]
     case.fused.constants = lambda: constants
-    with pytest.raises(ValueError, match="constants: expected 15 tensors, got 14" + EXPORT_AGAIN):
+    with pytest.raises(ValueError, match=r"constants: expected 15 tensors, got 14\n  fix:"):
         call(case)
 
 
 def test_paths_that_leave_columns_out():
     case = make_case()
     case.fused.outer_paths = case.fused.outer_paths[:-1]
-    with pytest.raises(ValueError, match="outer_paths: expected paths that fill the .* channels"):
+    with pytest.raises(ValueError, match=r"outer_paths: expected paths that fill the \d+ channels"):
         call(case)
 
 
