@@ -121,7 +121,7 @@ def call(case):
         ),
         (
             replaced("bias", torch.zeros(8).double()),
-            "inner_groups: expected rows that fit",
+            "bias: expected 72 scores, scalars and gates, got 8",
         ),
         (
             replaced("value_bias", torch.zeros(8).double()),
