@@ -42,16 +42,11 @@ constexpr const char *NO_GPU =
     "  fix: use device cpu, or export the model with --no-fuse for the GPU";
 
 Inputs inputs_of(EGRAFF_GRAPH_ARGUMENTS) {
-    Inputs in{source.contiguous(),
-              target.contiguous(),
-              edge_vec.contiguous(),
-              edge_index.contiguous(),
-              species.contiguous(),
-              {},
-              n_functions,
-              n_heads,
-              negative_slope,
-              grid_start,
+    Inputs in{source.contiguous(),   target.contiguous(),
+              edge_vec.contiguous(), edge_index.contiguous(),
+              species.contiguous(),  {},
+              n_functions,           n_heads,
+              negative_slope,        grid_start,
               grid_stretch};
     for (const Tensor &constant : constants) {
         in.constants.push_back(constant.contiguous());

@@ -29,7 +29,7 @@ namespace {
 
 // Edges in a block: enough to use a matrix again that has come into the cache, few enough that the
 // numbers of all of them (some 20 kB each) fit the second one.
-constexpr int64_t BLOCK_EDGES = 64;
+constexpr int64_t BLOCK_EDGES = 60;
 // Edges whose derivatives by messages are stored until they are added to those of the neighbours,
 // in the order of the edges, which is the same for any number of threads.
 constexpr int64_t STORED_EDGES = 2048;
@@ -102,9 +102,9 @@ template <typename T> class Worker {
     EdgeBlock<T> block_;
     const T *const matrices_;
     const int64_t heads_;
-    convolution::Buffer<T> matrix_, radial_, message_, weights_, product_, scalars_, mapped_, gated_,
-        score_, alpha_, share_, ratio_, sums_, rows_, d_gated_, d_alpha_, d_harmonics_, d_radial_,
-        d_rows_;
+    convolution::Buffer<T> matrix_, radial_, message_, weights_, product_, scalars_, mapped_,
+        gated_, score_, alpha_, share_, ratio_, sums_, rows_, d_gated_, d_alpha_, d_harmonics_,
+        d_radial_, d_rows_;
     std::vector<allegro::TableColumns<T>> columns_;
     std::vector<GatedBlock<T>> gated_blocks_;
     std::vector<int32_t> first_; // of the edges of each node, from the block's first edge
@@ -171,8 +171,7 @@ template <typename T> void Worker<T>::make_messages(int64_t begin) {
     }
 }
 
-template <typename T>
-allegro::TableArgs<T> Worker<T>::table_args(const T *basis, T *rows) {
+template <typename T> allegro::TableArgs<T> Worker<T>::table_args(const T *basis, T *rows) {
     columns_.assign(1, {rows, plan_.radial_width, 0});
     allegro::TableArgs<T> args{};
     args.n_edges = static_cast<int>(n_edges_);
@@ -493,8 +492,8 @@ void Worker<T>::backward(int64_t begin, int64_t end, const T *by_result, T *d_ta
 }
 
 Grouping group(const Inputs &in) {
-    return convolution::group_by_centre({OPERATOR, in.edge_index, in.species, in.n_local(),
-                                         in.constant(PAIR_SCALE).size(0)});
+    return convolution::group_by_centre(
+        {OPERATOR, in.edge_index, in.species, in.n_local(), in.constant(PAIR_SCALE).size(0)});
 }
 
 // Calls `use` with a thread's worker and each block from..to.
@@ -560,14 +559,16 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor &gradie
     at::Tensor d_target = at::empty(in.target.sizes(), in.target.options());
     at::Tensor d_vec = at::empty(in.edge_vec.sizes(), in.edge_vec.options());
     T *const by_source = d_source.mutable_data_ptr<T>();
-    T *const by_target = d_target.mutable_data_ptr<T>(), *const by_vec = d_vec.mutable_data_ptr<T>();
+    T *const by_target = d_target.mutable_data_ptr<T>(), *const by_vec =
+                                                             d_vec.mutable_data_ptr<T>();
     const T *const by_result = gradient.const_data_ptr<T>();
     const int64_t n_blocks = static_cast<int64_t>(blocks.size()) - 1;
     const auto first_edge = [&](int64_t k) -> int64_t { return grouping.first[blocks[k]]; };
     Workers<T> workers(in, plan, grouping);
     convolution::Buffer<T> messages;
     for (int64_t from = 0, to = 0; from < n_blocks; from = to) {
-        for (to = from + 1; to < n_blocks && first_edge(to + 1) - first_edge(from) <= STORED_EDGES;) {
+        for (to = from + 1;
+             to < n_blocks && first_edge(to + 1) - first_edge(from) <= STORED_EDGES;) {
             ++to;
         }
         const int64_t begin = first_edge(from), end = first_edge(to);

@@ -69,7 +69,7 @@ template <typename T> struct ValueArgs {
 // Components that a gate scales: out[m] = in[m] * sigmoid(gate)
 template <typename T> struct GatedBlock {
     int dim, channels;
-    T *in; // [edge][dim][channels]; the derivative by it after the backward
+    T *in;       // [edge][dim][channels]; the derivative by it after the backward
     int64_t out; // first column of the result
 };
 

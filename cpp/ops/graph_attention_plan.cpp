@@ -13,9 +13,9 @@ namespace {
 
 const char *name_of(Constant which) {
     constexpr const char *names[N_CONSTANTS] = {
-        "tables",      "pair_scale", "pair_table", "blocks",      "inner_groups",
-        "outer_groups", "inner_paths", "outer_paths", "couplings",  "terms",
-        "term_values", "matrices",   "bias",       "direction",   "value_bias"};
+        "tables",       "pair_scale",  "pair_table",  "blocks",    "inner_groups",
+        "outer_groups", "inner_paths", "outer_paths", "couplings", "terms",
+        "term_values",  "matrices",    "bias",        "direction", "value_bias"};
     return names[which];
 }
 
@@ -72,8 +72,8 @@ void check_tables(const Inputs &in, int64_t lanes) {
     const at::Tensor &pairs = in.constant(PAIR_TABLE);
     expect(tables.scalar_type() == dtype && tables.dim() == 5 && tables.size(1) >= 2 &&
                tables.size(3) == HERMITE / 2 && tables.size(4) == lanes,
-           "tables", "[n_tables, n_knots, n_chunks, 3, 64 bytes of columns] of the type of edge_vec",
-           tables);
+           "tables",
+           "[n_tables, n_knots, n_chunks, 3, 64 bytes of columns] of the type of edge_vec", tables);
     TORCH_CHECK_VALUE(in.n_functions > 0 && in.n_functions < tables.size(2) * lanes, OPERATOR,
                       ": n_functions: expected 1 or more, and with the envelope no more than the ",
                       tables.size(2) * lanes, " columns of the tables, got ", in.n_functions);
@@ -156,8 +156,7 @@ template <typename T> void Plan<T>::read_couplings(const Inputs &in) {
         const int64_t size = (2 * row[L_IN] + 1) * (2 * row[L_OUT] + 1);
         for (int64_t t = first; t < first + n; ++t) {
             const int64_t entry = row_of(terms, t)[0], harmonic = row_of(terms, t)[1];
-            expect_rows(entry >= 0 && entry < size && harmonic >= 0 &&
-                            harmonic < ORDERS * ORDERS,
+            expect_rows(entry >= 0 && entry < size && harmonic >= 0 && harmonic < ORDERS * ORDERS,
                         TERMS, t);
             coupling.terms.push_back({static_cast<int32_t>(entry), static_cast<int32_t>(harmonic),
                                       static_cast<T>(values[t])});
@@ -179,9 +178,9 @@ template <typename T> void Plan<T>::read_groups(const Inputs &in) {
     const at::Tensor &rows = in.constant(INNER_GROUPS);
     for (int64_t k = 0; k < rows.size(0); ++k) {
         const int64_t *row = row_of(rows, k);
-        InnerGroup g{row[INNER_DIM],      row[INNER_WIDTH],    row[INNER_BLOCK],    0,
-                     row[INNER_RADIAL],   row[INNER_RADIAL_T], row[INNER_MATRIX],
-                     row[INNER_MATRIX_T], n_weights};
+        InnerGroup g{row[INNER_DIM],    row[INNER_WIDTH],    row[INNER_BLOCK],  0,
+                     row[INNER_RADIAL], row[INNER_RADIAL_T], row[INNER_MATRIX], row[INNER_MATRIX_T],
+                     n_weights};
         const bool known = g.block >= 0 && g.block < static_cast<int64_t>(blocks.size()) &&
                            (g.block == 0) == (k == 0) && g.dim == blocks[g.block].dim;
         expect_rows(known && g.width > 0 && g.width % lanes == 0, INNER_GROUPS, k);
@@ -198,8 +197,8 @@ template <typename T> void Plan<T>::read_groups(const Inputs &in) {
     }
     const int64_t n_direction = in.constant(DIRECTION).size(0), heads = in.n_heads;
     TORCH_CHECK_VALUE(heads > 0 && n_direction % (heads * lanes) == 0, OPERATOR,
-                      ": n_heads: expected heads with a multiple of ", lanes,
-                      " scores each, got ", heads, " heads and ", n_direction, " scores");
+                      ": n_heads: expected heads with a multiple of ", lanes, " scores each, got ",
+                      heads, " heads and ", n_direction, " scores");
     n_scores = n_direction / heads;
     int64_t expected = n_direction + blocks[0].channels;
     for (size_t k = 1; k < blocks.size(); ++k) {
@@ -210,8 +209,13 @@ template <typename T> void Plan<T>::read_groups(const Inputs &in) {
     const at::Tensor &outer_rows = in.constant(OUTER_GROUPS);
     for (int64_t k = 0; k < outer_rows.size(0); ++k) {
         const int64_t *row = row_of(outer_rows, k);
-        const OuterGroup g{row[OUTER_DIM],    row[OUTER_WIDTH],    row[OUTER_CHANNELS],
-                           row[OUTER_MATRIX], row[OUTER_MATRIX_T], width_out, n_sums};
+        const OuterGroup g{row[OUTER_DIM],
+                           row[OUTER_WIDTH],
+                           row[OUTER_CHANNELS],
+                           row[OUTER_MATRIX],
+                           row[OUTER_MATRIX_T],
+                           width_out,
+                           n_sums};
         expect_rows(g.dim > 0 && g.dim <= 2 * MAX_L + 1 && g.width > 0 && g.width % lanes == 0 &&
                         g.channels > 0 && g.channels % lanes == 0 && (k > 0 || g.dim == 1) &&
                         inside(g.matrix, heads * g.width, g.channels) &&
@@ -221,11 +225,11 @@ template <typename T> void Plan<T>::read_groups(const Inputs &in) {
         n_sums += g.dim * g.width;
         outer.push_back(g);
     }
-    TORCH_CHECK_VALUE(!outer.empty() &&
-                          in.constant(VALUE_BIAS).size(0) == heads * outer[0].channels,
-                      OPERATOR, ": value_bias: expected one number for each even scalar of each "
-                                "head, got ",
-                      in.constant(VALUE_BIAS).size(0));
+    TORCH_CHECK_VALUE(
+        !outer.empty() && in.constant(VALUE_BIAS).size(0) == heads * outer[0].channels, OPERATOR,
+        ": value_bias: expected one number for each even scalar of each "
+        "head, got ",
+        in.constant(VALUE_BIAS).size(0));
 }
 
 template <typename T>
@@ -245,8 +249,8 @@ std::vector<Path> Plan<T>::read_paths(const Inputs &in, Constant which) const {
         const int64_t dim = is_inner ? inner[p.group].dim : outer[p.group].dim;
         const Coupling<T> &coupling = couplings[p.coupling];
         // paths of a group follow each other, so that all of its columns are written
-        expect_rows(blocks[p.block].dim == 2 * coupling.l_in + 1 &&
-                        dim == 2 * coupling.l_out + 1 && p.first == filled[p.group],
+        expect_rows(blocks[p.block].dim == 2 * coupling.l_in + 1 && dim == 2 * coupling.l_out + 1 &&
+                        p.first == filled[p.group],
                     which, k);
         filled[p.group] += blocks[p.block].channels;
         paths.push_back(p);

@@ -25,6 +25,10 @@ FUSED = [
     ("allegro", {}),
     ("allegro", {"n_layers": 3, "path_channel_coupling": False}),
     ("allegro", {"parity": False, "individual_weights": False, "latent_update": "residual"}),
+    ("equiformer", {}),
+    ("equiformer", {"num_heads": 3, "basis_type": "gaussian", "isolated_atom": "network"}),
+    ("equiformer", {"irreps_head": "4x0e+2x1o", "basis_type": "bessel", "smooth_cutoff": False}),
+    ("equiformer", {"pair_cutoffs": {"H": 2.5, "O": {"H": 3.0, "C": 3.5}}, "num_layers": 1}),
     ("torchmd_net", {}),
     ("torchmd_net", {"rbf_type": "gauss", "trainable_rbf": True, "attn_activation": "tanh"}),
     ("torchmd_net", {"neighbour_embedding": False, "distance_influence": "keys"}),
@@ -94,6 +98,9 @@ def test_single_precision(name):
         ("mace", {"interaction_first": "real_agnostic_density"}),
         ("mace", {"l_max": 4, "hidden_irreps": "2x0e + 2x1o"}),
         ("torchmd_net", {"cutoff_lower": 0.5}),
+        ("equiformer", {"attention": "dot_product", "nonlinear_message": False}),
+        ("equiformer", {"nonlinear_message": False}),
+        ("equiformer", {"irreps_sh": "1x0e+1x1o+1x2e+1x3o+1x4e"}),
     ],
 )
 def test_what_cannot_be_fused_is_known(name, options):

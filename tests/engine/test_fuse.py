@@ -41,7 +41,7 @@ def test_forces_are_those_of_the_plain_model(options, dtype):
         assert differences["forces"] < ALLOWED[dtype]
 
 
-@pytest.mark.parametrize("name", ["nequip", "torchmd_net"])
+@pytest.mark.parametrize("name", ["nequip", "torchmd_net", "equiformer"])
 def test_forces_are_the_derivative_of_the_fused_energy(name):
     options = {**small_config(name), "dtype": "float64"}
     model = fuse.fuse(build(name, seed=3, **options)).model

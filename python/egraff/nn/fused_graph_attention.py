@@ -155,23 +155,7 @@ class FusedGraphAttention(nn.Module):
             edge_vec,
             edge_index,
             species,
-            [
-                self.table,
-                self.pair_scale,
-                self.pair_table,
-                self.blocks,
-                self.inner_groups,
-                self.outer_groups,
-                self.inner_paths,
-                self.outer_paths,
-                self.couplings,
-                self.terms,
-                self.term_values,
-                self.matrices,
-                self.bias,
-                self.direction,
-                self.value_bias,
-            ],
+            self.constants(),
             self.n_functions,
             self.n_heads,
             self.width_out,
@@ -180,6 +164,26 @@ class FusedGraphAttention(nn.Module):
             self.grid_stretch,
         )
         return self.projection(attended)
+
+    def constants(self) -> list[Tensor]:
+        """Return what the operator reads besides atoms and edges, in its order."""
+        return [
+            self.table,
+            self.pair_scale,
+            self.pair_table,
+            self.blocks,
+            self.inner_groups,
+            self.outer_groups,
+            self.inner_paths,
+            self.outer_paths,
+            self.couplings,
+            self.terms,
+            self.term_values,
+            self.matrices,
+            self.bias,
+            self.direction,
+            self.value_bias,
+        ]
 
 
 # columns of the tables of whole numbers
