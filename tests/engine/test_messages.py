@@ -126,7 +126,7 @@ def test_gradient_of_another_shape():
         torch.ops.egraff.edge_convolution_backward(
             torch.zeros(6, 2).double(), case.x, case.edge_vec, case.edge_index, case.species,
             f.tables, f.pair_scale, f.pair_table, f.paths, f.coupling_index, f.coupling_value,
-            f.grid_start, 6, f.width_out, f.grid_stretch, False, True, True,
+            f.grid_start, 6, f.width_out, f.grid_stretch, False, [], 0, True, True,
         )  # fmt: skip
 
 
@@ -136,6 +136,17 @@ def test_channels_that_do_not_fill_cache_lines():
     with pytest.raises(
         ValueError,
         match=r"channels_last: expected a multiple of 8 channels in each path, got",
+    ):
+        case.run_fused(case.x, case.edge_vec)
+
+
+def test_map_of_sums_that_are_not_channels_last():
+    case = make_case()
+    case.fused.width_after = 4
+    with pytest.raises(
+        ValueError,
+        match=r"after: expected nothing, or with channels_last 4 tensors, got 4\n"
+        r"  fix: export the model again",
     ):
         case.run_fused(case.x, case.edge_vec)
 
