@@ -9,20 +9,17 @@ import arguments  # noqa: F401  (finds timing)
 from timing import NEIGHBOURS, R_MAX
 
 
-def prepare(folder: Path) -> None:
-    """Write the model to ``folder/mace.pt`` unless it is there."""
+def build():
+    """Return the model, always with the same weights."""
     import numpy as np
     import torch
     from e3nn import o3
     from mace import modules
 
-    path = folder / "mace.pt"
-    if path.exists():
-        return
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float32)
     blocks = modules.interaction_classes
-    model = modules.ScaleShiftMACE(
+    return modules.ScaleShiftMACE(
         r_max=R_MAX,
         num_bessel=8,
         num_polynomial_cutoff=5,
@@ -42,4 +39,12 @@ def prepare(folder: Path) -> None:
         atomic_inter_scale=1.0,
         atomic_inter_shift=0.0,
     )
-    torch.save(model, path)
+
+
+def prepare(folder: Path) -> None:
+    """Write the model to ``folder/mace.pt`` unless it is there."""
+    import torch
+
+    path = folder / "mace.pt"
+    if not path.exists():
+        torch.save(build(), path)

@@ -29,6 +29,7 @@ def prepare(folder: Path) -> None:
     if not written.exists():
         mace_model.prepare(folder)
         extract = Path(sys.executable).with_name("symmetrix_extract_mace")
+        # its own program opens the pickled model, which was written by the line above
         environment = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
         subprocess.run([extract, "-m", model, "-o", written], check=True, env=environment)
     start = time.perf_counter()
