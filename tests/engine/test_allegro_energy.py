@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from egraff.nn.activations import activation
 from tests.engine.allegros import CUTOFFS, function_of_the_distance, make_case
+from tests.engine.instruction_sets import run_with
 
 CASES = [
     {},
@@ -151,14 +148,8 @@ def test_every_instruction_set_gives_the_same(capability):
         "for dtype in (torch.float32, torch.float64):\n"
         "    for options in (CASES[2], CASES[5], CASES[9], CASES[12]):\n"
         "        assert_same(make_case(dtype=dtype, n_edges=200, **options), dtype)\n"
-        "print(torch.backends.cpu.get_cpu_capability())\n"
     )
-    environment = {**os.environ, "ATEN_CPU_CAPABILITY": capability, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip().lower() == capability
+    run_with(capability, script)
 
 
 def test_shapes_without_data():

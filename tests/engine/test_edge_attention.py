@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import get_args
 
 import pytest
@@ -14,6 +11,7 @@ import torch
 from egraff.nn.activations import ActivationName
 from tests.engine.attentions import make_case, values_and_gradients
 from tests.engine.convolutions import CUTOFFS, assert_close
+from tests.engine.instruction_sets import run_with
 
 NAMES = ("scalars", "vectors", "by query", "by source", "by vectors", "by edge vectors")
 
@@ -144,14 +142,8 @@ def test_every_instruction_set_gives_the_same(capability):
         "    for width, n_heads in ((4, 4), (12, 3), (32, 4), (32, 2), (40, 2)):\n"
         "        for act in ('silu', 'mish', 'ssp', 'gelu'):\n"
         "            assert_same(make_case(width, n_heads, act=act, dtype=dtype))\n"
-        "print(torch.backends.cpu.get_cpu_capability())\n"
     )
-    environment = {**os.environ, "ATEN_CPU_CAPABILITY": capability, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip().lower() == capability
+    run_with(capability, script)
 
 
 def test_shapes_without_data():

@@ -3,10 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -17,6 +13,7 @@ from tests.engine.convolutions import (
     smooth_weights,
     value_and_gradients,
 )
+from tests.engine.instruction_sets import run_with
 
 EVERY = "0e + 0o + 1o + 1e + 2e + 2o + 3o + 3e"
 CASES = [
@@ -134,14 +131,8 @@ def test_every_instruction_set_gives_the_same(capability):
         "    plain = value_and_gradients(case.run_plain, case)\n"
         "    for a, b in zip(fused, plain, strict=True):\n"
         "        assert_close(a, b, 'capability')\n"
-        "print(torch.backends.cpu.get_cpu_capability())\n"
     )
-    environment = {**os.environ, "ATEN_CPU_CAPABILITY": capability, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip().lower() == capability
+    run_with(capability, script)
 
 
 def test_shapes_without_data():
