@@ -93,14 +93,12 @@ class FusedEdgeConvolution(nn.Module):
         Returns:
             ``[n_local, irreps_out.dim]``, or what the linear map makes of it.
         """
-        after: list[Tensor] = []
-        if self.width_after > 0:
-            after = [
-                self.after_weights,
-                self.after_blocks,
-                self.after_weights_back,
-                self.after_blocks_back,
-            ]
+        after = [
+            self.after_weights,
+            self.after_blocks,
+            self.after_weights_back,
+            self.after_blocks_back,
+        ]
         return torch.ops.egraff.edge_convolution(
             x,
             edge_vec,
