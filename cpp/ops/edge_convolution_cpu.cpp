@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The three passes over the edges. Each writes to nodes or edges that one block owns, so that
-// threads need neither atomics nor an order.
-//   forward     by centre     output_i  = sum_e  C w x_j Y
-//   by x        by neighbour  dx_j      = sum_e  C w g_i Y      (the same loops, legs reversed)
-//   by vectors  by centre     dr_e      = sum    g_i C x_j (w' Y r + w dY/dr)
-// Where a linear map follows, the sums of a tile of nodes go through it while they are in the
-// cache; only the pass by x, which gathers gradients of sums, needs them in memory.
+// Two passes over the edges, both centre by centre:
+//   forward   output_i = sum_e  C w x_j Y
+//   backward  dx_j     = sum_e  C w g_i Y
+//             dr_e     = sum    g_i C x_j (w' Y r + w dY/dr)
+// Rows of centres and edges belong to one block, so that threads need neither atomics nor an order;
+// rows of neighbours are NeighbourSums. Gathering g_i neighbour by neighbour instead would move far
+// more memory, for g_i is several times as wide as x_j. Where a linear map follows, the sums of a
+// tile of nodes go through it, and their gradients back, while they are in the cache: neither is
+// ever in memory.
 #include "ops/edge_convolution_cpu.h"
 
 #include "ops/edge_convolution_blocks.h"
 #include "ops/irreps_linear_map.h"
+#include "ops/neighbour_sums.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <optional>
@@ -64,6 +68,23 @@ template <typename T> at::Tensor inside_rows(const Layout &layout, const at::Ten
     return inside;
 }
 
+// The way back; columns of no block are zero.
+template <typename T>
+at::Tensor outside_rows(const Layout &layout, const at::Tensor &inside, int64_t width) {
+    if (layout.channels_last) {
+        return inside;
+    }
+    at::Tensor outside = at::zeros({inside.size(0), width}, inside.options());
+    const T *from = inside.const_data_ptr<T>();
+    T *to = outside.mutable_data_ptr<T>();
+    at::parallel_for(0, inside.size(0), 64, [&](int64_t begin, int64_t end) {
+        for (int64_t k = begin; k < end; ++k) {
+            to_outside(layout, from + k * layout.width, to + k * width);
+        }
+    });
+    return outside;
+}
+
 // int32 offsets of the edges of a block's nodes, from the block's first edge
 void block_offsets(const Grouping &grouping, int64_t begin, int64_t end,
                    std::vector<int32_t> &first) {
@@ -74,23 +95,23 @@ void block_offsets(const Grouping &grouping, int64_t begin, int64_t end,
 }
 
 template <typename T>
-AccumulateArgs<T> leg_args(const Leg<T> &leg, EdgeBlock<T> &block,
-                           const std::vector<int32_t> &first, const T *source,
-                           const at::Tensor &tables, int64_t chunk) {
+AccumulateArgs<T> path_args(const Path<T> &path, EdgeBlock<T> &block,
+                            const std::vector<int32_t> &first, const T *source,
+                            const at::Tensor &tables, int64_t chunk) {
     AccumulateArgs<T> args{};
     args.n_nodes = static_cast<int>(first.size()) - 1;
     args.first = first.data();
     args.stride = block.stride();
-    args.source = source + leg.source.inside + chunk * LANES<T>;
+    args.source = source + path.source.inside + chunk * LANES<T>;
     args.row = block.row();
-    args.source_stride = leg.source.padded;
-    args.table = tables.const_data_ptr<T>() + (leg.first_chunk + chunk) * tables.stride(1);
+    args.source_stride = path.source.padded;
+    args.table = tables.const_data_ptr<T>() + (path.first_chunk + chunk) * tables.stride(1);
     args.knot = block.knot();
     args.basis = block.geometry().basis;
-    args.harmonics = block.harmonics(leg.l_harmonics);
-    args.coupling = leg.coupling.data();
-    args.n_coupling = static_cast<int>(leg.coupling.size());
-    args.dest_stride = leg.dest.padded;
+    args.harmonics = block.harmonics(path.l_harmonics);
+    args.coupling = path.coupling.data();
+    args.n_coupling = static_cast<int>(path.coupling.size());
+    args.dest_stride = path.dest.padded;
     return args;
 }
 
@@ -113,13 +134,12 @@ template <typename T> struct After {
     }
 };
 
-// What a pass of sums reads, and the room that a thread needs for it.
+// What the sums are made of, and the room that a thread needs for them.
 template <typename T> struct SumPass {
     const Inputs &in;
+    const Plan<T> &plan;
     const Grouping &grouping;
-    const std::vector<Leg<T>> &legs;
-    const at::Tensor &source;
-    bool read_centres;
+    const at::Tensor &x; // in the inside layout
 };
 
 template <typename T> struct SumScratch {
@@ -130,50 +150,46 @@ template <typename T> struct SumScratch {
 
 // Adds the sums over the edges of nodes begin to end to rows of the inside layout.
 template <typename T>
-void add_sums(const SumPass<T> &pass, SumScratch<T> &scratch, int64_t begin, int64_t end, T *rows,
-              int64_t width) {
+void add_sums(const SumPass<T> &pass, SumScratch<T> &scratch, int64_t begin, int64_t end, T *rows) {
     const std::vector<int32_t> &first = pass.grouping.first;
-    const at::Tensor &source = pass.source;
     if (first[begin] == first[end]) {
         return;
     }
-    scratch.block.fill(pass.grouping, first[begin], first[end], pass.read_centres, source.size(1));
+    scratch.block.fill(pass.grouping, first[begin], first[end], false, pass.x.size(1));
     block_offsets(pass.grouping, begin, end, scratch.first);
-    for (const Leg<T> &leg : pass.legs) {
-        for (int64_t chunk = 0; chunk < leg.n_chunks; ++chunk) {
-            AccumulateArgs<T> args = leg_args(leg, scratch.block, scratch.first,
-                                              source.const_data_ptr<T>(), pass.in.tables, chunk);
-            args.dest = rows + leg.dest.inside + chunk * LANES<T>;
-            args.dest_row = width;
-            kernels<T>().accumulate[leg.l_source][leg.l_harmonics](args);
+    for (const Path<T> &path : pass.plan.paths) {
+        for (int64_t chunk = 0; chunk < path.n_chunks; ++chunk) {
+            AccumulateArgs<T> args =
+                path_args(path, scratch.block, scratch.first, pass.x.template const_data_ptr<T>(),
+                          pass.in.tables, chunk);
+            args.dest = rows + path.dest.inside + chunk * LANES<T>;
+            args.dest_row = pass.plan.out.width;
+            kernels<T>().accumulate[path.l_source][path.l_harmonics](args);
         }
     }
 }
 
-// dest[node] = sum over the node's edges of all legs, in the outside layout; columns that no leg
-// reaches are zero.
-template <typename T>
-at::Tensor accumulate(const SumPass<T> &pass, const Plan<T> &plan, const Layout &dest_layout,
-                      int64_t dest_width) {
+// The sums over each node's edges, in the outside layout; columns that no path reaches are zero.
+template <typename T> at::Tensor accumulate(const SumPass<T> &pass) {
     const std::vector<int64_t> blocks = cut(pass.grouping, NODE_BLOCK_EDGES);
-    at::Tensor dest = at::empty({pass.grouping.n_nodes(), dest_width}, pass.source.options());
+    const Layout &layout = pass.plan.out;
+    const int64_t n_blocks = static_cast<int64_t>(blocks.size()) - 1, width = pass.in.width_out;
+    at::Tensor dest = at::empty({pass.grouping.n_nodes(), width}, pass.x.options());
     T *const outside = dest.mutable_data_ptr<T>();
-    const int64_t n_blocks = static_cast<int64_t>(blocks.size()) - 1, width = dest_layout.width;
     at::parallel_for(0, n_blocks, 1, [&](int64_t from, int64_t to) {
-        SumScratch<T> scratch{EdgeBlock<T>(edge_source(pass.in, plan)), {}, {}};
+        SumScratch<T> scratch{EdgeBlock<T>(edge_source(pass.in, pass.plan)), {}, {}};
         for (int64_t k = from; k < to; ++k) {
             const int64_t begin = blocks[k], end = blocks[k + 1];
-            std::fill(outside + begin * dest_width, outside + end * dest_width, T(0));
-            if (dest_layout.channels_last) {
-                add_sums(pass, scratch, begin, end, outside + begin * dest_width, width);
+            std::fill(outside + begin * width, outside + end * width, T(0));
+            if (layout.channels_last) {
+                add_sums(pass, scratch, begin, end, outside + begin * width);
                 continue;
             }
-            T *inside = scratch.sums.resize((end - begin) * width);
-            std::fill(inside, inside + (end - begin) * width, T(0));
-            add_sums(pass, scratch, begin, end, inside, width);
+            T *inside = scratch.sums.resize((end - begin) * layout.width);
+            std::fill(inside, inside + (end - begin) * layout.width, T(0));
+            add_sums(pass, scratch, begin, end, inside);
             for (int64_t node = begin; node < end; ++node) {
-                to_outside(dest_layout, inside + (node - begin) * width,
-                           outside + node * dest_width);
+                to_outside(layout, inside + (node - begin) * layout.width, outside + node * width);
             }
         }
     });
@@ -196,15 +212,15 @@ struct Tiles {
     int64_t end(int64_t tile) const { return blocks[last(tile)]; }
 };
 
-// The same for sums that go through a linear map: they are never in memory.
-template <typename T> at::Tensor accumulate_mapped(const SumPass<T> &pass, const Plan<T> &plan) {
+// The same for sums that go through a linear map.
+template <typename T> at::Tensor accumulate_mapped(const SumPass<T> &pass) {
     const After<T> after(pass.in);
     const Tiles tiles(pass.grouping, NODE_BLOCK_EDGES);
-    const int64_t width = plan.out.width, width_after = pass.in.width_after;
-    at::Tensor dest = at::empty({pass.grouping.n_nodes(), width_after}, pass.source.options());
+    const int64_t width = pass.plan.out.width, width_after = pass.in.width_after;
+    at::Tensor dest = at::empty({pass.grouping.n_nodes(), width_after}, pass.x.options());
     T *const mapped = dest.mutable_data_ptr<T>();
     at::parallel_for(0, tiles.n_tiles(), 1, [&](int64_t from, int64_t to) {
-        SumScratch<T> scratch{EdgeBlock<T>(edge_source(pass.in, plan)), {}, {}};
+        SumScratch<T> scratch{EdgeBlock<T>(edge_source(pass.in, pass.plan)), {}, {}};
         linear::Tile<T> map(after.there, width, width_after);
         for (int64_t tile = from; tile < to; ++tile) {
             const int64_t begin = tiles.begin(tile), n_nodes = tiles.end(tile) - begin;
@@ -212,8 +228,7 @@ template <typename T> at::Tensor accumulate_mapped(const SumPass<T> &pass, const
             std::fill(sums, sums + n_nodes * width, T(0));
             for (int64_t k = tiles.first(tile); k < tiles.last(tile); ++k) {
                 const int64_t node = tiles.blocks[k];
-                add_sums(pass, scratch, node, tiles.blocks[k + 1], sums + (node - begin) * width,
-                         width);
+                add_sums(pass, scratch, node, tiles.blocks[k + 1], sums + (node - begin) * width);
             }
             map.apply(after.weights, nullptr, n_nodes, sums, mapped + begin * width_after);
         }
@@ -238,46 +253,75 @@ void sum_lanes(const T *lanes, int64_t n_edges, int64_t n_rows, int64_t stride, 
     }
 }
 
-// Derivatives of one edge's sums by harmonics and length, added up by the kernels.
+// What the backward reads, and where it writes: `by_x` may be null.
+template <typename T> struct GradientPass {
+    const Inputs &in;
+    const Plan<T> &plan;
+    const Grouping &grouping;
+    const at::Tensor &x; // in the inside layout
+    std::vector<const Path<T> *> paths;
+    NeighbourSums<T> *by_x;
+    T *by_vec;
+
+    GradientPass(const Inputs &in, const Plan<T> &plan, const Grouping &grouping,
+                 const at::Tensor &x, NeighbourSums<T> *by_x, T *by_vec)
+        : in(in), plan(plan), grouping(grouping), x(x), by_x(by_x), by_vec(by_vec) {
+        for (const Path<T> &path : plan.paths) {
+            paths.push_back(&path);
+        }
+        // harmonics of one order at a time: what is added to stays in the cache
+        std::stable_sort(paths.begin(), paths.end(), [](const Path<T> *a, const Path<T> *b) {
+            return a->l_harmonics < b->l_harmonics;
+        });
+    }
+};
+
+// The room that a thread needs for it: derivatives by harmonics and length, lane by lane and
+// summed.
 template <typename T> struct GradientScratch {
     EdgeBlock<T> block;
     Buffer<T> lanes, sums;
     std::vector<int32_t> first;
+    std::vector<T *> d_source;
 };
 
-// Writes the gradient by the vectors of the edges of nodes begin to end; `gradient` is the first of
-// their rows.
+// Adds the gradients by x and writes those by the vectors of the edges of nodes begin to end;
+// `gradient` is the first of their rows.
 template <typename T>
-void edge_gradient_block(const Inputs &in, const Plan<T> &plan, const Grouping &grouping,
-                         const std::vector<const Leg<T> *> &legs, const at::Tensor &x,
-                         const T *gradient, int64_t begin, int64_t end, GradientScratch<T> &scratch,
-                         T *d_vec) {
+void edge_gradients(const GradientPass<T> &pass, GradientScratch<T> &scratch, int64_t part,
+                    const T *gradient, int64_t begin, int64_t end) {
     const Kernels<T> &kernel = kernels<T>();
-    const int64_t first_edge = grouping.first[begin];
-    const int64_t n_edges = grouping.first[end] - first_edge;
+    const int64_t first_edge = pass.grouping.first[begin];
+    const int64_t n_edges = pass.grouping.first[end] - first_edge;
     if (n_edges == 0) {
         return;
     }
     EdgeBlock<T> &block = scratch.block;
     // one row for each harmonic and one for the length
-    const int64_t n_rows = (plan.l_max + 1) * (plan.l_max + 1) + 1;
-    block.fill(grouping, first_edge, first_edge + n_edges, false, x.size(1));
-    block_offsets(grouping, begin, end, scratch.first);
+    const int64_t n_rows = (pass.plan.l_max + 1) * (pass.plan.l_max + 1) + 1;
+    block.fill(pass.grouping, first_edge, first_edge + n_edges, false, pass.x.size(1));
+    block_offsets(pass.grouping, begin, end, scratch.first);
+    scratch.d_source.resize(n_edges);
+    for (int64_t e = 0; pass.by_x && e < n_edges; ++e) {
+        scratch.d_source[e] = pass.by_x->row(part, first_edge + e);
+    }
     const int64_t stride = block.stride();
     T *added = scratch.lanes.resize(n_edges * n_rows * LANES<T>);
     std::fill(added, added + n_edges * n_rows * LANES<T>, T(0));
-    for (const Leg<T> *leg : legs) {
-        for (int64_t chunk = 0; chunk < leg->n_chunks; ++chunk) {
-            EdgeGradientArgs<T> args{};
-            args.forward =
-                leg_args(*leg, block, scratch.first, x.const_data_ptr<T>(), in.tables, chunk);
-            args.forward.dest_row = plan.out.width;
+    for (const Path<T> *path : pass.paths) {
+        for (int64_t chunk = 0; chunk < path->n_chunks; ++chunk) {
+            GradientArgs<T> args{};
+            args.forward = path_args(*path, block, scratch.first,
+                                     pass.x.template const_data_ptr<T>(), pass.in.tables, chunk);
+            args.forward.dest_row = pass.plan.out.width;
             args.slope = block.geometry().slope;
-            args.gradient = gradient + leg->dest.inside + chunk * LANES<T>;
-            args.d_harmonics = added + leg->l_harmonics * leg->l_harmonics * LANES<T>;
+            args.gradient = gradient + path->dest.inside + chunk * LANES<T>;
+            args.d_source = pass.by_x ? scratch.d_source.data() : nullptr;
+            args.from_source = path->source.inside + chunk * LANES<T>;
+            args.d_harmonics = added + path->l_harmonics * path->l_harmonics * LANES<T>;
             args.d_length = added + (n_rows - 1) * LANES<T>;
             args.d_row = n_rows * LANES<T>;
-            kernel.edge_gradient[leg->l_source][leg->l_harmonics](args);
+            kernel.gradient[path->l_source][path->l_harmonics](args);
         }
     }
     T *total = scratch.sums.resize((n_rows + 3) * stride);
@@ -286,53 +330,40 @@ void edge_gradient_block(const Inputs &in, const Plan<T> &plan, const Grouping &
     kernel.geometry_backward({block.geometry(), total, total + (n_rows - 1) * stride, vec});
     for (int64_t e = 0; e < n_edges; ++e) {
         for (int a = 0; a < 3; ++a) {
-            d_vec[3 * (first_edge + e) + a] = vec[a * stride + e];
+            pass.by_vec[3 * (first_edge + e) + a] = vec[a * stride + e];
         }
     }
 }
 
-// The gradient by edge vectors. Rows of `gradient`, if they come from behind a linear map, go back
-// through it tile by tile: into `unmapped`, the gradient by the sums, if that is defined.
+// Rows of `gradient`, if they come from behind a linear map, go back through it tile by tile.
 template <typename T>
-at::Tensor edge_gradient(const Inputs &in, const Plan<T> &plan, const Grouping &grouping,
-                         const at::Tensor &x, const at::Tensor &gradient,
-                         const at::Tensor &unmapped) {
-    const std::optional<After<T>> after =
-        in.after.empty() ? std::nullopt : std::make_optional<After<T>>(in);
-    const Tiles tiles(grouping, EDGE_BLOCK_EDGES);
-    at::Tensor result = at::empty(in.edge_vec.sizes(), in.edge_vec.options());
-    T *const d_vec = result.mutable_data_ptr<T>();
-    const T *const g = gradient.const_data_ptr<T>();
-    T *const kept = unmapped.defined() ? unmapped.mutable_data_ptr<T>() : nullptr;
-    const int64_t width = plan.out.width, row = gradient.size(1);
-    // harmonics of one order at a time: what is added to stays in the cache
-    std::vector<const Leg<T> *> legs;
-    for (const Leg<T> &leg : plan.forward) {
-        legs.push_back(&leg);
+void part_gradients(const GradientPass<T> &pass, const std::optional<After<T>> &after,
+                    const Tiles &tiles, int64_t part, int64_t first_tile, int64_t last_tile,
+                    const at::Tensor &gradient) {
+    GradientScratch<T> scratch{EdgeBlock<T>(edge_source(pass.in, pass.plan)), {}, {}, {}, {}};
+    Buffer<T> back;
+    const int64_t width = pass.plan.out.width, row = gradient.size(1);
+    std::optional<linear::Tile<T>> map;
+    if (after) {
+        map.emplace(after->back, row, width);
     }
-    std::stable_sort(legs.begin(), legs.end(), [](const Leg<T> *a, const Leg<T> *b) {
-        return a->l_harmonics < b->l_harmonics;
-    });
-    at::parallel_for(0, tiles.n_tiles(), 1, [&](int64_t from, int64_t to) {
-        GradientScratch<T> scratch{EdgeBlock<T>(edge_source(in, plan)), {}, {}, {}};
-        Buffer<T> back;
-        for (int64_t tile = from; tile < to; ++tile) {
-            const int64_t begin = tiles.begin(tile), n_nodes = tiles.end(tile) - begin;
-            const T *rows = g + begin * row;
-            if (after) {
-                T *sums = kept ? kept + begin * width : back.resize(n_nodes * width);
-                linear::Tile<T>(after->back, row, width)
-                    .apply(after->weights_back, nullptr, n_nodes, rows, sums);
-                rows = sums;
-            }
-            for (int64_t k = tiles.first(tile); k < tiles.last(tile); ++k) {
-                const int64_t node = tiles.blocks[k];
-                edge_gradient_block(in, plan, grouping, legs, x, rows + (node - begin) * width,
-                                    node, tiles.blocks[k + 1], scratch, d_vec);
-            }
+    if (pass.by_x) {
+        pass.by_x->open(part);
+    }
+    for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+        const int64_t begin = tiles.begin(tile), n_nodes = tiles.end(tile) - begin;
+        const T *rows = gradient.const_data_ptr<T>() + begin * row;
+        if (map) {
+            T *sums = back.resize(n_nodes * width);
+            map->apply(after->weights_back, nullptr, n_nodes, rows, sums);
+            rows = sums;
         }
-    });
-    return result;
+        for (int64_t k = tiles.first(tile); k < tiles.last(tile); ++k) {
+            const int64_t node = tiles.blocks[k];
+            edge_gradients(pass, scratch, part, rows + (node - begin) * width, node,
+                           tiles.blocks[k + 1]);
+        }
+    }
 }
 
 EdgeList edge_list(const Inputs &in) {
@@ -342,35 +373,52 @@ EdgeList edge_list(const Inputs &in) {
 
 template <typename T> at::Tensor forward(const Inputs &in) {
     const Plan<T> plan(in);
-    const Grouping by_centre = group_by_centre(edge_list(in));
+    const Grouping grouping = group_by_centre(edge_list(in));
     const at::Tensor x = inside_rows<T>(plan.in, in.x);
-    const SumPass<T> pass{in, by_centre, plan.forward, x, false};
-    return in.after.empty() ? accumulate(pass, plan, plan.out, in.width_out)
-                            : accumulate_mapped(pass, plan);
+    const SumPass<T> pass{in, plan, grouping, x};
+    return in.after.empty() ? accumulate(pass) : accumulate_mapped(pass);
+}
+
+// Tiles, the same number for each thread.
+std::vector<int64_t> tiles_of_threads(int64_t n_tiles) {
+    const int64_t n_parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), n_tiles));
+    std::vector<int64_t> first(n_parts + 1);
+    for (int64_t part = 0; part <= n_parts; ++part) {
+        first[part] = n_tiles * part / n_parts;
+    }
+    return first;
 }
 
 template <typename T>
 std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor &gradient, const Inputs &in,
                                             bool wants_x, bool wants_edge_vec) {
     const Plan<T> plan(in);
-    const Grouping by_centre = group_by_centre(edge_list(in));
-    const bool mapped = !in.after.empty();
-    const at::Tensor g = mapped ? gradient : inside_rows<T>(plan.out, gradient);
-    // the gradient by the sums, which the first pass makes of `g` if a map follows them
-    at::Tensor by_sums = g, d_x, d_vec;
-    if (mapped) {
-        by_sums = wants_x ? at::empty({in.n_local, plan.out.width}, g.options()) : at::Tensor();
+    const Grouping grouping = group_by_centre(edge_list(in));
+    const at::Tensor x = inside_rows<T>(plan.in, in.x);
+    const std::optional<After<T>> after =
+        in.after.empty() ? std::nullopt : std::make_optional<After<T>>(in);
+    const at::Tensor g = after ? gradient : inside_rows<T>(plan.out, gradient);
+    const Tiles tiles(grouping, EDGE_BLOCK_EDGES);
+    const std::vector<int64_t> parts = tiles_of_threads(tiles.n_tiles());
+    const int64_t n_parts = static_cast<int64_t>(parts.size()) - 1;
+    std::vector<int64_t> centres;
+    for (int64_t tile : parts) {
+        centres.push_back(tiles.blocks[std::min(tiles.first(tile), tiles.n_blocks())]);
     }
-    if (wants_edge_vec || mapped) {
-        d_vec = edge_gradient(in, plan, by_centre, inside_rows<T>(plan.in, in.x), g,
-                              mapped ? by_sums : at::Tensor());
-    }
+    std::optional<NeighbourSums<T>> by_x;
     if (wants_x) {
-        const Grouping by_neighbour = group_by_neighbour(edge_list(in));
-        d_x = accumulate<T>({in, by_neighbour, plan.backward, by_sums, true}, plan, plan.in,
-                            in.x.size(1));
+        by_x.emplace(edge_list(in), grouping, centres, plan.in.width, in.x.options());
     }
-    return {d_x, wants_edge_vec ? d_vec : at::Tensor()};
+    at::Tensor d_vec = at::empty(in.edge_vec.sizes(), in.edge_vec.options());
+    const GradientPass<T> pass(in, plan, grouping, x, by_x ? &*by_x : nullptr,
+                               d_vec.mutable_data_ptr<T>());
+    at::parallel_for(0, n_parts, 1, [&](int64_t from, int64_t to) {
+        for (int64_t part = from; part < to; ++part) {
+            part_gradients(pass, after, tiles, part, parts[part], parts[part + 1], g);
+        }
+    });
+    return {wants_x ? outside_rows<T>(plan.in, by_x->finish(), in.x.size(1)) : at::Tensor(),
+            wants_edge_vec ? d_vec : at::Tensor()};
 }
 
 } // namespace

@@ -96,15 +96,17 @@ template <typename T> struct AccumulateArgs {
     int64_t dest_stride; // from component to component
 };
 
-// Derivatives of sum(gradient * dest) by the length and the harmonics of each edge, added up lane
-// by lane.
-template <typename T> struct EdgeGradientArgs {
+// Derivatives of sum(gradient * dest) by the source, and by the length and the harmonics of each
+// edge, those added up lane by lane.
+template <typename T> struct GradientArgs {
     AccumulateArgs<T> forward; // its `dest` is not used
     const T *slope;
-    const T *gradient; // by dest, laid out like it
-    T *d_harmonics;    // [edge][row][LANES]; rows of the path's order start here
-    T *d_length;       // likewise
-    int64_t d_row;     // from edge to edge
+    const T *gradient;   // by dest, laid out like it
+    T *const *d_source;  // [stride], rows laid out like the source's, or null
+    int64_t from_source; // where the path's channels start in these rows
+    T *d_harmonics;      // [edge][row][LANES]; rows of the path's order start here
+    T *d_length;         // likewise
+    int64_t d_row;       // from edge to edge
 };
 
 template <typename T> struct Kernels {
@@ -113,7 +115,7 @@ template <typename T> struct Kernels {
     void (*geometry_backward)(const GeometryBackwardArgs<T> &);
     // [order of the source][order of the harmonics]
     void (*accumulate[MAX_L + 1][MAX_L + 1])(const AccumulateArgs<T> &);
-    void (*edge_gradient[MAX_L + 1][MAX_L + 1])(const EdgeGradientArgs<T> &);
+    void (*gradient[MAX_L + 1][MAX_L + 1])(const GradientArgs<T> &);
     void (*contraction_forward)(const contraction::ContractionArgs<T> &);
     void (*contraction_backward)(const contraction::ContractionArgs<T> &);
     void (*linear_block)(const linear::LinearArgs<T> &);

@@ -141,7 +141,7 @@ int64_t Layout::add(int64_t outside, int64_t channels, int64_t components, int64
 }
 
 template <typename T> Plan<T>::Plan(const Inputs &inputs) {
-    const auto paths = inputs.paths.contiguous();
+    const auto table = inputs.paths.contiguous();
     const auto coupling_index = inputs.coupling_index.contiguous();
     const auto coupling_value = inputs.coupling_value.contiguous();
     if (inputs.channels_last) {
@@ -150,28 +150,24 @@ template <typename T> Plan<T>::Plan(const Inputs &inputs) {
         out.width = inputs.width_out;
     }
     int64_t chunk = 0;
-    for (int64_t p = 0; p < paths.size(0); ++p) {
-        const int64_t *path = paths.const_data_ptr<int64_t>() + p * PATH_COLUMNS;
+    for (int64_t p = 0; p < table.size(0); ++p) {
+        const int64_t *path = table.const_data_ptr<int64_t>() + p * PATH_COLUMNS;
         const int64_t channels = path[CHANNELS];
         const auto d_in = 2 * path[L_IN] + 1, d_harmonics = 2 * path[L_HARMONICS] + 1;
         const auto d_out = 2 * path[L_OUT] + 1;
         const Block source = in.blocks[in.add(path[X_START], channels, d_in, LANES<T>)];
         const Block dest = out.blocks[out.add(path[OUT_START], channels, d_out, LANES<T>)];
         const int64_t n_chunks = source.padded / LANES<T>;
-        const int l_in = static_cast<int>(path[L_IN]), l_out = static_cast<int>(path[L_OUT]);
+        const int l_in = static_cast<int>(path[L_IN]);
         const int l_harmonics = static_cast<int>(path[L_HARMONICS]);
-        Leg<T> there{l_in, l_harmonics, source, dest, chunk, n_chunks, {}};
-        Leg<T> back{l_out, l_harmonics, dest, source, chunk, n_chunks, {}};
+        Path<T> added{l_in, l_harmonics, source, dest, chunk, n_chunks, {}};
         for (int64_t k = path[FIRST_COUPLING]; k < path[FIRST_COUPLING] + path[N_COUPLINGS]; ++k) {
             const int64_t *m = coupling_index.const_data_ptr<int64_t>() + 3 * k;
-            const T value = static_cast<T>(coupling_value.const_data_ptr<double>()[k]);
-            there.coupling.push_back({static_cast<int32_t>(m[0] * d_harmonics + m[1]),
-                                      static_cast<int32_t>(m[2]), value});
-            back.coupling.push_back({static_cast<int32_t>(m[2] * d_harmonics + m[1]),
-                                     static_cast<int32_t>(m[0]), value});
+            added.coupling.push_back({static_cast<int32_t>(m[0] * d_harmonics + m[1]),
+                                      static_cast<int32_t>(m[2]),
+                                      static_cast<T>(coupling_value.const_data_ptr<double>()[k])});
         }
-        forward.push_back(std::move(there));
-        backward.push_back(std::move(back));
+        paths.push_back(std::move(added));
         chunk += n_chunks;
         l_max = std::max(l_max, l_harmonics);
     }

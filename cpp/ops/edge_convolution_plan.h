@@ -77,8 +77,8 @@ struct Layout {
     int64_t add(int64_t outside, int64_t channels, int64_t components, int64_t lanes);
 };
 
-// One path, seen in one direction: what edges read, and where their sum goes.
-template <typename T> struct Leg {
+// One path: what edges read, and where their sum goes.
+template <typename T> struct Path {
     int l_source;
     int l_harmonics;
     Block source;
@@ -92,10 +92,9 @@ template <typename T> struct Plan {
     explicit Plan(const Inputs &inputs);
 
     Layout in, out;
-    std::vector<Leg<T>> forward;  // x -> output, edges grouped by centre
-    std::vector<Leg<T>> backward; // gradient of the output -> gradient of x, by neighbour
-    int l_max = 0;                // of the harmonics
-    std::vector<T> norm;          // of the harmonics
+    std::vector<Path<T>> paths;
+    int l_max = 0;       // of the harmonics
+    std::vector<T> norm; // of the harmonics
 };
 
 // Copy rows between the layouts; columns of no block are left alone.
