@@ -14,6 +14,7 @@ namespace {
 #include "ops/edge_convolution_kernels.inc"
 #include "ops/irreps_linear_kernels.inc"
 #include "ops/symmetric_contraction_kernels.inc"
+#include "ops/gate_kernels.inc"
 #include "ops/vector_update_kernels.inc"
 #include "ops/edge_attention_kernels.inc"
 #include "ops/allegro_network_kernels.inc"

@@ -7,10 +7,10 @@ its layers hold a ``radial`` network and an edge ``convolution``, called as
 ``convolution(x, harmonics, radial(basis), edge_index, n_local)``. The fused model is a subclass
 whose ``embed_edges`` hands edge vectors and species through to the fused convolutions instead.
 
-Linear maps are swapped everywhere, and MACE's symmetric contraction, named ``product``. Constant
-factors go into the weights (``fold_scales``). Allegro, whose states live on edges, is replaced as a
-whole (:mod:`egraff.fuse_allegro`); the equivariant transformer and Equiformer have layers of their
-own (:mod:`egraff.fuse_attention`, :mod:`egraff.fuse_equiformer`).
+Linear maps are swapped everywhere, MACE's symmetric contraction, named ``product``, and NequIP's
+``gate``. Constant factors go into the weights (``fold_scales``). Allegro, whose states live on
+edges, is replaced as a whole (:mod:`egraff.fuse_allegro`); the equivariant transformer and
+Equiformer have layers of their own (:mod:`egraff.fuse_attention`, :mod:`egraff.fuse_equiformer`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import torch
 from e3nn import o3
+from e3nn.nn import Gate
 from torch import Tensor, nn
 
 from egraff.errors import EgraffError
@@ -40,6 +41,7 @@ from egraff.nn.fused import (
     has_full_lines,
     highest_order,
 )
+from egraff.nn.fused_gate import FusedGate
 from egraff.nn.fused_linear import FusedLinear, FusedSpeciesLinear, can_fuse_linear, fused_linear
 from egraff.nn.radial_table import Taylor, tabulate
 from egraff.nn.symmetric_contraction import SymmetricContraction
@@ -150,11 +152,13 @@ def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, i
             )
         layer = layers[name]
         parent = fused.get_submodule(name.rpartition(".")[0])
+        gated = isinstance(getattr(layer, "gate", None), Gate)
+        product = isinstance(getattr(parent, "product", None), SymmetricContraction)
         after = _surround(
-            layer,
-            getattr(torch, model.dtype),
-            before_product=isinstance(getattr(parent, "product", None), SymmetricContraction),
+            layer, getattr(torch, model.dtype), last_in=gated, last_out=gated or product
         )
+        if gated:
+            _fuse_gate(layer, getattr(torch, model.dtype))
         layer.convolution = FusedEdgeConvolution(
             exact_layer.convolution,
             table.knots.unflatten(2, (len(pairs), -1)).movedim(2, 0),
@@ -181,7 +185,9 @@ def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, i
     return reports
 
 
-def _surround(layer: nn.Module, dtype: torch.dtype, *, before_product: bool) -> FusedLinear | None:
+def _surround(
+    layer: nn.Module, dtype: torch.dtype, *, last_in: bool, last_out: bool
+) -> FusedLinear | None:
     """Fuse the linear maps before and after a convolution so that they speak its own layout.
 
     The one before is swapped; the one after becomes part of the convolution.
@@ -189,7 +195,8 @@ def _surround(layer: nn.Module, dtype: torch.dtype, *, before_product: bool) -> 
     Args:
         layer: holds the convolution and the maps.
         dtype: floating-point type of the model.
-        before_product: the messages are read by MACE's product only, which takes this layout, too.
+        last_in: the features that come in have the channels of each block last.
+        last_out: those that go out are to have them, for MACE's product or NequIP's gate.
 
     Returns:
         The map after, or None: the layer is left as it was.
@@ -200,9 +207,22 @@ def _surround(layer: nn.Module, dtype: torch.dtype, *, before_product: bool) -> 
         return None
     layer.fold_scales()
     names = layer.around_convolution
-    setattr(layer, names[0], FusedLinear(before, dtype, last_out=True))
+    irreps_in = before.irreps_in if last_in else None
+    setattr(layer, names[0], FusedLinear(before, dtype, last_in=irreps_in, last_out=True))
     setattr(layer, names[1], PassThrough())
-    return FusedLinear(after, dtype, last_in=plain.irreps_out, last_out=before_product)
+    return FusedLinear(after, dtype, last_in=plain.irreps_out, last_out=last_out)
+
+
+def _fuse_gate(layer: nn.Module, dtype: torch.dtype) -> None:
+    """Fuse NequIP's gate: from now on, what goes from layer to layer has the channels last."""
+    layer.gate = FusedGate(layer.gate)
+    if layer.self_connection is not None:
+        layer.self_connection = FusedSpeciesLinear(layer.self_connection, dtype, last=True)
+    if isinstance(layer.linear_out, o3.Linear):  # the convolution keeps e3nn's layout
+        layer.fold_scales()
+        irreps_in = layer.linear_in.irreps_in
+        layer.linear_in = FusedLinear(layer.linear_in, dtype, last_in=irreps_in)
+        layer.linear_out = FusedLinear(layer.linear_out, dtype, last_out=True)
 
 
 def _fuse_product(layer: nn.Module, dtype: torch.dtype) -> None:

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// egraff::gate: scalars go through a nonlinearity, and each channel of any other irrep is
+// multiplied by the nonlinearity of a scalar of its own (Weiler et al., arXiv:1807.02547,
+// section 3.2), in one pass through memory. Channels lie as [component][channel]. First derivative
+// by x; it serves inference, training uses the plain form.
+#include "ops/edge_convolution_kernels.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace egraff {
+namespace {
+
+using at::Tensor;
+using gate::NO_GATE;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr const char *OPERATOR = "egraff::gate";
+constexpr const char *DOUBLE_BACKWARD =
+    "egraff::gate has no second derivative: fused models are for inference.\n"
+    "  fix: train with the plain model, or export it with --no-fuse";
+constexpr const char *NO_GPU =
+    "egraff::gate runs on the CPU only, got tensors on a GPU.\n"
+    "  fix: use device cpu, or export the model with --no-fuse for the GPU";
+// nodes that a thread takes at a time: their rows stay in the cache from block to block
+constexpr int64_t GRAIN = 16;
+
+// columns of `blocks`
+enum BlockColumn { START_IN, START_OUT, CHANNELS, DIM, GATE, ACTIVATION, BLOCK_COLUMNS };
+
+// The blocks of a call, checked: they and their gates are all of x, and all of the result.
+template <typename T>
+std::vector<gate::Block<T>> read_blocks(const Tensor &x, const Tensor &blocks,
+                                        const Tensor &factors, int64_t width_out) {
+    const int64_t n = factors.size(0), width_in = x.size(1);
+    const int64_t *row = blocks.const_data_ptr<int64_t>();
+    const double *factor = factors.const_data_ptr<double>();
+    std::vector<gate::Block<T>> read;
+    std::vector<int> seen_in(width_in), seen_out(width_out);
+    const auto mark = [](std::vector<int> &seen, int64_t first, int64_t count) {
+        const auto width = static_cast<int64_t>(seen.size());
+        if (first < 0 || count < 0 || first > width || count > width - first) {
+            return false;
+        }
+        std::for_each_n(seen.begin() + first, count, [](int &times) { ++times; });
+        return true;
+    };
+    bool good = true;
+    for (int64_t k = 0; k < n; ++k, row += BLOCK_COLUMNS) {
+        const bool gated = row[GATE] != NO_GATE;
+        good = good && row[CHANNELS] > 0 && row[DIM] > 0 && (gated || row[DIM] == 1) &&
+               row[CHANNELS] <= width_in && row[DIM] <= width_in && row[ACTIVATION] >= 0 &&
+               row[ACTIVATION] <= static_cast<int64_t>(Activation::SIGMOID) &&
+               mark(seen_in, row[START_IN], row[CHANNELS] * row[DIM]) &&
+               mark(seen_out, row[START_OUT], row[CHANNELS] * row[DIM]) &&
+               (!gated || mark(seen_in, row[GATE], row[CHANNELS]));
+        read.push_back({row[START_IN], row[START_OUT], row[CHANNELS], row[DIM], row[GATE],
+                        static_cast<Activation>(row[ACTIVATION]), static_cast<T>(factor[k])});
+    }
+    const auto once = [](const std::vector<int> &seen) {
+        return std::all_of(seen.begin(), seen.end(), [](int times) { return times == 1; });
+    };
+    TORCH_CHECK_VALUE(good && once(seen_in) && once(seen_out), OPERATOR,
+                      ": blocks: expected blocks and gates that are each column of x (", width_in,
+                      ") and of the result (", width_out,
+                      ") once, got others\n  fix: export the model again");
+    return read;
+}
+
+void check(const Tensor &x, const Tensor &blocks, const Tensor &factors) {
+    const auto dtype = x.scalar_type();
+    TORCH_CHECK_VALUE((dtype == at::kFloat || dtype == at::kDouble) && x.dim() == 2, OPERATOR,
+                      ": x: expected float32 or float64 [n, width], got ", dtype, " ", x.sizes());
+    TORCH_CHECK_VALUE(factors.scalar_type() == at::kDouble && factors.dim() == 1, OPERATOR,
+                      ": factors: expected float64 [n_blocks], got ", factors.scalar_type(), " ",
+                      factors.sizes());
+    const std::array<int64_t, 2> shape{factors.size(0), BLOCK_COLUMNS};
+    TORCH_CHECK_VALUE(blocks.scalar_type() == at::kLong && blocks.sizes() == at::IntArrayRef(shape),
+                      OPERATOR, ": blocks: expected int64 ", at::IntArrayRef(shape), ", got ",
+                      blocks.scalar_type(), " ", blocks.sizes());
+}
+
+template <typename T>
+Tensor forward_typed(const Tensor &x, const std::vector<gate::Block<T>> &blocks,
+                     int64_t width_out) {
+    const int64_t n = x.size(0), width_in = x.size(1);
+    Tensor result = at::empty({n, width_out}, x.options());
+    const T *from = x.const_data_ptr<T>();
+    T *to = result.mutable_data_ptr<T>();
+    const auto n_blocks = static_cast<int64_t>(blocks.size());
+    at::parallel_for(0, n, GRAIN, [&](int64_t first, int64_t last) {
+        for (int64_t k = first; k < last; k += GRAIN) {
+            convolution::kernels<T>().gate_forward({std::min(GRAIN, last - k), width_in, width_out,
+                                                    blocks.data(), n_blocks, from + k * width_in,
+                                                    to + k * width_out});
+        }
+    });
+    return result;
+}
+
+template <typename T>
+Tensor backward_typed(const Tensor &gradient, const Tensor &x,
+                      const std::vector<gate::Block<T>> &blocks) {
+    const int64_t n = x.size(0), width_in = x.size(1), width_out = gradient.size(1);
+    Tensor d_x = at::empty_like(x);
+    const T *from = x.const_data_ptr<T>(), *by_result = gradient.const_data_ptr<T>();
+    T *to = d_x.mutable_data_ptr<T>();
+    const auto n_blocks = static_cast<int64_t>(blocks.size());
+    at::parallel_for(0, n, GRAIN, [&](int64_t first, int64_t last) {
+        for (int64_t k = first; k < last; k += GRAIN) {
+            convolution::kernels<T>().gate_backward({std::min(GRAIN, last - k), width_in, width_out,
+                                                     blocks.data(), n_blocks, from + k * width_in,
+                                                     by_result + k * width_out, to + k * width_in});
+        }
+    });
+    return d_x;
+}
+
+Tensor forward_kernel(const Tensor &x, const Tensor &blocks, const Tensor &factors,
+                      c10::SymInt width_out) {
+    check(x, blocks, factors);
+    const Tensor a = x.contiguous(), b = blocks.contiguous(), c = factors.contiguous();
+    const int64_t width = width_out.guard_int(__FILE__, __LINE__);
+    return x.scalar_type() == at::kFloat
+               ? forward_typed(a, read_blocks<float>(a, b, c, width), width)
+               : forward_typed(a, read_blocks<double>(a, b, c, width), width);
+}
+
+Tensor backward_kernel(const Tensor &gradient, const Tensor &x, const Tensor &blocks,
+                       const Tensor &factors) {
+    check(x, blocks, factors);
+    TORCH_CHECK_VALUE(gradient.scalar_type() == x.scalar_type() && gradient.dim() == 2 &&
+                          gradient.size(0) == x.size(0),
+                      OPERATOR, "_backward: gradient: expected ", x.scalar_type(), " [", x.size(0),
+                      ", width_out], got ", gradient.scalar_type(), " ", gradient.sizes());
+    const Tensor g = gradient.contiguous(), a = x.contiguous();
+    const Tensor b = blocks.contiguous(), c = factors.contiguous();
+    return x.scalar_type() == at::kFloat
+               ? backward_typed(g, a, read_blocks<float>(a, b, c, g.size(1)))
+               : backward_typed(g, a, read_blocks<double>(a, b, c, g.size(1)));
+}
+
+Tensor forward_no_gpu(const Tensor &, const Tensor &, const Tensor &, c10::SymInt) {
+    TORCH_CHECK_NOT_IMPLEMENTED(false, NO_GPU);
+}
+
+// ---- shapes, for torch.export and torch.compile ----------------------------------------------
+
+Tensor forward_meta(const Tensor &x, const Tensor &, const Tensor &, c10::SymInt width_out) {
+    return x.new_empty_symint({x.sym_size(0), width_out});
+}
+
+Tensor backward_meta(const Tensor &, const Tensor &x, const Tensor &, const Tensor &) {
+    return x.new_empty_symint(x.sym_sizes());
+}
+
+// ---- derivatives -----------------------------------------------------------------------------
+
+Tensor call_forward(const Tensor &x, const Tensor &blocks, const Tensor &factors,
+                    c10::SymInt width_out) {
+    static const auto op =
+        c10::Dispatcher::singleton()
+            .findSchemaOrThrow("egraff::gate", "")
+            .typed<Tensor(const Tensor &, const Tensor &, const Tensor &, c10::SymInt)>();
+    return op.call(x, blocks, factors, std::move(width_out));
+}
+
+Tensor call_backward(const Tensor &gradient, const Tensor &x, const Tensor &blocks,
+                     const Tensor &factors) {
+    static const auto op =
+        c10::Dispatcher::singleton()
+            .findSchemaOrThrow("egraff::gate_backward", "")
+            .typed<Tensor(const Tensor &, const Tensor &, const Tensor &, const Tensor &)>();
+    return op.call(gradient, x, blocks, factors);
+}
+
+struct Gate : torch::autograd::Function<Gate> {
+    static Tensor forward(AutogradContext *ctx, const Tensor &x, const Tensor &blocks,
+                          const Tensor &factors, c10::SymInt width_out) {
+        ctx->save_for_backward({x, blocks, factors});
+        at::AutoDispatchBelowADInplaceOrView below_autograd;
+        return call_forward(x, blocks, factors, std::move(width_out));
+    }
+
+    static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
+        const variable_list s = ctx->get_saved_variables();
+        return {call_backward(gradients[0], s[0], s[1], s[2]), Tensor(), Tensor(), Tensor()};
+    }
+};
+
+// A first derivative whose own derivative is an error, not a zero.
+struct GateBackward : torch::autograd::Function<GateBackward> {
+    static Tensor forward(AutogradContext *, const Tensor &gradient, const Tensor &x,
+                          const Tensor &blocks, const Tensor &factors) {
+        at::AutoDispatchBelowADInplaceOrView below_autograd;
+        return call_backward(gradient, x, blocks, factors);
+    }
+
+    static variable_list backward(AutogradContext *, const variable_list &) {
+        TORCH_CHECK_NOT_IMPLEMENTED(false, DOUBLE_BACKWARD);
+    }
+};
+
+Tensor forward_autograd(const Tensor &x, const Tensor &blocks, const Tensor &factors,
+                        c10::SymInt width_out) {
+    return Gate::apply(x, blocks, factors, std::move(width_out));
+}
+
+Tensor backward_autograd(const Tensor &gradient, const Tensor &x, const Tensor &blocks,
+                         const Tensor &factors) {
+    return GateBackward::apply(gradient, x, blocks, factors);
+}
+
+} // namespace
+} // namespace egraff
+
+TORCH_LIBRARY_FRAGMENT(egraff, library) {
+    library.def("gate(Tensor x, Tensor blocks, Tensor factors, SymInt width_out) -> Tensor",
+                {at::Tag::pt2_compliant_tag});
+    library.def("gate_backward(Tensor gradient, Tensor x, Tensor blocks, Tensor factors) -> Tensor",
+                {at::Tag::pt2_compliant_tag});
+}
+
+TORCH_LIBRARY_IMPL(egraff, CPU, library) {
+    library.impl("gate", egraff::forward_kernel);
+    library.impl("gate_backward", egraff::backward_kernel);
+}
+
+TORCH_LIBRARY_IMPL(egraff, CUDA, library) { library.impl("gate", egraff::forward_no_gpu); }
+
+TORCH_LIBRARY_IMPL(egraff, Meta, library) {
+    library.impl("gate", egraff::forward_meta);
+    library.impl("gate_backward", egraff::backward_meta);
+}
+
+TORCH_LIBRARY_IMPL(egraff, Autograd, library) {
+    library.impl("gate", egraff::forward_autograd);
+    library.impl("gate_backward", egraff::backward_autograd);
+}
