@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +37,38 @@ def product_of_matrices(*arguments: Any) -> int:
 
 
 def edge_convolution(*arguments: Any) -> int:
-    """Per edge and path, couplings times harmonics; per channel, its weight, product and sum."""
-    edge_vec, paths, index = arguments[1], arguments[7], arguments[8]
-    total = 0
-    for _, channels, _, _, l_out, _, first, n_couplings in paths.tolist():
-        pairs = {(a, b) for a, _, b in index[first : first + n_couplings].tolist()}
-        total += 2 * n_couplings
-        total += channels * (TABLE + 2 * len(pairs) + 2 * (2 * l_out + 1))
-    return edge_vec.shape[0] * total
+    """Per edge and channel, a weight and products with harmonics; per atom, couplings and a map."""
+    return convolution(arguments, tables=1, of_outer=2, of_source=1, rest=0)
 
 
 def edge_convolution_backward(_gradient: Any, *arguments: Any) -> int:
-    """As much again for each of the two derivatives that are wanted."""
-    *inputs, wants_x, wants_edge_vec = arguments
-    return (bool(wants_x) + bool(wants_edge_vec)) * edge_convolution(*inputs)
+    """Value and slope of the weight; derivatives by features, harmonics and length."""
+    *inputs, wants_x, _ = arguments
+    of_source = 5 if wants_x else 3
+    return convolution(inputs, tables=2, of_outer=4, of_source=of_source, rest=2)
+
+
+def convolution(
+    inputs: Sequence[Any], *, tables: int, of_outer: int, of_source: int, rest: int
+) -> int:
+    """Count a pass over the edges from what it does with each number of an edge and channel.
+
+    Args:
+        inputs: of ``egraff::edge_convolution``.
+        tables: look-ups.
+        of_outer: operations with each product of features and harmonics that some coupling uses.
+        of_source: with each component of the features.
+        rest: others.
+    """
+    edge_vec, paths, index, n_local, after = (inputs[k] for k in (1, 7, 8, 11, 15))
+    per_edge = 0
+    per_atom = sum(2 * row[1] * row[5] * row[8] for row in after[1].tolist())
+    for _, channels, l_in, _, _, _, first, n_couplings in paths.tolist():
+        outer = {(a, b) for a, b, _ in index[first : first + n_couplings].tolist()}
+        per_channel = tables * TABLE + of_outer * len(outer) + of_source * (2 * l_in + 1) + rest
+        per_edge += channels * per_channel
+        per_atom += channels * 2 * n_couplings
+    return edge_vec.shape[0] * per_edge + int(n_local) * per_atom
 
 
 def symmetric_contraction(*arguments: Any) -> int:
@@ -128,7 +146,7 @@ class Count(TorchDispatchMode):
     """Counts what operators with a formula do, by operator; ``unknown`` are ours without one."""
 
     # sums, copies and element-wise work
-    NOT_COUNTED = ("ghost_exchange", "ghost_reduce", "index_sum", "gated_vector_update")
+    NOT_COUNTED = ("ghost_exchange", "ghost_reduce", "index_sum", "gate", "gated_vector_update")
 
     def __init__(self) -> None:
         super().__init__()

@@ -309,20 +309,20 @@ void edge_gradients(const GradientPass<T> &pass, GradientScratch<T> &scratch, in
     T *added = scratch.lanes.resize(n_edges * n_rows * LANES<T>);
     std::fill(added, added + n_edges * n_rows * LANES<T>, T(0));
     for (const Path<T> *path : pass.paths) {
-        for (int64_t chunk = 0; chunk < path->n_chunks; ++chunk) {
-            GradientArgs<T> args{};
-            args.forward = path_args(*path, block, scratch.first,
-                                     pass.x.template const_data_ptr<T>(), pass.in.tables, chunk);
-            args.forward.dest_row = pass.plan.out.width;
-            args.slope = block.geometry().slope;
-            args.gradient = gradient + path->dest.inside + chunk * LANES<T>;
-            args.d_source = pass.by_x ? scratch.d_source.data() : nullptr;
-            args.from_source = path->source.inside + chunk * LANES<T>;
-            args.d_harmonics = added + path->l_harmonics * path->l_harmonics * LANES<T>;
-            args.d_length = added + (n_rows - 1) * LANES<T>;
-            args.d_row = n_rows * LANES<T>;
-            kernel.gradient[path->l_source][path->l_harmonics](args);
-        }
+        GradientArgs<T> args{};
+        args.forward = path_args(*path, block, scratch.first, pass.x.template const_data_ptr<T>(),
+                                 pass.in.tables, 0);
+        args.forward.dest_row = pass.plan.out.width;
+        args.n_chunks = static_cast<int>(path->n_chunks);
+        args.table_chunk = pass.in.tables.stride(1);
+        args.slope = block.geometry().slope;
+        args.gradient = gradient + path->dest.inside;
+        args.d_source = pass.by_x ? scratch.d_source.data() : nullptr;
+        args.from_source = path->source.inside;
+        args.d_harmonics = added + path->l_harmonics * path->l_harmonics * LANES<T>;
+        args.d_length = added + (n_rows - 1) * LANES<T>;
+        args.d_row = n_rows * LANES<T>;
+        kernel.gradient[path->l_source][path->l_harmonics](args);
     }
     T *total = scratch.sums.resize((n_rows + 3) * stride);
     sum_lanes(added, n_edges, n_rows, stride, total);

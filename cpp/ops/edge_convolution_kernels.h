@@ -10,6 +10,7 @@
 
 #include "ops/allegro_kernels.h"
 #include "ops/edge_attention_kernels.h"
+#include "ops/gate_kernels.h"
 #include "ops/graph_attention_kernels.h"
 #include "ops/irreps_linear_kernels.h"
 #include "ops/symmetric_contraction_kernels.h"
@@ -97,9 +98,11 @@ template <typename T> struct AccumulateArgs {
 };
 
 // Derivatives of sum(gradient * dest) by the source, and by the length and the harmonics of each
-// edge, those added up lane by lane.
+// edge, those added up lane by lane; for all channels of one path.
 template <typename T> struct GradientArgs {
     AccumulateArgs<T> forward; // its `dest` is not used
+    int n_chunks;
+    int64_t table_chunk; // from chunk to chunk of the table
     const T *slope;
     const T *gradient;   // by dest, laid out like it
     T *const *d_source;  // [stride], rows laid out like the source's, or null
@@ -124,6 +127,8 @@ template <typename T> struct Kernels {
     void (*attention_centre[MAX_RUNS][2])(const attention::AttentionArgs<T> &);
     void (*attention_neighbour[MAX_RUNS][2])(const attention::AttentionArgs<T> &);
     void (*attention_edge_vectors)(const attention::EdgeVectorArgs<T> &);
+    void (*gate_forward)(const gate::ForwardArgs<T> &);
+    void (*gate_backward)(const gate::BackwardArgs<T> &);
     void (*update_forward)(const update::ForwardArgs<T> &);
     void (*update_backward)(const update::BackwardArgs<T> &);
     allegro::Kernels<T> allegro;

@@ -20,11 +20,14 @@ def counted():
 
 def test_an_edge_convolution_of_scalars(counted):
     operations, unknown = counted
-    # one path: 1 coupling times 1 harmonic; 16 channels of a table value, a product and a sum
-    per_edge = 2 + 16 * (flops.TABLE + 2 + 2)
-    assert operations["edge_convolution"] == 2 * 28 * per_edge
+    # one path and harmonic; 16 channels of a table value, a product with the features, one with the
+    # harmonic and its sum; then a coupling and a matrix for each atom
+    per_atom = 16 * 2 + 2 * 16 * 16
+    per_edge = 16 * (flops.TABLE + 1 + 2)
+    assert operations["edge_convolution"] == 2 * (28 * per_edge + per_atom)
     # by edge vectors in both layers; features depend on positions from the second layer on
-    assert operations["edge_convolution_backward"] == 3 * 28 * per_edge
+    per_edge = 16 * (2 * flops.TABLE + 4 + 3 + 2)
+    assert operations["edge_convolution_backward"] == (2 * (28 * per_edge + per_atom) + 28 * 16 * 2)
     assert not unknown
 
 
