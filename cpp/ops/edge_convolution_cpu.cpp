@@ -236,23 +236,6 @@ template <typename T> at::Tensor accumulate_mapped(const SumPass<T> &pass) {
     return dest;
 }
 
-// Sums the lanes of [edge][row][LANES] into [row][stride].
-template <typename T>
-void sum_lanes(const T *lanes, int64_t n_edges, int64_t n_rows, int64_t stride, T *sums) {
-    for (int64_t row = 0; row < n_rows; ++row) {
-        for (int64_t e = 0; e < stride; ++e) {
-            T total = T(0);
-            if (e < n_edges) {
-                const T *from = lanes + (e * n_rows + row) * LANES<T>;
-                for (int lane = 0; lane < LANES<T>; ++lane) {
-                    total += from[lane];
-                }
-            }
-            sums[row * stride + e] = total;
-        }
-    }
-}
-
 // What the backward reads, and where it writes: `by_x` may be null.
 template <typename T> struct GradientPass {
     const Inputs &in;
@@ -325,7 +308,8 @@ void edge_gradients(const GradientPass<T> &pass, GradientScratch<T> &scratch, in
         kernel.gradient[path->l_source][path->l_harmonics](args);
     }
     T *total = scratch.sums.resize((n_rows + 3) * stride);
-    sum_lanes(added, n_edges, n_rows, stride, total);
+    kernel.allegro.sum_lanes(added, static_cast<int>(n_edges), static_cast<int>(n_rows),
+                             block.stride(), total);
     T *vec = total + n_rows * stride;
     kernel.geometry_backward({block.geometry(), total, total + (n_rows - 1) * stride, vec});
     for (int64_t e = 0; e < n_edges; ++e) {
