@@ -11,6 +11,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -168,7 +169,8 @@ template <typename T> Tensor contract(const Tensor &gradient, EGRAFF_CONTRACTION
     const bool backward = gradient.defined();
     const Tensor padded_weights = at::zeros({n_paths, plan.n_species, padded}, x.options());
     padded_weights.narrow(2, 0, plan.channels).copy_(weights);
-    Tensor result = at::zeros({plan.n, backward ? x.size(1) : width_out}, x.options());
+    const int64_t width = backward ? x.size(1) : width_out;
+    Tensor result = at::empty({plan.n, width}, x.options());
     const T *w = padded_weights.const_data_ptr<T>(), *rows = x.const_data_ptr<T>();
     const T *g = backward ? gradient.const_data_ptr<T>() : nullptr;
     T *to = result.mutable_data_ptr<T>();
@@ -180,7 +182,6 @@ template <typename T> Tensor contract(const Tensor &gradient, EGRAFF_CONTRACTION
         args.n_variables = static_cast<int>(plan.in.first.size());
         args.n_monomials = static_cast<int>(plan.products.size());
         args.products = plan.products.data();
-        args.n_paths = static_cast<int>(n_paths);
         args.paths = plan.paths.data();
         args.terms = plan.terms.data();
         args.weights_stride = plan.n_species * padded;
@@ -189,13 +190,17 @@ template <typename T> Tensor contract(const Tensor &gradient, EGRAFF_CONTRACTION
         args.d_monomials = d_monomials.resize(size);
         args.result = lanes.resize(n_out * LANES<T>);
         for (int64_t atom = begin; atom < end; ++atom) {
+            std::fill(to + atom * width, to + (atom + 1) * width, T(0));
             for (int64_t chunk = 0; chunk < plan.n_chunks; ++chunk) {
                 const int64_t first = chunk * LANES<T>;
                 const int64_t count = std::min<int64_t>(LANES<T>, plan.channels - first);
                 args.weights = w + z[atom] * padded + first;
                 gather(plan.in, first, count, rows + atom * width_in, args.monomials);
                 std::fill(args.result, args.result + n_out * LANES<T>, T(0));
+                // the derivative needs the monomials only
+                args.n_paths = backward ? 0 : static_cast<int>(n_paths);
                 kernel.contraction_forward(args);
+                args.n_paths = static_cast<int>(n_paths);
                 if (!backward) {
                     scatter(plan.out, first, count, args.result, to + atom * width_out);
                     continue;
