@@ -99,15 +99,28 @@ def allegro_energy_and_gradient(*arguments: Any) -> int:
 
 def scalar_vector_attention(*arguments: Any) -> int:
     """Per edge, an atom with itself included, and channel."""
-    # the score 4, messages to scalars 4, along the edge 8, along the neighbour's vector 8
-    query, _, vectors, edge_vec = arguments[:4]
-    per_channel = 4 * TABLE + 16 + (8 if vectors.shape[1] else 0)
+    # the score 4, messages to scalars 4, along the edge 8, along the neighbour's vector 7
+    query, source, edge_vec, _, _, table = arguments[:6]
+    has_vectors = source.shape[1] == 6 * table.shape[0] * table.shape[-1]
+    per_channel = 4 * TABLE + 16 + (7 if has_vectors else 0)
     return (edge_vec.shape[0] + query.shape[0]) * query.shape[1] * per_channel
 
 
 def scalar_vector_attention_backward(_by_scalar: Any, _by_vector: Any, *arguments: Any) -> int:
     """Twice the forward pass."""
     return 2 * scalar_vector_attention(*arguments)
+
+
+def attention_source(*arguments: Any) -> int:
+    """A linear map."""
+    x, _, weight = arguments[:3]
+    return 2 * x.shape[0] * weight.numel()
+
+
+def attention_source_backward(_gradient: Any, *arguments: Any) -> int:
+    """The map's transpose, and what vectors were multiplied with again."""
+    v = arguments[1]
+    return attention_source(*arguments) * (5 if v.shape[1] else 4) // 4
 
 
 FORMULAS: dict[str, Callable[..., int]] = {
@@ -119,6 +132,8 @@ FORMULAS: dict[str, Callable[..., int]] = {
     "egraff::irreps_linear": irreps_linear,
     "egraff::allegro_energy": allegro_energy,
     "egraff::allegro_energy_and_gradient": allegro_energy_and_gradient,
+    "egraff::attention_source": attention_source,
+    "egraff::attention_source_backward": attention_source_backward,
     "egraff::scalar_vector_attention": scalar_vector_attention,
     "egraff::scalar_vector_attention_backward": scalar_vector_attention_backward,
 }

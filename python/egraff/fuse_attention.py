@@ -17,7 +17,6 @@ from egraff.models.torchmd_net import TorchMDNet
 from egraff.nn.fused_attention import (
     FusedNeighbourEmbedding,
     FusedScalarVectorAttention,
-    distance_filters,
 )
 from egraff.nn.radial_table import Grid, RadialTable, Taylor, tabulate
 from egraff.nn.smearing import ExpNormalBasis
@@ -102,7 +101,7 @@ def fuse_attention(
     for k, layer in enumerate(exact.layers):
 
         def filters(radial: Tensor, envelope: Tensor, layer=layer) -> Tensor:
-            return distance_filters(layer, radial, envelope)
+            return torch.cat(layer.filters(radial, envelope), dim=1)
 
         fused.layers[k] = FusedScalarVectorAttention(
             fused.layers[k],
@@ -113,6 +112,9 @@ def fuse_attention(
             attention_act=model.config.attn_activation,
             dtype=dtype,
         )
+    fused.exchange_widths = [layer.exchange_width for layer in fused.layers]
+    if exact.neighbour_embedding is None:
+        del fused.exchange_widths[0]  # elements are known everywhere
     fused.__class__ = FusedTorchMDNet
     no_index, no_vec = torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 3, dtype=dtype)
     with torch.no_grad():
