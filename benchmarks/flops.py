@@ -123,6 +123,17 @@ def attention_source_backward(_gradient: Any, *arguments: Any) -> int:
     return attention_source(*arguments) * (5 if v.shape[1] else 4) // 4
 
 
+def gated_vector_update(*arguments: Any) -> int:
+    """A linear map of scalars, and one of each component of vectors."""
+    weight, maps = arguments[-3], arguments[-1]
+    return 2 * arguments[0].shape[0] * (weight.numel() + 3 * maps.numel())
+
+
+def gated_vector_update_backward(*arguments: Any) -> int:
+    """The same again, and their transposes."""
+    return 2 * gated_vector_update(*arguments)
+
+
 FORMULAS: dict[str, Callable[..., int]] = {
     **dict.fromkeys(("aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm"), product_of_matrices),
     "egraff::edge_convolution": edge_convolution,
@@ -134,6 +145,8 @@ FORMULAS: dict[str, Callable[..., int]] = {
     "egraff::allegro_energy_and_gradient": allegro_energy_and_gradient,
     "egraff::attention_source": attention_source,
     "egraff::attention_source_backward": attention_source_backward,
+    "egraff::gated_vector_update": gated_vector_update,
+    "egraff::gated_vector_update_backward": gated_vector_update_backward,
     "egraff::scalar_vector_attention": scalar_vector_attention,
     "egraff::scalar_vector_attention_backward": scalar_vector_attention_backward,
 }
@@ -143,7 +156,7 @@ class Count(TorchDispatchMode):
     """Counts what operators with a formula do, by operator; ``unknown`` are ours without one."""
 
     # sums, copies and element-wise work
-    NOT_COUNTED = ("ghost_exchange", "ghost_reduce", "index_sum", "gated_vector_update")
+    NOT_COUNTED = ("ghost_exchange", "ghost_reduce", "index_sum")
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import FusedEdgeConvolution
 from egraff.nn.radial_table import GRID_START, Grid
-from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention, map_channels
+from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention
 
 # functions of the distance per channel: filters of keys, and of the three parts of the values
 N_FILTERS = 4
@@ -126,12 +126,13 @@ class FusedScalarVectorAttention(nn.Module):
             self.grid_start,
             self.grid_stretch,
         )
-        out = self.output(scalar)
-        if self.vector is None:
-            return x + out[:, 2 * self.width :], dv
-        maps = map_channels(v, self.vector.weight)
-        dx, dv = torch.ops.egraff.gated_vector_update(out, maps, dv)
-        return x + dx, v + dv
+        weight, bias = self.output.weight, self.output.bias
+        if self.vector is None:  # of three parts only the last concerns scalars
+            first = 2 * self.width
+            return x + nn.functional.linear(scalar, weight[first:], bias[first:]), dv
+        return torch.ops.egraff.gated_vector_update(
+            x, v, scalar, dv, weight, bias, self.vector.weight
+        )
 
 
 class FusedNeighbourEmbedding(nn.Module):
