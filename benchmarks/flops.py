@@ -156,7 +156,7 @@ class Count(TorchDispatchMode):
     """Counts what operators with a formula do, by operator; ``unknown`` are ours without one."""
 
     # sums, copies and element-wise work
-    NOT_COUNTED = ("ghost_exchange", "ghost_reduce", "index_sum", "swish_gate")
+    NOT_COUNTED = ("ghost_exchange", "ghost_reduce", "index_sum", "swish_gate", "block_norm")
 
     def __init__(self) -> None:
         super().__init__()

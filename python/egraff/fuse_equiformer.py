@@ -21,11 +21,16 @@ from egraff.fuse_distance import (
 )
 from egraff.models.equiformer import EdgeDegreeEmbedding, Equiformer
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.equivariant import DistanceNetwork, EquivariantLinear, SwishGate
+from egraff.nn.equivariant import (
+    DistanceNetwork,
+    EquivariantLayerNorm,
+    EquivariantLinear,
+    SwishGate,
+)
 from egraff.nn.fused import FusedEdgeConvolution
-from egraff.nn.fused_gate import FusedSwishGate
 from egraff.nn.fused_graph_attention import FusedGraphAttention, RadialFunctions
 from egraff.nn.fused_linear import FusedEquivariantLinear
+from egraff.nn.fused_node_blocks import FusedLayerNorm, FusedSwishGate
 from egraff.nn.radial_table import Grid
 from egraff.nn.smearing import LearnedGaussianBasis
 
@@ -206,6 +211,8 @@ def fuse_equiformer(
                 setattr(module, name, FusedEquivariantLinear(child, dtype))
             elif isinstance(child, SwishGate):
                 setattr(module, name, FusedSwishGate(child))
+            elif isinstance(child, EquivariantLayerNorm):
+                setattr(module, name, FusedLayerNorm(child, dtype))
     fused.__class__ = FusedEquiformer
     register_isolated_atoms(fused)
     return tables.reports

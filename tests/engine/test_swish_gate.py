@@ -12,7 +12,7 @@ from torch import Tensor
 
 from egraff import ops
 from egraff.nn.equivariant import SwishGate
-from egraff.nn.fused_gate import FusedSwishGate
+from egraff.nn.fused_node_blocks import FusedSwishGate
 
 ops.load()
 OP = torch.ops.egraff.swish_gate
