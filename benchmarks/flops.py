@@ -117,15 +117,39 @@ def allegro_energy_and_gradient(*arguments: Any) -> int:
 
 def scalar_vector_attention(*arguments: Any) -> int:
     """Per edge, an atom with itself included, and channel."""
-    # the score 4, messages to scalars 4, along the edge 8, along the neighbour's vector 8
-    query, _, vectors, edge_vec = arguments[:4]
-    per_channel = 4 * TABLE + 16 + (8 if vectors.shape[1] else 0)
+    # the score 4, messages to scalars 4, along the edge 8, along the neighbour's vector 7
+    query, source, edge_vec, _, _, table = arguments[:6]
+    has_vectors = source.shape[1] == 6 * table.shape[0] * table.shape[-1]
+    per_channel = 4 * TABLE + 16 + (7 if has_vectors else 0)
     return (edge_vec.shape[0] + query.shape[0]) * query.shape[1] * per_channel
 
 
 def scalar_vector_attention_backward(_by_scalar: Any, _by_vector: Any, *arguments: Any) -> int:
     """Twice the forward pass."""
     return 2 * scalar_vector_attention(*arguments)
+
+
+def attention_source(*arguments: Any) -> int:
+    """A linear map."""
+    x, _, weight = arguments[:3]
+    return 2 * x.shape[0] * weight.numel()
+
+
+def attention_source_backward(_gradient: Any, *arguments: Any) -> int:
+    """The map's transpose, and what vectors were multiplied with again."""
+    v = arguments[1]
+    return attention_source(*arguments) * (5 if v.shape[1] else 4) // 4
+
+
+def gated_vector_update(*arguments: Any) -> int:
+    """A linear map of scalars, and one of each component of vectors."""
+    weight, maps = arguments[-3], arguments[-1]
+    return 2 * arguments[0].shape[0] * (weight.numel() + 3 * maps.numel())
+
+
+def gated_vector_update_backward(*arguments: Any) -> int:
+    """The same again, and their transposes."""
+    return 2 * gated_vector_update(*arguments)
 
 
 FORMULAS: dict[str, Callable[..., int]] = {
@@ -137,6 +161,10 @@ FORMULAS: dict[str, Callable[..., int]] = {
     "egraff::irreps_linear": irreps_linear,
     "egraff::allegro_energy": allegro_energy,
     "egraff::allegro_energy_and_gradient": allegro_energy_and_gradient,
+    "egraff::attention_source": attention_source,
+    "egraff::attention_source_backward": attention_source_backward,
+    "egraff::gated_vector_update": gated_vector_update,
+    "egraff::gated_vector_update_backward": gated_vector_update_backward,
     "egraff::scalar_vector_attention": scalar_vector_attention,
     "egraff::scalar_vector_attention_backward": scalar_vector_attention_backward,
 }
@@ -146,7 +174,9 @@ class Count(TorchDispatchMode):
     """Counts what operators with a formula do, by operator; ``unknown`` are ours without one."""
 
     # sums, copies and element-wise work
-    NOT_COUNTED = ("ghost_exchange", "ghost_reduce", "index_sum", "gate", "gated_vector_update")
+    NOT_COUNTED = (
+        "ghost_exchange", "ghost_reduce", "index_sum", "gate", "swish_gate", "block_norm",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()

@@ -5,11 +5,12 @@
 // channels c, u the direction and s_h = sum over c of q_ic k_jc K_c(r):
 //
 //   x_ic = sum over edges (i, j) of  act(s_h) a_jc A_c(r)
-//   v_ic = sum over edges (i, j) of  t_jc T_c(r) v_jc + p_jc P_c(r) u
+//   v_ic = sum over edges (i, j) of  T_c(r) w_jc + p_jc P_c(r) u
 //
 // Every local atom also has an edge to itself, without direction, whose filters are the table's
 // last row (Thoelke & De Fabritiis, arXiv:2202.02541, eqs. 6, 7, 11). It has first derivatives by
-// query, source = (k, a, t, p), vectors v and edge_vec; it serves inference.
+// query, source = (k, a, p, w), of which the first layer has no vectors w, and edge_vec; it serves
+// inference.
 #include "ops/edge_attention_cpu.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -25,16 +26,15 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 #define EGRAFF_ATTENTION_ARGUMENTS                                                                 \
-    const Tensor &query, const Tensor &source, const Tensor &vectors, const Tensor &edge_vec,      \
-        const Tensor &edge_index, const Tensor &species, const Tensor &table,                      \
-        const Tensor &pair_scale, int64_t n_heads, c10::string_view activation, double grid_start, \
-        double grid_stretch
+    const Tensor &query, const Tensor &source, const Tensor &edge_vec, const Tensor &edge_index,   \
+        const Tensor &species, const Tensor &table, const Tensor &pair_scale, int64_t n_heads,     \
+        c10::string_view activation, double grid_start, double grid_stretch
 #define EGRAFF_ATTENTION_VALUES                                                                    \
-    query, source, vectors, edge_vec, edge_index, species, table, pair_scale, n_heads, activation, \
+    query, source, edge_vec, edge_index, species, table, pair_scale, n_heads, activation,          \
         grid_start, grid_stretch
 
 using Pair = std::tuple<Tensor, Tensor>;
-using Four = std::tuple<Tensor, Tensor, Tensor, Tensor>;
+using Three = std::tuple<Tensor, Tensor, Tensor>;
 
 constexpr const char *DOUBLE_BACKWARD =
     "egraff::scalar_vector_attention has no second derivative: fused models are for inference.\n"
@@ -46,7 +46,6 @@ constexpr const char *NO_GPU =
 Inputs checked(EGRAFF_ATTENTION_ARGUMENTS) {
     Inputs in{query.contiguous(),
               source.contiguous(),
-              vectors.contiguous(),
               edge_vec.contiguous(),
               edge_index.contiguous(),
               species.contiguous(),
@@ -64,8 +63,8 @@ Pair forward_kernel(EGRAFF_ATTENTION_ARGUMENTS) {
     return attention::forward_cpu(checked(EGRAFF_ATTENTION_VALUES));
 }
 
-Four backward_kernel(const Tensor &by_scalar, const Tensor &by_vector, EGRAFF_ATTENTION_ARGUMENTS,
-                     bool wants_centre, bool wants_neighbour) {
+Three backward_kernel(const Tensor &by_scalar, const Tensor &by_vector, EGRAFF_ATTENTION_ARGUMENTS,
+                      bool wants_centre, bool wants_neighbour) {
     const Inputs in = checked(EGRAFF_ATTENTION_VALUES);
     const std::array<int64_t, 3> shape{in.n_local(), 3, in.width()};
     TORCH_CHECK_VALUE(
@@ -78,7 +77,7 @@ Four backward_kernel(const Tensor &by_scalar, const Tensor &by_vector, EGRAFF_AT
     const attention::Gradients g = attention::backward_cpu(
         by_scalar.contiguous(), by_vector.contiguous(), in, wants_centre, wants_neighbour);
     const auto made = [&](const Tensor &x) { return x.defined() ? x : query.new_empty({0}); };
-    return {made(g.query), made(g.source), made(g.vectors), made(g.edge_vec)};
+    return {made(g.query), made(g.source), made(g.edge_vec)};
 }
 
 Pair forward_no_gpu(EGRAFF_ATTENTION_ARGUMENTS) {
@@ -94,14 +93,13 @@ Pair forward_meta(EGRAFF_ATTENTION_ARGUMENTS) {
             query.new_empty_symint({query.sym_size(0), 3, query.sym_size(1)})};
 }
 
-Four backward_meta(const Tensor &, const Tensor &, EGRAFF_ATTENTION_ARGUMENTS, bool wants_centre,
-                   bool wants_neighbour) {
+Three backward_meta(const Tensor &, const Tensor &, EGRAFF_ATTENTION_ARGUMENTS, bool wants_centre,
+                    bool wants_neighbour) {
     (void)std::make_tuple(EGRAFF_ATTENTION_VALUES);
     const auto like = [](const Tensor &x, bool wanted) {
         return wanted ? x.new_empty_symint(x.sym_sizes()) : x.new_empty({0});
     };
-    return {like(query, wants_centre), like(source, wants_neighbour),
-            like(vectors, wants_neighbour), like(edge_vec, wants_centre)};
+    return {like(query, wants_centre), like(source, wants_neighbour), like(edge_vec, wants_centre)};
 }
 
 // ---- derivatives -----------------------------------------------------------------------------
@@ -113,19 +111,18 @@ Pair call_forward(EGRAFF_ATTENTION_ARGUMENTS) {
     return op.call(EGRAFF_ATTENTION_VALUES);
 }
 
-Four call_backward(const Tensor &by_scalar, const Tensor &by_vector, EGRAFF_ATTENTION_ARGUMENTS,
-                   bool wants_centre, bool wants_neighbour) {
+Three call_backward(const Tensor &by_scalar, const Tensor &by_vector, EGRAFF_ATTENTION_ARGUMENTS,
+                    bool wants_centre, bool wants_neighbour) {
     static const auto op =
         c10::Dispatcher::singleton()
             .findSchemaOrThrow("egraff::scalar_vector_attention_backward", "")
-            .typed<Four(const Tensor &, const Tensor &, EGRAFF_ATTENTION_ARGUMENTS, bool, bool)>();
+            .typed<Three(const Tensor &, const Tensor &, EGRAFF_ATTENTION_ARGUMENTS, bool, bool)>();
     return op.call(by_scalar, by_vector, EGRAFF_ATTENTION_VALUES, wants_centre, wants_neighbour);
 }
 
 struct Attention : torch::autograd::Function<Attention> {
     static variable_list forward(AutogradContext *ctx, EGRAFF_ATTENTION_ARGUMENTS) {
-        ctx->save_for_backward(
-            {query, source, vectors, edge_vec, edge_index, species, table, pair_scale});
+        ctx->save_for_backward({query, source, edge_vec, edge_index, species, table, pair_scale});
         ctx->saved_data["n_heads"] = n_heads;
         ctx->saved_data["activation"] = std::string(activation);
         ctx->saved_data["grid_start"] = grid_start;
@@ -138,18 +135,17 @@ struct Attention : torch::autograd::Function<Attention> {
     static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
         const variable_list s = ctx->get_saved_variables();
         const auto wants = [&](int64_t k) { return ctx->needs_input_grad(k); };
-        const bool wants_centre = wants(0) || wants(3), wants_neighbour = wants(1) || wants(2);
+        const bool wants_centre = wants(0) || wants(2), wants_neighbour = wants(1);
         const std::string activation = ctx->saved_data["activation"].toStringRef();
-        auto [d_query, d_source, d_vectors, d_vec] = call_backward(
-            gradients[0], gradients[1], s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7],
+        auto [d_query, d_source, d_vec] = call_backward(
+            gradients[0], gradients[1], s[0], s[1], s[2], s[3], s[4], s[5], s[6],
             ctx->saved_data["n_heads"].toInt(), activation,
             ctx->saved_data["grid_start"].toDouble(), ctx->saved_data["grid_stretch"].toDouble(),
             wants_centre, wants_neighbour);
-        variable_list result(12);
+        variable_list result(11);
         result[0] = wants(0) ? d_query : Tensor();
         result[1] = wants(1) ? d_source : Tensor();
-        result[2] = wants(2) ? d_vectors : Tensor();
-        result[3] = wants(3) ? d_vec : Tensor();
+        result[2] = wants(2) ? d_vec : Tensor();
         return result;
     }
 };
@@ -160,9 +156,9 @@ struct AttentionBackward : torch::autograd::Function<AttentionBackward> {
                                  const Tensor &by_vector, EGRAFF_ATTENTION_ARGUMENTS,
                                  bool wants_centre, bool wants_neighbour) {
         at::AutoDispatchBelowADInplaceOrView below_autograd;
-        auto [d_query, d_source, d_vectors, d_vec] = call_backward(
+        auto [d_query, d_source, d_vec] = call_backward(
             by_scalar, by_vector, EGRAFF_ATTENTION_VALUES, wants_centre, wants_neighbour);
-        return {d_query, d_source, d_vectors, d_vec};
+        return {d_query, d_source, d_vec};
     }
 
     static variable_list backward(AutogradContext *, const variable_list &) {
@@ -175,18 +171,18 @@ Pair forward_autograd(EGRAFF_ATTENTION_ARGUMENTS) {
     return {result[0], result[1]};
 }
 
-Four backward_autograd(const Tensor &by_scalar, const Tensor &by_vector, EGRAFF_ATTENTION_ARGUMENTS,
-                       bool wants_centre, bool wants_neighbour) {
+Three backward_autograd(const Tensor &by_scalar, const Tensor &by_vector,
+                        EGRAFF_ATTENTION_ARGUMENTS, bool wants_centre, bool wants_neighbour) {
     variable_list result = AttentionBackward::apply(by_scalar, by_vector, EGRAFF_ATTENTION_VALUES,
                                                     wants_centre, wants_neighbour);
-    return {result[0], result[1], result[2], result[3]};
+    return {result[0], result[1], result[2]};
 }
 
 } // namespace
 } // namespace egraff
 
 #define EGRAFF_ATTENTION_SCHEMA                                                                    \
-    "Tensor query, Tensor source, Tensor vectors, Tensor edge_vec, Tensor edge_index, "            \
+    "Tensor query, Tensor source, Tensor edge_vec, Tensor edge_index, "                            \
     "Tensor species, Tensor table, Tensor pair_scale, int n_heads, str activation, "               \
     "float grid_start, float grid_stretch"
 
@@ -195,7 +191,7 @@ TORCH_LIBRARY_FRAGMENT(egraff, library) {
                 {at::Tag::pt2_compliant_tag});
     library.def("scalar_vector_attention_backward(Tensor by_scalar, Tensor "
                 "by_vector, " EGRAFF_ATTENTION_SCHEMA
-                ", bool wants_centre, bool wants_neighbour) -> (Tensor, Tensor, Tensor, Tensor)",
+                ", bool wants_centre, bool wants_neighbour) -> (Tensor, Tensor, Tensor)",
                 {at::Tag::pt2_compliant_tag});
 }
 

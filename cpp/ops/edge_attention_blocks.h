@@ -19,29 +19,13 @@ using convolution::HERMITE;
 using convolution::Kernels;
 using convolution::LANES;
 
-// Packed rows of nodes, [n][chunk][row][LANES].
+// Packed rows of nodes, [n][chunk][row][LANES], in a tensor or a buffer of somebody else's.
 template <typename T> struct Packed {
-    Packed(const HeadLayout &layout, int64_t n, int64_t n_rows)
-        : layout(layout), n_rows(n_rows), width(layout.n_chunks * n_rows * LANES<T>) {
-        data.resize(n * width);
-    }
+    Packed(const HeadLayout &layout, const T *data, int64_t n_rows)
+        : data(data), n_rows(n_rows), width(layout.n_chunks * n_rows * LANES<T>) {}
 
-    // Fills all rows of nodes begin..end; `row(node, k)` is where row k of a node lies outside.
-    template <typename Row> void fill(int64_t begin, int64_t end, const Row &row) {
-        for (int64_t node = begin; node < end; ++node) {
-            T *to = data.data() + node * width;
-            if (layout.padded) {
-                std::fill(to, to + width, T(0));
-            }
-            for (int64_t k = 0; k < n_rows; ++k) {
-                pack(layout, row(node, k), to + k * LANES<T>, n_rows);
-            }
-        }
-    }
-
-    const HeadLayout &layout;
+    const T *data;
     int64_t n_rows, width;
-    Buffer<T> data;
 };
 
 // The edges of a block of nodes, with one from each local node to itself in front of its others.
@@ -100,16 +84,16 @@ template <typename T> class Block {
         fill_edges(k);
     }
 
-    AttentionArgs<T> args(const Packed<T> &near, int64_t first_node, const Packed<T> &far,
-                          T *result) {
+    AttentionArgs<T> args(const HeadLayout &layout, const Packed<T> &near, int64_t first_node,
+                          const Packed<T> &far, T *result) {
         AttentionArgs<T> a{};
         a.n_nodes = static_cast<int>(first_.size()) - 1;
         a.first = first_.data();
-        a.head_lanes = static_cast<int>(near.layout.head_lanes);
-        a.n_chunks = static_cast<int>(near.layout.n_chunks);
-        a.near = near.data.data() + first_node * near.width;
+        a.head_lanes = static_cast<int>(layout.head_lanes);
+        a.n_chunks = static_cast<int>(layout.n_chunks);
+        a.near = near.data + first_node * near.width;
         a.near_rows = near.n_rows;
-        a.far = far.data.data();
+        a.far = far.data;
         a.far_rows = far.n_rows;
         a.edges = edges_.data();
         a.table = in_.table.template const_data_ptr<T>();

@@ -2,9 +2,9 @@
 //
 // The three passes over the edges, each writing to nodes or edges that one block owns, so that
 // threads need neither atomics nor an order. With the score s_h = sum over head h of q_i k_j K:
-//   forward       by centre     x_i = sum_e act(s) a_j A ;   v_i = sum_e t_j T v_j + p_j P u
+//   forward       by centre     x_i = sum_e act(s) a_j A ;   v_i = sum_e T w_j + p_j P u
 //   by centre     dq_i = sum_e ds k_j K ;   dr_e from K', A', T', P' and u
-//   by neighbour  dk_j, da_j, dt_j, dp_j, dv_j, where ds = act'(s) sum over head h of dx_i a_j A
+//   by neighbour  dk_j, da_j, dp_j, dw_j, where ds = act'(s) sum over head h of dx_i a_j A
 // Both backward passes form the scores again, which costs less than to store them.
 #include "ops/edge_attention_cpu.h"
 
@@ -23,34 +23,56 @@ namespace {
 // Edges in a block: their geometry, scores and one chunk of the table stay in the cache.
 constexpr int64_t BLOCK_EDGES = 128;
 
-template <typename T> Packed<T> pack_source(const Inputs &in, const HeadLayout &layout) {
-    Packed<T> packed(layout, in.n_nodes(), in.source_rows());
-    const T *source = in.source.const_data_ptr<T>(), *vectors = in.vectors.const_data_ptr<T>();
-    const int64_t width = in.width();
-    at::parallel_for(0, in.n_nodes(), 64, [&](int64_t begin, int64_t end) {
-        packed.fill(begin, end, [&](int64_t node, int64_t k) {
-            return k < FUNCTIONS ? source + (node * FUNCTIONS + k) * width
-                                 : vectors + (node * 3 + k - FUNCTIONS) * width;
-        });
-    });
-    return packed;
+// What edges read of their neighbours comes packed.
+template <typename T> Packed<T> source_rows(const Inputs &in, const HeadLayout &layout) {
+    return {layout, in.source.const_data_ptr<T>(), in.source_rows()};
 }
 
-// Queries, and if there are any gradients, these too.
-template <typename T>
-Packed<T> pack_centre(const Inputs &in, const HeadLayout &layout, const T *by_scalar,
-                      const T *by_vector) {
-    Packed<T> packed(layout, in.n_local(), by_scalar == nullptr ? 1 : CENTRE_ROWS);
-    const T *query = in.query.const_data_ptr<T>();
-    const int64_t width = in.width();
+// Fills `buffer` with rows of the local atoms; `row(node, k)` is where row k of a node lies
+// outside.
+template <typename T, typename Row>
+Packed<T> pack_centres(const Inputs &in, const HeadLayout &layout, int64_t n_rows, const Row &row,
+                       Buffer<T> &buffer) {
+    const int64_t width = layout.n_chunks * n_rows * LANES<T>;
+    T *const packed = buffer.resize(in.n_local() * width);
     at::parallel_for(0, in.n_local(), 64, [&](int64_t begin, int64_t end) {
-        packed.fill(begin, end, [&](int64_t node, int64_t k) {
-            return k == QUERY       ? query + node * width
-                   : k == BY_SCALAR ? by_scalar + node * width
-                                    : by_vector + (node * 3 + k - BY_VECTOR_X) * width;
-        });
+        for (int64_t node = begin; node < end; ++node) {
+            T *to = packed + node * width;
+            if (layout.padded) {
+                std::fill_n(to, width, T(0));
+            }
+            for (int64_t k = 0; k < n_rows; ++k) {
+                pack(layout, row(node, k), to + k * LANES<T>, n_rows);
+            }
+        }
     });
-    return packed;
+    return {layout, packed, n_rows};
+}
+
+template <typename T>
+Packed<T> queries(const Inputs &in, const HeadLayout &layout, Buffer<T> &buffer) {
+    const T *query = in.query.const_data_ptr<T>();
+    if (!layout.padded) { // a single row is packed already
+        return {layout, query, 1};
+    }
+    const int64_t width = in.width();
+    return pack_centres<T>(
+        in, layout, 1, [&](int64_t node, int64_t) { return query + node * width; }, buffer);
+}
+
+template <typename T>
+Packed<T> queries_and_gradients(const Inputs &in, const HeadLayout &layout,
+                                const at::Tensor &by_scalar, const at::Tensor &by_vector,
+                                Buffer<T> &buffer) {
+    const T *query = in.query.const_data_ptr<T>(), *scalar = by_scalar.const_data_ptr<T>();
+    const T *vector = by_vector.const_data_ptr<T>();
+    const int64_t width = in.width();
+    const auto row = [&](int64_t node, int64_t k) {
+        return k == QUERY       ? query + node * width
+               : k == BY_SCALAR ? scalar + node * width
+                                : vector + (node * 3 + k - BY_VECTOR_X) * width;
+    };
+    return pack_centres<T>(in, layout, CENTRE_ROWS, row, buffer);
 }
 
 // kind of head, as the kernels are sorted
@@ -71,8 +93,8 @@ template <typename T> std::tuple<at::Tensor, at::Tensor> forward(const Inputs &i
     const auto kernel =
         convolution::kernels<T>().attention_forward[run_index<T>(layout)][in.has_vectors()];
     const Grouping grouping = convolution::group_by_centre(edge_list(in));
-    const Packed<T> source = pack_source<T>(in, layout);
-    const Packed<T> centre = pack_centre<T>(in, layout, nullptr, nullptr);
+    Buffer<T> buffer;
+    const Packed<T> source = source_rows<T>(in, layout), centre = queries<T>(in, layout, buffer);
     const int64_t width = in.width();
     at::Tensor scalars = at::empty_like(in.query);
     at::Tensor vectors = at::empty({in.n_local(), 3, width}, in.query.options());
@@ -86,7 +108,7 @@ template <typename T> std::tuple<at::Tensor, at::Tensor> forward(const Inputs &i
             const int64_t begin = blocks[k], end = blocks[k + 1];
             block.fill(grouping, begin, end, false, source.width);
             T *sum = sums.resize((end - begin) * row);
-            kernel(block.args(centre, begin, source, sum));
+            kernel(block.args(layout, centre, begin, source, sum));
             for (int64_t node = begin; node < end; ++node, sum += row) {
                 unpack(layout, sum, scalar + node * width, SUM_ROWS);
                 for (int a = 0; a < 3; ++a) {
@@ -118,7 +140,7 @@ void backward_centre(const Inputs &in, const HeadLayout &layout, const Grouping 
             const int64_t begin = blocks[k], end = blocks[k + 1];
             block.fill(grouping, begin, end, false, source.width);
             T *sum = sums.resize((end - begin) * row);
-            AttentionArgs<T> args = block.args(centre, begin, source, sum);
+            AttentionArgs<T> args = block.args(layout, centre, begin, source, sum);
             args.edge_lanes = lanes.resize(block.stride() * EDGE_ROWS * LANES<T>);
             kernel(args);
             block.edge_vectors(args, d_vec + 3 * grouping.first[begin]);
@@ -135,27 +157,15 @@ void backward_neighbour(const Inputs &in, const HeadLayout &layout, const Packed
     const Kernels<T> &kernels = convolution::kernels<T>();
     const auto kernel = kernels.attention_neighbour[run_index<T>(layout)][in.has_vectors()];
     const Grouping grouping = convolution::group_by_neighbour(edge_list(in));
-    const int64_t width = in.width(), n_rows = source.n_rows;
     gradients.source = at::empty_like(in.source);
-    gradients.vectors = at::empty_like(in.vectors);
     T *const d_source = gradients.source.mutable_data_ptr<T>();
-    T *const d_vectors = gradients.vectors.mutable_data_ptr<T>();
     const std::vector<int64_t> blocks = cut(grouping, BLOCK_EDGES);
     at::parallel_for(0, static_cast<int64_t>(blocks.size()) - 1, 1, [&](int64_t from, int64_t to) {
         Block<T> block(in);
-        Buffer<T> sums;
         for (int64_t k = from; k < to; ++k) {
-            const int64_t begin = blocks[k], end = blocks[k + 1];
-            block.fill(grouping, begin, end, true, centre.width);
-            T *sum = sums.resize((end - begin) * source.width);
-            kernel(block.args(source, begin, centre, sum));
-            for (int64_t node = begin; node < end; ++node, sum += source.width) {
-                for (int64_t r = 0; r < n_rows; ++r) {
-                    T *to_row = r < FUNCTIONS ? d_source + (node * FUNCTIONS + r) * width
-                                              : d_vectors + (node * 3 + r - FUNCTIONS) * width;
-                    unpack(layout, sum + r * LANES<T>, to_row, n_rows);
-                }
-            }
+            block.fill(grouping, blocks[k], blocks[k + 1], true, centre.width);
+            kernel(
+                block.args(layout, source, blocks[k], centre, d_source + blocks[k] * source.width));
         }
     });
 }
@@ -165,9 +175,9 @@ Gradients backward(const at::Tensor &by_scalar, const at::Tensor &by_vector, con
                    bool wants_centre, bool wants_neighbour) {
     const HeadLayout layout(in.n_heads, in.width(), LANES<T>);
     const Grouping by_centre = convolution::group_by_centre(edge_list(in));
-    const Packed<T> source = pack_source<T>(in, layout);
-    const Packed<T> centre =
-        pack_centre<T>(in, layout, by_scalar.const_data_ptr<T>(), by_vector.const_data_ptr<T>());
+    Buffer<T> buffer;
+    const Packed<T> source = source_rows<T>(in, layout);
+    const Packed<T> centre = queries_and_gradients<T>(in, layout, by_scalar, by_vector, buffer);
     Gradients gradients;
     if (wants_centre) {
         backward_centre<T>(in, layout, by_centre, centre, source, gradients);

@@ -12,10 +12,10 @@ std::tuple<at::Tensor, at::Tensor> forward_cpu(const Inputs &inputs);
 
 // Derivatives of sum(by_scalar * scalars) + sum(by_vector * vectors); undefined where not wanted.
 struct Gradients {
-    at::Tensor query, source, vectors, edge_vec;
+    at::Tensor query, source, edge_vec;
 };
 
-// The first two belong to one pass over the edges, by centre, the last two to another.
+// Query and edge_vec belong to one pass over the edges, by centre, the source to another.
 Gradients backward_cpu(const at::Tensor &by_scalar, const at::Tensor &by_vector,
                        const Inputs &inputs, bool wants_centre, bool wants_neighbour);
 

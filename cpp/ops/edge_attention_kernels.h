@@ -14,14 +14,14 @@
 namespace egraff::attention {
 
 // rows of a node as the other end of an edge sees it
-enum SourceRow { KEY, SCALAR, TURN, PUSH, VECTOR_X, VECTOR_Y, VECTOR_Z, SOURCE_ROWS };
-inline constexpr int SOURCE_ROWS_NO_VECTORS = VECTOR_X;
+enum SourceRow { KEY, SCALAR, PUSH, TURNED_X, TURNED_Y, TURNED_Z, SOURCE_ROWS };
+inline constexpr int SOURCE_ROWS_NO_VECTORS = TURNED_X;
 // rows of a receiving node; all but the first are gradients
 enum CentreRow { QUERY, BY_SCALAR, BY_VECTOR_X, BY_VECTOR_Y, BY_VECTOR_Z, CENTRE_ROWS };
 // rows of a node's sums: scalar message and vector
 inline constexpr int SUM_ROWS = 4;
-// functions of the distance in the table: the first SourceRows
-inline constexpr int FUNCTIONS = VECTOR_X;
+// functions of the distance in the table: factors of these rows, one for all that are turned
+enum Function { OF_KEY, OF_SCALAR, OF_TURNED, OF_PUSH, FUNCTIONS };
 // derivatives of an edge's contribution: by length and by unit vector
 inline constexpr int EDGE_ROWS = 4;
 

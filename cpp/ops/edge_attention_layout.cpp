@@ -40,15 +40,22 @@ void check(const Inputs &in) {
     const int64_t width = in.width(), lanes = dtype == at::kFloat ? LANES<float> : LANES<double>;
     TORCH_CHECK_VALUE(in.n_heads > 0 && width > 0 && width % in.n_heads == 0, OPERATOR,
                       ": n_heads: expected a divisor of the width ", width, ", got ", in.n_heads);
-    expect(in.source.scalar_type() == dtype && in.source.dim() == 2 &&
-               in.source.size(1) == FUNCTIONS * width && in.source.size(0) >= in.n_local(),
-           "source", "[n_nodes, 4 width] with at least the rows, and of the type, of query",
-           in.source);
-    expect(in.vectors.scalar_type() == dtype && in.vectors.dim() == 3 &&
-               in.vectors.size(0) == in.n_nodes() &&
-               (in.vectors.size(1) == 3 || in.vectors.size(1) == 0) && in.vectors.size(2) == width,
-           "vectors", "[n_nodes, 3, width] or [n_nodes, 0, width] of the type of query",
-           in.vectors);
+    const HeadLayout layout(in.n_heads, width, lanes);
+    expect(in.table.scalar_type() == dtype && in.table.dim() == 5 &&
+               in.table.size(0) == layout.n_chunks && in.table.size(1) >= 4 &&
+               in.table.size(2) == HERMITE / 2 && in.table.size(3) == FUNCTIONS &&
+               in.table.size(4) == lanes,
+           "table", "[n_chunks, n_knots + 2, 3, 4, 64 bytes of channels] of the type of query",
+           in.table);
+    const int64_t row = in.row_width();
+    TORCH_CHECK_VALUE(in.source.scalar_type() == dtype && in.source.dim() == 2 &&
+                          (in.source.size(1) == SOURCE_ROWS * row ||
+                           in.source.size(1) == SOURCE_ROWS_NO_VECTORS * row) &&
+                          in.source.size(0) >= in.n_local(),
+                      OPERATOR, ": source: expected ", dtype, " [n_nodes >= ", in.n_local(), ", ",
+                      SOURCE_ROWS * row, " or ", SOURCE_ROWS_NO_VECTORS * row,
+                      "], rows of heads in whole cache lines, got ", in.source.scalar_type(), " ",
+                      in.source.sizes());
     expect(in.edge_vec.scalar_type() == dtype && in.edge_vec.dim() == 2 && in.edge_vec.size(1) == 3,
            "edge_vec", "[n_edges, 3] of the type of query", in.edge_vec);
     const int64_t n_edges = in.edge_vec.size(0);
@@ -64,13 +71,6 @@ void check(const Inputs &in) {
     expect(in.pair_scale.scalar_type() == at::kDouble && in.pair_scale.dim() == 2 &&
                in.pair_scale.size(0) == in.pair_scale.size(1),
            "pair_scale", "float64 [n_species, n_species]", in.pair_scale);
-    const HeadLayout layout(in.n_heads, width, lanes);
-    expect(in.table.scalar_type() == dtype && in.table.dim() == 5 &&
-               in.table.size(0) == layout.n_chunks && in.table.size(1) >= 4 &&
-               in.table.size(2) == HERMITE / 2 && in.table.size(3) == FUNCTIONS &&
-               in.table.size(4) == lanes,
-           "table", "[n_chunks, n_knots + 2, 3, 4, 64 bytes of channels] of the type of query",
-           in.table);
 }
 
 HeadLayout::HeadLayout(int64_t n_heads, int64_t width, int64_t lanes) {

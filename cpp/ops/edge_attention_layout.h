@@ -17,8 +17,7 @@ inline constexpr const char *OPERATOR = "egraff::scalar_vector_attention";
 // The tensors of one call, contiguous.
 struct Inputs {
     at::Tensor query;      // [n_local, width]
-    at::Tensor source;     // [n_nodes, 4 width]: key, scalar, turn, push
-    at::Tensor vectors;    // [n_nodes, 3, width], or [n_nodes, 0, width]: none yet
+    at::Tensor source;     // [n_nodes, n_chunks * source_rows() * LANES], packed
     at::Tensor edge_vec;   // [n_edges, 3]
     at::Tensor edge_index; // int64 [2, n_edges]
     at::Tensor species;    // int64 [n_nodes]
@@ -32,7 +31,9 @@ struct Inputs {
     int64_t n_local() const { return query.size(0); }
     int64_t n_nodes() const { return source.size(0); }
     int64_t width() const { return query.size(1); }
-    bool has_vectors() const { return vectors.size(1) != 0; }
+    // lanes of a row of a node
+    int64_t row_width() const { return table.size(0) * table.size(4); }
+    bool has_vectors() const { return source.size(1) == SOURCE_ROWS * row_width(); }
     int64_t source_rows() const { return has_vectors() ? SOURCE_ROWS : SOURCE_ROWS_NO_VECTORS; }
 };
 

@@ -241,16 +241,20 @@ template <typename T> void Worker<T>::attend() {
     }
 }
 
-template <typename T> void Worker<T>::forward(int64_t begin, int64_t end, T *result) {
-    if (grouping_.first[begin] == grouping_.first[end]) {
-        std::fill_n(result, (end - begin) * plan_.width_out, T(0));
-        return;
-    }
+template <typename T> void Worker<T>::form_weights(int64_t begin, int64_t end) {
     prepare(begin, end);
     make_matrices();
     make_messages(begin);
     make_inner();
     attend();
+}
+
+template <typename T> void Worker<T>::forward(int64_t begin, int64_t end, T *result) {
+    if (grouping_.first[begin] == grouping_.first[end]) {
+        std::fill_n(result, (end - begin) * plan_.width_out, T(0));
+        return;
+    }
+    form_weights(begin, end);
     for (const Path &path : plan_.outer_paths) {
         const Coupling<T> &c = plan_.couplings[path.coupling];
         kernel_.graph.value_forward[c.l_in][c.l_out](value_args(path));
@@ -396,11 +400,7 @@ void Worker<T>::backward(int64_t begin, int64_t end, const T *by_result, T *d_ta
     if (grouping_.first[begin] == grouping_.first[end]) {
         return;
     }
-    prepare(begin, end);
-    make_matrices();
-    make_messages(begin);
-    make_inner();
-    attend();
+    form_weights(begin, end);
     std::fill_n(d_radial_.resize(n_edges_ * plan_.radial_width), n_edges_ * plan_.radial_width,
                 T(0));
     result_backward(by_result);

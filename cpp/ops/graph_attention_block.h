@@ -26,6 +26,8 @@ template <typename T> class Worker {
                   T *d_message);
 
   private:
+    // All up to the attention weights, from which both directions go on.
+    void form_weights(int64_t begin, int64_t end);
     void prepare(int64_t begin, int64_t end);
     void make_matrices();
     void make_messages(int64_t begin);

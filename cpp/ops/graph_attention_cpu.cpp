@@ -35,17 +35,23 @@ Grouping group(const Inputs &in) {
         {OPERATOR, in.edge_index, in.species, in.n_local(), in.constant(PAIR_SCALE).size(0)});
 }
 
-// Calls `use` with a thread's worker and each block from..to.
-template <typename T> class Workers {
+// What both directions begin with: the plan, the centres cut into blocks, and a worker for each
+// thread.
+template <typename T> class Call {
   public:
-    Workers(const Inputs &in, const Plan<T> &plan, const Grouping &grouping)
-        : in_(in), plan_(plan), grouping_(grouping), workers_(at::get_num_threads()) {}
+    explicit Call(const Inputs &in)
+        : plan(in), grouping(group(in)), blocks(convolution::cut(grouping, BLOCK_EDGES)), in_(in),
+          workers_(at::get_num_threads()) {}
 
+    int64_t n_blocks() const { return static_cast<int64_t>(blocks.size()) - 1; }
+    int64_t first_edge(int64_t block) const { return grouping.first[blocks[block]]; }
+
+    // Calls `use` with a thread's worker and each block from..to.
     template <typename Use> void run(int64_t from, int64_t to, const Use &use) {
         at::parallel_for(from, to, 1, [&](int64_t first, int64_t last) {
             auto &worker = workers_[at::get_thread_num()];
             if (!worker) {
-                worker = std::make_unique<Worker<T>>(in_, plan_, grouping_);
+                worker = std::make_unique<Worker<T>>(in_, plan, grouping);
             }
             for (int64_t k = first; k < last; ++k) {
                 use(*worker, k);
@@ -53,22 +59,23 @@ template <typename T> class Workers {
         });
     }
 
+    const Plan<T> plan;
+    const Grouping grouping;
+    const std::vector<int64_t> blocks; // the first centre of each, and their end
+
   private:
     const Inputs &in_;
-    const Plan<T> &plan_;
-    const Grouping &grouping_;
     std::vector<std::unique_ptr<Worker<T>>> workers_;
 };
 
 template <typename T> at::Tensor forward(const Inputs &in) {
-    const Plan<T> plan(in);
-    const Grouping grouping = group(in);
-    const std::vector<int64_t> blocks = convolution::cut(grouping, BLOCK_EDGES);
-    at::Tensor result = at::empty({in.n_local(), plan.width_out}, in.source.options());
+    Call<T> call(in);
+    const auto &blocks = call.blocks;
+    const int64_t width = call.plan.width_out;
+    at::Tensor result = at::empty({in.n_local(), width}, in.source.options());
     T *const rows = result.mutable_data_ptr<T>();
-    Workers<T> workers(in, plan, grouping);
-    workers.run(0, static_cast<int64_t>(blocks.size()) - 1, [&](Worker<T> &worker, int64_t k) {
-        worker.forward(blocks[k], blocks[k + 1], rows + blocks[k] * plan.width_out);
+    call.run(0, call.n_blocks(), [&](Worker<T> &worker, int64_t k) {
+        worker.forward(blocks[k], blocks[k + 1], rows + blocks[k] * width);
     });
     return result;
 }
@@ -91,34 +98,32 @@ void add_to_neighbours(const Inputs &in, int64_t width, int64_t begin, int64_t e
 template <typename T>
 std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor &gradient,
                                                         const Inputs &in) {
-    const Plan<T> plan(in);
-    const Grouping grouping = group(in);
-    const std::vector<int64_t> blocks = convolution::cut(grouping, BLOCK_EDGES);
+    Call<T> call(in);
+    const auto &blocks = call.blocks;
+    const int64_t width = call.plan.width, width_out = call.plan.width_out;
     at::Tensor d_source = at::zeros(in.source.sizes(), in.source.options());
     at::Tensor d_target = at::empty(in.target.sizes(), in.target.options());
     at::Tensor d_vec = at::empty(in.edge_vec.sizes(), in.edge_vec.options());
     T *const by_source = d_source.mutable_data_ptr<T>();
-    T *const by_target = d_target.mutable_data_ptr<T>(), *const by_vec =
-                                                             d_vec.mutable_data_ptr<T>();
+    T *const by_target = d_target.mutable_data_ptr<T>();
+    T *const by_vec = d_vec.mutable_data_ptr<T>();
     const T *const by_result = gradient.const_data_ptr<T>();
-    const int64_t n_blocks = static_cast<int64_t>(blocks.size()) - 1;
-    const auto first_edge = [&](int64_t k) -> int64_t { return grouping.first[blocks[k]]; };
-    Workers<T> workers(in, plan, grouping);
+    const int64_t n_blocks = call.n_blocks();
     convolution::Buffer<T> messages;
     for (int64_t from = 0, to = 0; from < n_blocks; from = to) {
         for (to = from + 1;
-             to < n_blocks && first_edge(to + 1) - first_edge(from) <= STORED_EDGES;) {
+             to < n_blocks && call.first_edge(to + 1) - call.first_edge(from) <= STORED_EDGES;) {
             ++to;
         }
-        const int64_t begin = first_edge(from), end = first_edge(to);
-        T *const rows = messages.resize((end - begin) * plan.width);
-        workers.run(from, to, [&](Worker<T> &worker, int64_t k) {
-            const int64_t node = blocks[k], edge = first_edge(k);
-            worker.backward(node, blocks[k + 1], by_result + node * plan.width_out,
-                            by_target + node * plan.width, by_vec + 3 * edge,
-                            rows + (edge - begin) * plan.width);
+        const int64_t begin = call.first_edge(from), end = call.first_edge(to);
+        T *const rows = messages.resize((end - begin) * width);
+        call.run(from, to, [&](Worker<T> &worker, int64_t k) {
+            const int64_t node = blocks[k], edge = call.first_edge(k);
+            worker.backward(node, blocks[k + 1], by_result + node * width_out,
+                            by_target + node * width, by_vec + 3 * edge,
+                            rows + (edge - begin) * width);
         });
-        add_to_neighbours(in, plan.width, begin, end, rows, by_source);
+        add_to_neighbours(in, width, begin, end, rows, by_source);
     }
     return {d_source, d_target, d_vec};
 }

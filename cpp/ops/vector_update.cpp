@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // egraff::gated_vector_update: what an atom of the equivariant transformer makes of the sums of
-// its messages (Thoelke & De Fabritiis, arXiv:2202.02541, eqs. 9-11), in one go through memory. For
-// gates q, three linear maps U1, U2, U3 of its own vectors, and the sum w of the vector messages
+// its messages (Thoelke & De Fabritiis, arXiv:2202.02541, eqs. 8-11). For scalars x and vectors v,
+// sums y and w of scalar and vector messages, and linear maps O, U1, U2, U3
 //
-//   dx = q3 + q2 sum over components of U1 U2 ;   dv = w + q1 U3
+//   q1, q2, q3 = O y ;   x' = x + q3 + q2 sum over components of U1 v U2 v ;   v' = v + w + q1 U3 v
 //
-// First derivatives by all three; it serves inference, training uses the plain form.
+// Gates q and the three maps of v are twelve rows of channels for four that go out. They are made
+// for a block of atoms at a time, and again for the derivatives, which are by x, v, y and w; it
+// serves inference, training uses the plain form.
 #include "ops/edge_convolution_kernels.h"
+#include "ops/node_blocks.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -25,140 +27,195 @@ using torch::autograd::variable_list;
 
 using Pair = std::tuple<Tensor, Tensor>;
 
-constexpr const char *OPERATOR = "egraff::gated_vector_update";
+constexpr const char *NAME = "egraff::gated_vector_update";
 constexpr const char *DOUBLE_BACKWARD =
     "egraff::gated_vector_update has no second derivative: fused models are for inference.\n"
     "  fix: train with the plain model, or export it with --no-fuse";
 constexpr const char *NO_GPU =
     "egraff::gated_vector_update runs on the CPU only, got tensors on a GPU.\n"
     "  fix: use device cpu, or export the model with --no-fuse for the GPU";
-// nodes that a thread takes at a time
-constexpr int64_t GRAIN = 64;
 
-void expect(const Tensor &x, const char *name, at::IntArrayRef shape, const Tensor &like) {
-    TORCH_CHECK_VALUE(x.scalar_type() == like.scalar_type() && x.sizes() == shape, OPERATOR, ": ",
-                      name, ": expected ", like.scalar_type(), " ", shape, ", got ",
-                      x.scalar_type(), " ", x.sizes());
+#define EGRAFF_UPDATE_ARGUMENTS                                                                    \
+    const Tensor &x, const Tensor &v, const Tensor &scalars, const Tensor &vectors,                \
+        const Tensor &weight, const Tensor &bias, const Tensor &maps
+#define EGRAFF_UPDATE_VALUES x, v, scalars, vectors, weight, bias, maps
+// what derivatives depend on
+#define EGRAFF_UPDATE_BACKWARD_ARGUMENTS                                                           \
+    const Tensor &by_x, const Tensor &by_v, const Tensor &v, const Tensor &scalars,                \
+        const Tensor &weight, const Tensor &bias, const Tensor &maps
+#define EGRAFF_UPDATE_BACKWARD_VALUES by_x, by_v, v, scalars, weight, bias, maps
+
+constexpr int64_t PARTS = 3;      // gates, and maps of vectors
+constexpr int64_t COMPONENTS = 3; // of vectors
+
+// What derivatives depend on, contiguous and outside of autograd, and sizes.
+struct Call {
+    Call(const Tensor &v, const Tensor &scalars, const Tensor &weight, const Tensor &bias,
+         const Tensor &maps)
+        : v(v.detach().contiguous()), scalars(scalars.detach().contiguous()),
+          weight(weight.detach()), bias(bias.detach()), maps(maps.detach()) {
+        const auto dtype = v.scalar_type();
+        TORCH_CHECK_VALUE((dtype == at::kFloat || dtype == at::kDouble) && v.dim() == 3 &&
+                              v.size(1) == COMPONENTS,
+                          NAME, ": v: expected float32 or float64 [n, 3, width], got ", dtype, " ",
+                          v.sizes());
+        n = v.size(0), width = v.size(2);
+        expect(scalars, "scalars", {n, width});
+        expect(weight, "weight", {PARTS * width, width});
+        expect(bias, "bias", {PARTS * width});
+        expect(maps, "maps", {PARTS * width, width});
+    }
+
+    void expect(const Tensor &y, const char *name, at::IntArrayRef shape) const {
+        TORCH_CHECK_VALUE(y.scalar_type() == v.scalar_type() && y.sizes() == shape, NAME, ": ",
+                          name, ": expected ", v.scalar_type(), " ", shape, ", got ",
+                          y.scalar_type(), " ", y.sizes());
+    }
+
+    // the vectors of some nodes, one component after another
+    Tensor components(const Tensor &y, int64_t first, int64_t count) const {
+        return y.narrow(0, first, count).view({count * COMPONENTS, width});
+    }
+
+    Tensor v, scalars, weight, bias, maps;
+    int64_t n, width;
+};
+
+// Gates and maps of a block of nodes.
+struct Block {
+    explicit Block(const Call &c)
+        : gates(at::empty({nodes::BLOCK, PARTS * c.width}, c.v.options())),
+          mapped(at::empty({nodes::BLOCK * COMPONENTS, PARTS * c.width}, c.v.options())) {}
+
+    void fill(const Call &c, int64_t first, int64_t count) {
+        nodes::map(c.scalars.narrow(0, first, count), c.weight, c.bias, gates.narrow(0, 0, count));
+        Tensor to = mapped.narrow(0, 0, count * COMPONENTS);
+        at::mm_out(to, c.components(c.v, first, count), c.maps.t());
+    }
+
+    Tensor gates, mapped;
+};
+
+template <typename T> void add(const T *from, int64_t n, T *to) {
+    for (int64_t k = 0; k < n; ++k) {
+        to[k] += from[k];
+    }
 }
 
-void check(const Tensor &gates, const Tensor &maps, const Tensor &sums) {
-    const auto dtype = gates.scalar_type();
-    TORCH_CHECK_VALUE((dtype == at::kFloat || dtype == at::kDouble) && gates.dim() == 2 &&
-                          gates.size(1) % 3 == 0,
-                      OPERATOR, ": gates: expected float32 or float64 [n, 3 width], got ", dtype,
-                      " ", gates.sizes());
-    const int64_t n = gates.size(0), width = gates.size(1) / 3;
-    expect(maps, "maps", {n, 3, 3 * width}, gates);
-    expect(sums, "sums", {n, 3, width}, gates);
-}
-
-template <typename T>
-Pair forward_typed(const Tensor &gates, const Tensor &maps, const Tensor &sums) {
-    const int64_t n = gates.size(0), width = gates.size(1) / 3;
-    Tensor scalars = at::empty({n, width}, gates.options()), vectors = at::empty_like(sums);
-    const T *gate = gates.const_data_ptr<T>(), *map = maps.const_data_ptr<T>();
-    const T *sum = sums.const_data_ptr<T>();
-    T *scalar = scalars.mutable_data_ptr<T>(), *vector = vectors.mutable_data_ptr<T>();
-    at::parallel_for(0, n, GRAIN, [&](int64_t begin, int64_t end) {
-        convolution::kernels<T>().update_forward(
-            {end - begin, width, gate + 3 * begin * width, map + 9 * begin * width,
-             sum + 3 * begin * width, scalar + begin * width, vector + 3 * begin * width});
+template <typename T> Pair forward_typed(const Call &c, const Tensor &x_in, const Tensor &vectors) {
+    Tensor x_out = at::empty_like(x_in), v_out = at::empty_like(c.v);
+    const int64_t w = c.width;
+    nodes::for_blocks(c.n, [&] {
+        return [&, block = Block(c)](int64_t first, int64_t count) mutable {
+            block.fill(c, first, count);
+            T *const x = x_out.mutable_data_ptr<T>() + first * w;
+            T *const v = v_out.mutable_data_ptr<T>() + first * COMPONENTS * w;
+            convolution::kernels<T>().update_forward(
+                {count, w, block.gates.template const_data_ptr<T>(),
+                 block.mapped.template const_data_ptr<T>(),
+                 vectors.const_data_ptr<T>() + first * COMPONENTS * w, x, v});
+            add(x_in.const_data_ptr<T>() + first * w, count * w, x);
+            add(c.v.const_data_ptr<T>() + first * COMPONENTS * w, count * COMPONENTS * w, v);
+        };
     });
-    return {scalars, vectors};
+    return {x_out, v_out};
 }
 
-template <typename T>
-Pair backward_typed(const Tensor &by_scalars, const Tensor &by_vectors, const Tensor &gates,
-                    const Tensor &maps) {
-    const int64_t n = gates.size(0), width = gates.size(1) / 3;
-    Tensor d_gates = at::empty_like(gates), d_maps = at::empty_like(maps);
-    const T *gate = gates.const_data_ptr<T>(), *map = maps.const_data_ptr<T>();
-    const T *by_scalar = by_scalars.const_data_ptr<T>();
-    const T *by_vector = by_vectors.const_data_ptr<T>();
-    T *d_gate = d_gates.mutable_data_ptr<T>(), *d_map = d_maps.mutable_data_ptr<T>();
-    at::parallel_for(0, n, GRAIN, [&](int64_t begin, int64_t end) {
-        convolution::kernels<T>().update_backward(
-            {end - begin, width, gate + 3 * begin * width, map + 9 * begin * width,
-             by_scalar + begin * width, by_vector + 3 * begin * width, d_gate + 3 * begin * width,
-             d_map + 9 * begin * width});
+template <typename T> Pair backward_typed(const Tensor &by_x, const Tensor &by_v, const Call &c) {
+    Tensor d_v = at::empty_like(c.v), d_scalars = at::empty_like(c.scalars);
+    const int64_t w = c.width;
+    nodes::for_blocks(c.n, [&] {
+        return [&, block = Block(c), by = Block(c)](int64_t first, int64_t count) mutable {
+            block.fill(c, first, count);
+            convolution::kernels<T>().update_backward(
+                {count, w, block.gates.template const_data_ptr<T>(),
+                 block.mapped.template const_data_ptr<T>(), by_x.const_data_ptr<T>() + first * w,
+                 by_v.const_data_ptr<T>() + first * COMPONENTS * w,
+                 by.gates.template mutable_data_ptr<T>(),
+                 by.mapped.template mutable_data_ptr<T>()});
+            Tensor to = d_scalars.narrow(0, first, count);
+            at::mm_out(to, by.gates.narrow(0, 0, count), c.weight);
+            to = c.components(d_v, first, count);
+            at::addmm_out(to, c.components(by_v, first, count),
+                          by.mapped.narrow(0, 0, count * COMPONENTS), c.maps);
+        };
     });
-    return {d_gates, d_maps};
+    return {d_v, d_scalars};
 }
 
-Pair forward_kernel(const Tensor &gates, const Tensor &maps, const Tensor &sums) {
-    check(gates, maps, sums);
-    const Tensor a = gates.contiguous(), b = maps.contiguous(), c = sums.contiguous();
-    return gates.scalar_type() == at::kFloat ? forward_typed<float>(a, b, c)
-                                             : forward_typed<double>(a, b, c);
+Pair forward_kernel(EGRAFF_UPDATE_ARGUMENTS) {
+    const Call call(v, scalars, weight, bias, maps);
+    call.expect(x, "x", {call.n, call.width});
+    call.expect(vectors, "vectors", {call.n, COMPONENTS, call.width});
+    const Tensor a = x.detach().contiguous(), b = vectors.detach().contiguous();
+    return x.scalar_type() == at::kFloat ? forward_typed<float>(call, a, b)
+                                         : forward_typed<double>(call, a, b);
 }
 
-Pair backward_kernel(const Tensor &by_scalars, const Tensor &by_vectors, const Tensor &gates,
-                     const Tensor &maps) {
-    check(gates, maps, by_vectors);
-    expect(by_scalars, "by_scalars", {gates.size(0), gates.size(1) / 3}, gates);
-    const Tensor a = by_scalars.contiguous(), b = by_vectors.contiguous();
-    const Tensor c = gates.contiguous(), d = maps.contiguous();
-    return gates.scalar_type() == at::kFloat ? backward_typed<float>(a, b, c, d)
-                                             : backward_typed<double>(a, b, c, d);
+Pair backward_kernel(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
+    const Call call(v, scalars, weight, bias, maps);
+    call.expect(by_x, "by_x", {call.n, call.width});
+    call.expect(by_v, "by_v", {call.n, COMPONENTS, call.width});
+    const Tensor a = by_x.detach().contiguous(), b = by_v.detach().contiguous();
+    return v.scalar_type() == at::kFloat ? backward_typed<float>(a, b, call)
+                                         : backward_typed<double>(a, b, call);
 }
 
-Pair forward_no_gpu(const Tensor &, const Tensor &, const Tensor &) {
+Pair forward_no_gpu(EGRAFF_UPDATE_ARGUMENTS) {
+    (void)std::make_tuple(EGRAFF_UPDATE_VALUES);
     TORCH_CHECK_NOT_IMPLEMENTED(false, NO_GPU);
 }
 
 // ---- shapes, for torch.export and torch.compile ----------------------------------------------
 
-Pair forward_meta(const Tensor &gates, const Tensor &, const Tensor &sums) {
-    return {gates.new_empty_symint({sums.sym_size(0), sums.sym_size(2)}),
-            sums.new_empty_symint(sums.sym_sizes())};
+Pair forward_meta(EGRAFF_UPDATE_ARGUMENTS) {
+    (void)std::make_tuple(EGRAFF_UPDATE_VALUES);
+    return {x.new_empty_symint(x.sym_sizes()), v.new_empty_symint(v.sym_sizes())};
 }
 
-Pair backward_meta(const Tensor &, const Tensor &, const Tensor &gates, const Tensor &maps) {
-    return {gates.new_empty_symint(gates.sym_sizes()), maps.new_empty_symint(maps.sym_sizes())};
+Pair backward_meta(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
+    (void)std::make_tuple(EGRAFF_UPDATE_BACKWARD_VALUES);
+    return {v.new_empty_symint(v.sym_sizes()), scalars.new_empty_symint(scalars.sym_sizes())};
 }
 
 // ---- derivatives -----------------------------------------------------------------------------
 
-Pair call_forward(const Tensor &gates, const Tensor &maps, const Tensor &sums) {
+Pair call_forward(EGRAFF_UPDATE_ARGUMENTS) {
     static const auto op = c10::Dispatcher::singleton()
                                .findSchemaOrThrow("egraff::gated_vector_update", "")
-                               .typed<Pair(const Tensor &, const Tensor &, const Tensor &)>();
-    return op.call(gates, maps, sums);
+                               .typed<Pair(EGRAFF_UPDATE_ARGUMENTS)>();
+    return op.call(EGRAFF_UPDATE_VALUES);
 }
 
-Pair call_backward(const Tensor &by_scalars, const Tensor &by_vectors, const Tensor &gates,
-                   const Tensor &maps) {
-    static const auto op =
-        c10::Dispatcher::singleton()
-            .findSchemaOrThrow("egraff::gated_vector_update_backward", "")
-            .typed<Pair(const Tensor &, const Tensor &, const Tensor &, const Tensor &)>();
-    return op.call(by_scalars, by_vectors, gates, maps);
+Pair call_backward(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
+    static const auto op = c10::Dispatcher::singleton()
+                               .findSchemaOrThrow("egraff::gated_vector_update_backward", "")
+                               .typed<Pair(EGRAFF_UPDATE_BACKWARD_ARGUMENTS)>();
+    return op.call(EGRAFF_UPDATE_BACKWARD_VALUES);
 }
 
 struct Update : torch::autograd::Function<Update> {
-    static variable_list forward(AutogradContext *ctx, const Tensor &gates, const Tensor &maps,
-                                 const Tensor &sums) {
-        ctx->save_for_backward({gates, maps});
+    static variable_list forward(AutogradContext *ctx, EGRAFF_UPDATE_ARGUMENTS) {
+        ctx->save_for_backward({v, scalars, weight, bias, maps});
         at::AutoDispatchBelowADInplaceOrView below_autograd;
-        auto [scalars, vectors] = call_forward(gates, maps, sums);
-        return {scalars, vectors};
+        auto [x_out, v_out] = call_forward(EGRAFF_UPDATE_VALUES);
+        return {x_out, v_out};
     }
 
     static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
         const variable_list s = ctx->get_saved_variables();
-        auto [d_gates, d_maps] = call_backward(gradients[0], gradients[1], s[0], s[1]);
-        return {d_gates, d_maps, gradients[1]};
+        auto [d_v, d_scalars] =
+            call_backward(gradients[0], gradients[1], s[0], s[1], s[2], s[3], s[4]);
+        return {gradients[0], d_v, d_scalars, gradients[1], Tensor(), Tensor(), Tensor()};
     }
 };
 
 // A first derivative whose own derivative is an error, not a zero.
 struct UpdateBackward : torch::autograd::Function<UpdateBackward> {
-    static variable_list forward(AutogradContext *, const Tensor &by_scalars,
-                                 const Tensor &by_vectors, const Tensor &gates,
-                                 const Tensor &maps) {
+    static variable_list forward(AutogradContext *, EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
         at::AutoDispatchBelowADInplaceOrView below_autograd;
-        auto [d_gates, d_maps] = call_backward(by_scalars, by_vectors, gates, maps);
-        return {d_gates, d_maps};
+        auto [d_v, d_scalars] = call_backward(EGRAFF_UPDATE_BACKWARD_VALUES);
+        return {d_v, d_scalars};
     }
 
     static variable_list backward(AutogradContext *, const variable_list &) {
@@ -166,14 +223,13 @@ struct UpdateBackward : torch::autograd::Function<UpdateBackward> {
     }
 };
 
-Pair forward_autograd(const Tensor &gates, const Tensor &maps, const Tensor &sums) {
-    const variable_list result = Update::apply(gates, maps, sums);
+Pair forward_autograd(EGRAFF_UPDATE_ARGUMENTS) {
+    const variable_list result = Update::apply(EGRAFF_UPDATE_VALUES);
     return {result[0], result[1]};
 }
 
-Pair backward_autograd(const Tensor &by_scalars, const Tensor &by_vectors, const Tensor &gates,
-                       const Tensor &maps) {
-    const variable_list result = UpdateBackward::apply(by_scalars, by_vectors, gates, maps);
+Pair backward_autograd(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
+    const variable_list result = UpdateBackward::apply(EGRAFF_UPDATE_BACKWARD_VALUES);
     return {result[0], result[1]};
 }
 
@@ -181,10 +237,11 @@ Pair backward_autograd(const Tensor &by_scalars, const Tensor &by_vectors, const
 } // namespace egraff
 
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("gated_vector_update(Tensor gates, Tensor maps, Tensor sums) -> (Tensor, Tensor)",
+    library.def("gated_vector_update(Tensor x, Tensor v, Tensor scalars, Tensor vectors, "
+                "Tensor weight, Tensor bias, Tensor maps) -> (Tensor, Tensor)",
                 {at::Tag::pt2_compliant_tag});
-    library.def("gated_vector_update_backward(Tensor by_scalars, Tensor by_vectors, Tensor gates, "
-                "Tensor maps) -> (Tensor, Tensor)",
+    library.def("gated_vector_update_backward(Tensor by_x, Tensor by_v, Tensor v, Tensor scalars, "
+                "Tensor weight, Tensor bias, Tensor maps) -> (Tensor, Tensor)",
                 {at::Tag::pt2_compliant_tag});
 }
 

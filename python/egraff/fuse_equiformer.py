@@ -1,27 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Swap the blocks of an Equiformer that see edges for fused ones, before it is exported.
 
-All its functions of the distance are functions of distance / cutoff, the same for all pairs of
-elements. A radial network has hundreds of outputs, which are combinations of the fewer functions in
-its last hidden layer: these become the table.
+A radial network has hundreds of outputs, which are combinations of the fewer functions in its last
+hidden layer: these become the table.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from egraff.fuse_attention import EVEN_GRID, distance_table
+from egraff.fuse_distance import (
+    EVEN_GRID,
+    DistanceTables,
+    TabulatedEdges,
+    register_isolated_atoms,
+)
 from egraff.models.equiformer import EdgeDegreeEmbedding, Equiformer
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.equivariant import DistanceNetwork, EquivariantLinear
+from egraff.nn.equivariant import (
+    DistanceNetwork,
+    EquivariantLayerNorm,
+    EquivariantLinear,
+    SwishGate,
+)
 from egraff.nn.fused import FusedEdgeConvolution
 from egraff.nn.fused_graph_attention import FusedGraphAttention, RadialFunctions
 from egraff.nn.fused_linear import FusedEquivariantLinear
+from egraff.nn.fused_node_blocks import FusedLayerNorm, FusedSwishGate
 from egraff.nn.radial_table import Grid
 from egraff.nn.smearing import LearnedGaussianBasis
 
@@ -32,18 +41,8 @@ MAX_L = 3
 DENSER_GRID = Grid(stretch=0.3)
 
 
-class FusedEquiformer(Equiformer):
+class FusedEquiformer(TabulatedEdges, Equiformer):
     """An Equiformer whose blocks have been swapped by :func:`fuse_equiformer`."""
-
-    def embed_edges(
-        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Hand through what fused blocks read."""
-        return edge_vec, species, edge_vec
-
-    def isolated_atoms(self, edge_index: Tensor, edge_vec: Tensor) -> Tensor:
-        """Return the network's output for an atom of each element alone, ``[n_species]``."""
-        return self.alone
 
 
 class StepwiseLayerNorm(nn.Module):
@@ -174,30 +173,12 @@ def fuse_equiformer(
     """
     exact = exact_copy(model)
     grid = EVEN_GRID if isinstance(exact.basis, LearnedGaussianBasis) else DENSER_GRID
-    n_species = len(model.elements)
-    cutoffs = torch.tensor(
-        model.pair_cutoffs or [[model.r_max] * n_species] * n_species, dtype=torch.float64
-    )
-    pair_scale, dtype = 1.0 / cutoffs, getattr(torch, model.dtype)
-    reports: list[dict[str, int | float | str]] = []
+    tables = DistanceTables(model, grid, tolerance)
+    pair_scale, dtype = tables.pair_scale, tables.dtype
 
     def edges(x: Tensor) -> tuple[Tensor, Tensor]:
         envelope = exact.envelope(x) if exact.smooth_cutoff else torch.ones_like(x) + 0.0 * x
         return exact.basis(x), envelope
-
-    def table(name: str, functions: Callable[[Tensor], Tensor]) -> Tensor:
-        result = distance_table(functions, grid, tolerance)
-        reports.append(
-            {
-                "layer": name,
-                "n_tables": 1,
-                "n_knots": result.n_knots,
-                "error": result.error,
-                "derivative_error": result.derivative_error,
-                "bytes": result.knots.numel() * dtype.itemsize,
-            }
-        )
-        return result.knots
 
     irreps = o3.Irreps(model.config.irreps_node_embedding)
     irreps_sh = o3.Irreps(model.config.irreps_sh)
@@ -205,7 +186,7 @@ def fuse_equiformer(
         exact.edge_degree,
         irreps,
         irreps_sh,
-        table("edge_degree", lambda x: degree_functions(exact.edge_degree, irreps, *edges(x))),
+        tables.add("edge_degree", lambda x: degree_functions(exact.edge_degree, irreps, *edges(x))),
         grid=grid,
         pair_scale=pair_scale,
         dtype=dtype,
@@ -219,7 +200,7 @@ def fuse_equiformer(
         matrix = torch.cat([network.output.weight.T, network.output.bias[None]]).detach()
         fused.blocks[k].attention = FusedGraphAttention(
             block.attention,
-            RadialFunctions(table(f"blocks.{k}.attention", functions), matrix, grid),
+            RadialFunctions(tables.add(f"blocks.{k}.attention", functions), matrix, grid),
             pair_scale=pair_scale,
             dtype=dtype,
         )
@@ -228,12 +209,13 @@ def fuse_equiformer(
         for name, child in module.named_children():
             if isinstance(child, EquivariantLinear):
                 setattr(module, name, FusedEquivariantLinear(child, dtype))
+            elif isinstance(child, SwishGate):
+                setattr(module, name, FusedSwishGate(child))
+            elif isinstance(child, EquivariantLayerNorm):
+                setattr(module, name, FusedLayerNorm(child, dtype))
     fused.__class__ = FusedEquiformer
-    no_index, no_vec = torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 3, dtype=dtype)
-    with torch.no_grad():
-        alone = fused.network(torch.arange(n_species), no_index, no_vec, n_species, False)
-    fused.register_buffer("alone", alone)
-    return reports
+    register_isolated_atoms(fused)
+    return tables.reports
 
 
 def exact_copy(model: Equiformer) -> Equiformer:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from egraff import ops
 from egraff.nn.activations import ActivationName
-from egraff.nn.fused_attention import FusedScalarVectorAttention
+from egraff.nn.fused_attention import FusedScalarVectorAttention, pad_heads
 from egraff.nn.radial_table import Grid, RadialTable, evaluate, tabulate
 from egraff.nn.scalar_vector import ScalarVectorAttention
 from tests.engine.convolutions import CUTOFFS, smooth_weights
@@ -35,7 +35,6 @@ class Case:
     grid: Grid
     query: Tensor
     source: Tensor
-    vectors: Tensor
     edge_vec: Tensor
     species: Tensor
     edge_index: Tensor
@@ -43,25 +42,34 @@ class Case:
     @property
     def inputs(self) -> list[Tensor]:
         """What the operator has derivatives by."""
-        return [self.query, self.source, self.vectors, self.edge_vec]
+        return [self.query, self.source, self.edge_vec]
 
-    def run_fused(
-        self, query: Tensor, source: Tensor, vectors: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    @property
+    def n_rows(self) -> int:
+        """Rows of a node that edges read: key, scalar, push and perhaps three of vectors."""
+        return 6 if self.fused.vectors_in else 3
+
+    def packed(self, source: Tensor) -> Tensor:
+        """Return ``[n, n_rows width]`` as the operator reads it, ``[chunk][row][lane]``."""
+        lanes = 64 // self.query.element_size()
+        rows = pad_heads(source.unflatten(1, (self.n_rows, -1)), self.plain.n_heads, lanes)
+        return rows.unflatten(2, (-1, lanes)).transpose(1, 2).flatten(1)
+
+    def run_fused(self, query: Tensor, source: Tensor, edge_vec: Tensor) -> tuple[Tensor, Tensor]:
         """Evaluate the operator."""
+        return self.operator(query, self.packed(source), edge_vec)
+
+    def operator(self, query: Tensor, packed: Tensor, edge_vec: Tensor) -> tuple[Tensor, Tensor]:
+        """Evaluate the operator on what :meth:`packed` returns."""
         f = self.fused
         return torch.ops.egraff.scalar_vector_attention(
-            query, source, vectors, edge_vec, self.edge_index, self.species, f.table, f.pair_scale,
+            query, packed, edge_vec, self.edge_index, self.species, f.table, f.pair_scale,
             f.n_heads, f.attention_act, f.grid_start, f.grid_stretch,
         )  # fmt: skip
 
-    def run_plain(
-        self, query: Tensor, source: Tensor, vectors: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def run_plain(self, query: Tensor, source: Tensor, edge_vec: Tensor) -> tuple[Tensor, Tensor]:
         """Evaluate the formula in float64, edge by edge as it is written."""
-        query, source, vectors, edge_vec = (
-            x.to(torch.float64) for x in (query, source, vectors, edge_vec)
-        )
+        query, source, edge_vec = (x.to(torch.float64) for x in (query, source, edge_vec))
         centre, neighbour = self.edge_index
         length = torch.linalg.vector_norm(edge_vec, dim=1)
         scaled = length / CUTOFFS[self.species[centre], self.species[neighbour]]
@@ -74,14 +82,15 @@ class Case:
         unit = torch.cat([edge_vec / length[:, None], edge_vec.new_zeros(n_local, 3)])
 
         by_key, by_scalar, by_turn, by_push = filters.split(width, dim=1)
-        key, scalar, turn, push = source.split(width, dim=1)
+        key, scalar, push = source[:, : 3 * width].split(width, dim=1)
+        vectors = source[:, 3 * width :].unflatten(1, (-1, width))
         n_heads = self.plain.n_heads
         score = (query[centre] * key[neighbour] * by_key).unflatten(1, (n_heads, -1)).sum(dim=2)
         weight = self.plain.attention_act(score).repeat_interleave(width // n_heads, dim=1)
         messages = weight * scalar[neighbour] * by_scalar
         pushed = (push[neighbour] * by_push)[:, None, :] * unit[:, :, None]
-        if vectors.shape[1]:
-            pushed = pushed + (turn[neighbour] * by_turn)[:, None, :] * vectors[neighbour]
+        if self.fused.vectors_in:
+            pushed = pushed + by_turn[:, None, :] * vectors[neighbour]
         zero = torch.zeros(n_local, 3, width, dtype=torch.float64)
         return zero[:, 0].index_add(0, centre, messages), zero.index_add(0, centre, pushed)
 
@@ -122,8 +131,8 @@ def make_case(
     direction = direction / torch.linalg.vector_norm(direction, dim=1, keepdim=True)
     length = 0.5 + 3.4 * torch.rand(n_edges, 1, dtype=torch.float64, generator=generator)
     return Case(
-        plain, fused, table, own, grid, random(n_local, width), random(n_nodes, 4 * width),
-        random(n_nodes, 3 if vectors else 0, width), (direction * length).to(dtype),
+        plain, fused, table, own, grid, random(n_local, width),
+        random(n_nodes, (6 if vectors else 3) * width), (direction * length).to(dtype),
         torch.randint(0, 2, (n_nodes,), generator=generator), torch.stack([centre, neighbour]),
     )  # fmt: skip
 

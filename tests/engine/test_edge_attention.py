@@ -13,7 +13,7 @@ from tests.engine.attentions import make_case, values_and_gradients
 from tests.engine.convolutions import CUTOFFS, assert_close
 from tests.engine.instruction_sets import run_with
 
-NAMES = ("scalars", "vectors", "by query", "by source", "by vectors", "by edge vectors")
+NAMES = ("scalars", "vectors", "by query", "by source", "by edge vectors")
 
 
 def assert_same(case) -> None:
@@ -70,13 +70,13 @@ def test_gradcheck(vectors, act):
 def test_no_edges(n_local, n_ghost):
     case = make_case(n_local=n_local, n_ghost=n_ghost, n_edges=0)
     results = values_and_gradients(case.run_fused, case)
-    assert results[5].shape == (0, 3)
+    assert results[4].shape == (0, 3)
     # what is left is what local atoms make of themselves
     assert_same(case)
     assert torch.count_nonzero(results[3][n_local:]) == 0
 
 
-@pytest.mark.parametrize("wanted", range(4))
+@pytest.mark.parametrize("wanted", range(3))
 def test_gradients_are_made_only_where_wanted(wanted):
     case = make_case()
     inputs = [x.detach() for x in case.inputs]
@@ -120,9 +120,9 @@ def test_nothing_beyond_the_cutoff():
     cutoff = float(CUTOFFS[case.species[0], case.species[1]])
     case.edge_vec = torch.tensor([[0.0, cutoff + 0.01, 0.0]], dtype=torch.float64)
     beyond = values_and_gradients(case.run_fused, case)
-    assert torch.count_nonzero(beyond[5]) == 0
+    assert torch.count_nonzero(beyond[4]) == 0
     case.edge_index, case.edge_vec = case.edge_index[:, :0], case.edge_vec[:0]
-    for a, b in zip(beyond[:5], values_and_gradients(case.run_fused, case)[:5], strict=True):
+    for a, b in zip(beyond[:4], values_and_gradients(case.run_fused, case)[:4], strict=True):
         assert torch.equal(a, b)
 
 

@@ -24,14 +24,13 @@ def long(*shape):
     [
         ("query", torch.zeros(6), "query: expected float32 or float64 [n_local, width], got"),
         ("n_heads", 5, "n_heads: expected a divisor of the width 32, got 5"),
-        ("source", zeros(9, 96), "source: expected [n_nodes, 4 width] with at least the rows"),
-        ("source", zeros(5, 128), "source: expected [n_nodes, 4 width] with at least the rows"),
         (
-            "vectors",
-            zeros(9, 2, 32),
-            "vectors: expected [n_nodes, 3, width] or [n_nodes, 0, width] of the type of query, "
-            "got Double [9, 2, 32]",
+            "source",
+            zeros(9, 128),
+            "source: expected Double [n_nodes >= 6, 192 or 96], rows of heads in whole cache "
+            "lines, got Double [9, 128]",
         ),
+        ("source", zeros(5, 192), "source: expected Double [n_nodes >= 6, 192 or 96], rows of"),
         (
             "edge_vec",
             torch.zeros(40, 3),
@@ -65,9 +64,10 @@ def long(*shape):
 )
 def test_argument(name, value, message):
     case = make_case()
+    case.source = case.packed(case.source)
     setattr(case if hasattr(case, name) else case.fused, name, value)
     with pytest.raises(ValueError, match=re.escape(f"scalar_vector_attention: {message}")):
-        case.run_fused(*case.inputs)
+        case.operator(*case.inputs)
 
 
 def test_centres_out_of_order():
@@ -101,8 +101,9 @@ def test_gradient_of_another_shape():
         r"Double \[6, 32\] and Double \[6, 32\]",
     ):
         torch.ops.egraff.scalar_vector_attention_backward(
-            zeros(6, 32), zeros(6, 32), *case.inputs, case.edge_index, case.species, f.table,
-            f.pair_scale, f.n_heads, "silu", f.grid_start, f.grid_stretch, True, True,
+            zeros(6, 32), zeros(6, 32), case.query, case.packed(case.source), case.edge_vec,
+            case.edge_index, case.species, f.table, f.pair_scale, f.n_heads, "silu",
+            f.grid_start, f.grid_stretch, True, True,
         )  # fmt: skip
 
 

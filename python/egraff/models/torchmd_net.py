@@ -21,7 +21,7 @@ phi(d), C             ``TorchMDNet.envelope``
 embed^int, embed^nbh  ``TorchMDNet.embedding``, ``neighbour_embedding.embedding``
 W^F                   ``neighbour_embedding.filter``
 Q, K, V               ``ScalarVectorAttention.query``, ``key``, ``value``
-D^K, D^V              ``ScalarVectorAttention.key_filter``, ``value_filter``
+D^K, D^V              ``ScalarVectorAttention.key_filter``, ``value_filter``; ``filters``
 O (eq. 8)             ``ScalarVectorAttention.output``
 U1, U2, U3            ``ScalarVectorAttention.vector``
 gated block           ``GatedVectorBlock``
@@ -149,8 +149,8 @@ class TorchMDNet(IsolatedAtomForceField):
         )
         # before the first layer vectors are zero; scalars mix neighbours only if the embedding does
         if config.neighbour_embedding:
-            self.exchange_widths.append(width)
-        self.exchange_widths.extend([4 * width] * (config.num_layers - 1))
+            self.exchange_widths.append(self.layers[0].exchange_width)
+        self.exchange_widths.extend(layer.exchange_width for layer in self.layers[1:])
         self.norm = nn.LayerNorm(width)
         self.readout = nn.ModuleList(
             [
@@ -187,20 +187,14 @@ class TorchMDNet(IsolatedAtomForceField):
         v = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
 
         for layer in self.layers:
-            x_own = layer.norm(x)
-            x_nodes, v_nodes = x_own, v
-            if layer.vectors_in:
+            normed = layer.norm(x)
+            if layer.vectors_in or self.neighbour_embedding is not None:
+                source = layer.source(normed, v)
                 if exchange:
-                    sent = torch.cat([x_own, v.reshape(n_local, 3 * self.width)], dim=1)
-                    seen = torch.ops.egraff.ghost_exchange(sent, n_nodes)
-                    x_nodes = seen[:, : self.width]
-                    v_nodes = seen[:, self.width :].reshape(n_nodes, 3, self.width)
-            elif self.neighbour_embedding is None:
-                x_nodes = layer.norm(known)
-            elif exchange:
-                x_nodes = torch.ops.egraff.ghost_exchange(x_own, n_nodes)
-            dx, dv = layer(x_own, v, x_nodes, v_nodes, edge_index, edges, own)
-            x, v = x + dx, v + dv
+                    source = torch.ops.egraff.ghost_exchange(source, n_nodes)
+            else:  # elements are all that there is to know of anybody
+                source = layer.source(layer.norm(known), v)
+            x, v = layer(x, v, normed, source, edge_index, edges, own)
 
         x = self.norm(x)
         for block in self.readout:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The equivariant transformer's layers through operators that store nothing for an edge.
 
-``egraff::scalar_vector_attention`` takes distance filters from a table, forms score and messages of
-each edge in registers and adds them to the receiving atom. Also the atom's attention to itself is
-one of its edges. ``egraff::gated_vector_update`` is what the atom then makes of the sums. Both have
-first derivatives only.
+``egraff::attention_source`` makes of an atom all that edges will read of it, in the order in which
+they read it. ``egraff::scalar_vector_attention`` takes distance filters from a table, forms score
+and messages of each edge in registers and adds them to the receiving atom. Also the atom's
+attention to itself is one of its edges. ``egraff::gated_vector_update`` is what the atom then makes
+of the sums. All have first derivatives only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import FusedEdgeConvolution
 from egraff.nn.radial_table import GRID_START, Grid
-from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention, map_channels
+from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention
 
 # functions of the distance per channel: filters of keys, and of the three parts of the values
 N_FILTERS = 4
@@ -29,12 +30,15 @@ class FusedScalarVectorAttention(nn.Module):
     Args:
         plain: the layer to replace.
         knots: ``[n_knots, 3, 4 width]`` float64, as in
-            :class:`egraff.nn.radial_table.RadialTable`: what :func:`distance_filters` returns.
+            :class:`egraff.nn.radial_table.RadialTable`: what the layer's ``filters`` are.
         own: ``[4 width]`` float64, the same functions for an atom and itself.
         grid: where the knots lie.
         pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
         attention_act: activation of the scores.
         dtype: floating-point type of the model.
+
+    Attributes:
+        exchange_width: columns that neighbours need of each atom.
     """
 
     def __init__(
@@ -60,50 +64,58 @@ class FusedScalarVectorAttention(nn.Module):
         self.query = plain.query
         self.output = plain.output
         self.vector = plain.vector
-        # all that an edge reads of its neighbour's scalars, from one product of matrices
-        order = parts_first(plain.n_heads, plain.head_width)
-        self.source = nn.Linear(width, N_FILTERS * width, dtype=plain.key.weight.dtype)
-        with torch.no_grad():
-            for name in ("weight", "bias"):
-                value = getattr(plain.value, name)[order]
-                getattr(self.source, name).copy_(torch.cat([getattr(plain.key, name), value]))
+        lanes = 64 // dtype.itemsize
+        weight, bias = source_map(plain, lanes)
+        row = weight.shape[0] // (4 if plain.vectors_in else 3)
+        self.exchange_width: int = (6 if plain.vectors_in else 3) * row
+        self.register_buffer("source_weight", weight.to(dtype))
+        self.register_buffer("source_bias", bias.to(dtype))
         self.register_buffer("pair_scale", pair_scale.to(torch.float64))
         rows = torch.zeros(knots.shape[0] + 2, 3, knots.shape[2], dtype=torch.float64)
         rows[:-2] = knots
         rows[-2, 0] = own
         self.register_buffer("table", _chunks(rows.to(dtype), plain.n_heads))
 
+    def source(self, normed: Tensor, v: Tensor) -> Tensor:
+        """Return all that an edge reads of its neighbour, ``[n, exchange_width]``.
+
+        Args:
+            normed: ``[n, width]``, normalised (:attr:`norm`) scalars.
+            v: ``[n, 3, width]`` vectors; not read when ``vectors_in`` is false.
+        """
+        if not self.vectors_in:
+            v = normed.new_zeros(normed.shape[0], 0, self.width)
+        return torch.ops.egraff.attention_source(
+            normed, v, self.source_weight, self.source_bias, self.n_heads
+        )
+
     def forward(
         self,
         x: Tensor,
         v: Tensor,
-        x_nodes: Tensor,
-        v_nodes: Tensor,
+        normed: Tensor,
+        source: Tensor,
         edge_index: Tensor,
         edges: tuple[Tensor, Tensor, Tensor],
         own: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """Return the changes of scalars and vectors of the local atoms.
+        """Return scalars and vectors of the local atoms after this layer.
+
+        Arguments and results are those of the plain layer, but for two:
 
         Args:
-            x: ``[n_local, width]``, normalised (:attr:`norm`) scalars.
-            v: ``[n_local, 3, width]`` vectors; not read when ``vectors_in`` is false.
-            x_nodes: ``[n_nodes, width]``, ``x`` and the same of all others that edges reach.
-            v_nodes: ``[n_nodes, 3, width]``, likewise.
+            x: ``[n_local, width]``.
+            v: ``[n_local, 3, width]``.
+            normed: ``[n_local, width]``.
+            source: ``[n_nodes, exchange_width]``.
             edge_index: ``[2, n_edges]``, row 0 the receiving centre, ascending.
             edges: edge vectors ``[n_edges, 3]`` in Angstrom, species ``[n_nodes]``, anything.
             own: not read; the table has what it would give.
-
-        Returns:
-            ``[n_local, width]`` and ``[n_local, 3, width]``.
         """
         edge_vec, species, _ = edges
-        if not self.vectors_in:
-            v_nodes = torch.zeros(x_nodes.shape[0], 0, self.width, dtype=x.dtype, device=x.device)
         scalar, dv = torch.ops.egraff.scalar_vector_attention(
-            self.query(x),
-            self.source(x_nodes),
-            v_nodes,
+            self.query(normed),
+            source,
             edge_vec,
             edge_index,
             species,
@@ -114,11 +126,13 @@ class FusedScalarVectorAttention(nn.Module):
             self.grid_start,
             self.grid_stretch,
         )
-        out = self.output(scalar)
-        if self.vector is None:
-            return out[:, 2 * self.width :], dv
-        maps = map_channels(v, self.vector.weight)
-        return torch.ops.egraff.gated_vector_update(out, maps, dv)
+        weight, bias = self.output.weight, self.output.bias
+        if self.vector is None:  # of three parts only the last concerns scalars
+            first = 2 * self.width
+            return x + nn.functional.linear(scalar, weight[first:], bias[first:]), dv
+        return torch.ops.egraff.gated_vector_update(
+            x, v, scalar, dv, weight, bias, self.vector.weight
+        )
 
 
 class FusedNeighbourEmbedding(nn.Module):
@@ -164,48 +178,43 @@ class FusedNeighbourEmbedding(nn.Module):
         return self.combine(torch.cat([x, around], dim=1))
 
 
-def distance_filters(plain: ScalarVectorAttention, radial: Tensor, envelope: Tensor) -> Tensor:
-    """Return what a layer makes of distances.
+def source_map(plain: ScalarVectorAttention, lanes: int) -> tuple[Tensor, Tensor]:
+    """Return the linear map of an atom's scalars to what edges read of it.
 
     Args:
         plain: the layer.
-        radial: ``[n, n_basis]``.
-        envelope: ``[n]``.
+        lanes: numbers in a cache line.
 
     Returns:
-        ``[n, 4 width]``: filters of the keys, then of the values' parts for scalars, for the
-        neighbour's vector and for the direction, the envelope included wherever it acts.
+        ``[n_maps * row, width]`` and ``[n_maps * row]``: keys, values for scalars, for the
+        direction and, if there are vectors, for these, each padded as :func:`pad_heads` does.
     """
-    n, width = radial.shape[0], plain.width
-    ones = torch.ones(n, 3 * width, dtype=radial.dtype) + 0.0 * envelope[:, None]
-    key = ones[:, :width]
-    if plain.key_filter is not None:
-        key = plain.act(plain.key_filter(radial))
-    value = ones
-    if plain.value_filter is not None:
-        value = plain.act(plain.value_filter(radial))
-    value = value[:, parts_first(plain.n_heads, plain.head_width)]
-    # the envelope of a score is a factor of the scalar message, like that of a value
-    acts_on = 3 * width if plain.vector_cutoff else width
-    cut = value[:, :acts_on] * envelope[:, None]
-    return torch.cat([key, cut, value[:, acts_on:]], dim=1)
+    order = torch.arange(3 * plain.width).view(plain.n_heads, 3, plain.head_width)
+    scalar, turn, push = order.transpose(0, 1).flatten(1)
+    maps = []
+    for name in ("weight", "bias"):
+        key, value = getattr(plain.key, name).detach(), getattr(plain.value, name).detach()
+        rows = [key, value[scalar], value[push]]
+        if plain.vectors_in:
+            rows.append(value[turn])
+        maps.append(torch.cat([pad_heads(row.t(), plain.n_heads, lanes).t() for row in rows]))
+    return maps[0].contiguous(), maps[1].contiguous()
 
 
-def parts_first(n_heads: int, head_width: int) -> Tensor:
-    """Return the order that turns values sorted by [head][part] into [part][head]."""
-    order = torch.arange(3 * n_heads * head_width).view(n_heads, 3, head_width)
-    return order.transpose(0, 1).flatten()
+def pad_heads(x: Tensor, n_heads: int, lanes: int) -> Tensor:
+    """Fill the channels of each head, the last dimension, with zeros as the operators want them.
+
+    Heads are padded to a power of two or to whole cache lines, and all together to whole lines.
+    """
+    x = x.unflatten(-1, (n_heads, -1))
+    width = x.shape[-1]
+    padded = 1 << (width - 1).bit_length() if width <= lanes else width + -width % lanes
+    x = nn.functional.pad(x, (0, padded - width)).flatten(-2)
+    return nn.functional.pad(x, (0, -x.shape[-1] % lanes))
 
 
 def _chunks(rows: Tensor, n_heads: int) -> Tensor:
-    """Cut ``[n_rows, 3, 4 width]`` into cache lines: ``[n_chunks, n_rows, 3, 4, lanes]``.
-
-    Heads are padded with zeros to a power of two, or to whole cache lines.
-    """
+    """Cut ``[n_rows, 3, 4 width]`` into cache lines: ``[n_chunks, n_rows, 3, 4, lanes]``."""
     lanes = 64 // rows.element_size()
-    rows = rows.unflatten(2, (N_FILTERS, n_heads, -1))
-    width = rows.shape[4]
-    padded = 1 << (width - 1).bit_length() if width <= lanes else width + -width % lanes
-    rows = nn.functional.pad(rows, (0, padded - width)).flatten(3)
-    rows = nn.functional.pad(rows, (0, -rows.shape[3] % lanes))
+    rows = pad_heads(rows.unflatten(2, (N_FILTERS, -1)), n_heads, lanes)
     return rows.unflatten(3, (-1, lanes)).permute(3, 0, 1, 2, 4).contiguous()

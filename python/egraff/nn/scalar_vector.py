@@ -92,6 +92,9 @@ class NeighbourEmbedding(nn.Module):
 class ScalarVectorAttention(nn.Module):
     """One attention layer: scores from scalars and distances, messages to scalars and vectors.
 
+    Everything that others read of an atom is mapped by the rank that owns it (:meth:`source`), so
+    that ghosts only have to be fetched.
+
     An atom also attends to itself, at distance zero and without a direction. That is a term on
     the atom alone, so the graph needs no edge from an atom to itself.
 
@@ -106,6 +109,9 @@ class ScalarVectorAttention(nn.Module):
         vector_cutoff: apply the cutoff envelope to the values, hence to scalars and vectors;
             otherwise to the scores, hence to scalars only, and vectors jump at the cutoff.
         vectors_in: whether there are vectors to read; the first layer has none yet.
+
+    Attributes:
+        exchange_width: columns that neighbours need of each atom.
     """
 
     def __init__(
@@ -127,6 +133,7 @@ class ScalarVectorAttention(nn.Module):
         self.head_width = width // n_heads
         self.vector_cutoff = vector_cutoff
         self.vectors_in = vectors_in
+        self.exchange_width: int = (6 if vectors_in else 3) * width
         self.norm = nn.LayerNorm(width)
         self.query = linear(width, width)
         self.key = linear(width, width)
@@ -138,23 +145,64 @@ class ScalarVectorAttention(nn.Module):
         self.act = activation(act)
         self.attention_act = activation(attention_act)
 
+    def source(self, normed: Tensor, v: Tensor) -> Tensor:
+        """Return all that an edge reads of its neighbour.
+
+        Args:
+            normed: ``[n, width]``, normalised (:attr:`norm`) scalars.
+            v: ``[n, 3, width]`` vectors; not read when ``vectors_in`` is false.
+
+        Returns:
+            ``[n, exchange_width]``: keys, values for scalars and for the direction, and, with
+            vectors, these times the values for them.
+        """
+        scalar, turn, push = self._parts(self.value(normed))
+        rows = [self.key(normed), scalar, push]
+        if self.vectors_in:
+            rows.append((v * turn[:, None, :]).reshape(v.shape[0], 3 * self.width))
+        return torch.cat(rows, dim=1)
+
+    def filters(self, radial: Tensor, envelope: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what the layer makes of distances.
+
+        Args:
+            radial: ``[n, n_basis]``.
+            envelope: ``[n]``.
+
+        Returns:
+            Factors, each ``[n, width]``, of keys and of the values for scalars, for the neighbour's
+            vectors and for the direction, the envelope included wherever it acts.
+        """
+        key = 1.0 + 0.0 * envelope[:, None].expand(envelope.shape[0], self.width)
+        scalar, turn, push = key, key, key
+        if self.key_filter is not None:
+            key = self.act(self.key_filter(radial))
+        if self.value_filter is not None:
+            scalar, turn, push = self._parts(self.act(self.value_filter(radial)))
+        # the envelope of a score is a factor of the scalar message, like that of a value
+        scalar = scalar * envelope[:, None]
+        if self.vector_cutoff:
+            turn, push = turn * envelope[:, None], push * envelope[:, None]
+        return key, scalar, turn, push
+
     def forward(
         self,
         x: Tensor,
         v: Tensor,
-        x_nodes: Tensor,
-        v_nodes: Tensor,
+        normed: Tensor,
+        source: Tensor,
         edge_index: Tensor,
         edges: tuple[Tensor, Tensor, Tensor],
         own: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """Return the changes of scalars and vectors of the local atoms.
+        """Return scalars and vectors of the local atoms after this layer.
 
         Args:
-            x: ``[n_local, width]``, normalised (:attr:`norm`) scalars.
+            x: ``[n_local, width]`` scalars.
             v: ``[n_local, 3, width]`` vectors; not read when ``vectors_in`` is false.
-            x_nodes: ``[n_nodes, width]``, ``x`` and the same of all others that edges reach.
-            v_nodes: ``[n_nodes, 3, width]``, likewise.
+            normed: ``[n_local, width]``, normalised (:attr:`norm`) scalars.
+            source: ``[n_nodes, exchange_width]``, what :meth:`source` gives for these, and the
+                same of all others that edges reach.
             edge_index: ``[2, n_edges]``.
             edges: directions ``[n_edges, 3]``, radial basis ``[n_edges, n_basis]`` and cutoff
                 envelope ``[n_edges]``.
@@ -166,62 +214,52 @@ class ScalarVectorAttention(nn.Module):
         """
         centre, neighbour = edge_index[0], edge_index[1]
         direction, radial, envelope = edges
-        n_local = x.shape[0]
-        query = self.query(x)
-        key = self.key(x_nodes)
-        value = self.value(x_nodes)
+        n_local, width = x.shape[0], self.width
+        query = self.query(normed)
 
-        scalar, turn, push = self._messages(
-            query.index_select(0, centre),
-            key.index_select(0, neighbour),
-            value.index_select(0, neighbour),
-            radial,
-            envelope,
-        )
-        dx = torch.zeros_like(query).index_add(0, centre, scalar)
+        rows = source.index_select(0, neighbour)
+        by_key, by_scalar, by_turn, by_push = self.filters(radial, envelope)
+        scalars = self._scalars(query.index_select(0, centre), rows, by_key, by_scalar)
+        push = rows[:, 2 * width : 3 * width] * by_push
         vectors = push[:, None, :] * direction[:, :, None]
         if self.vectors_in:
-            vectors = vectors + v_nodes.index_select(0, neighbour) * turn[:, None, :]
-        dv = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
+            vectors = vectors + self._turned(rows, by_turn)
+        around = torch.zeros_like(query).index_add(0, centre, scalars)
+        dv = torch.zeros(n_local, 3, width, dtype=x.dtype, device=x.device)
         dv = dv.index_add(0, centre, vectors)
 
-        scalar, turn, push = self._messages(query, key[:n_local], value[:n_local], own[0], own[1])
-        out = self.output(dx + scalar)
+        rows = source[:n_local]
+        by_key, by_scalar, by_turn, by_push = self.filters(own[0], own[1])
+        out = self.output(around + self._scalars(query, rows, by_key, by_scalar))
         if self.vector is None:
-            return out[:, 2 * self.width :], dv
-        dv = dv + v * turn[:, None, :]
+            return x + out[:, 2 * width :], dv
+        dv = dv + self._turned(rows, by_turn)
         vector = map_channels(v, self.vector.weight)
-        first, second, third = vector.split_with_sizes([self.width] * 3, dim=2)
-        dx = (first * second).sum(dim=1) * out[:, self.width : 2 * self.width]
-        dx = dx + out[:, 2 * self.width :]
-        return dx, dv + third * out[:, None, : self.width]
+        first, second, third = vector.split_with_sizes([width] * 3, dim=2)
+        dx = (first * second).sum(dim=1) * out[:, width : 2 * width] + out[:, 2 * width :]
+        return x + dx, v + (dv + third * out[:, None, :width])
 
-    def _messages(
-        self, query: Tensor, key: Tensor, value: Tensor, radial: Tensor, envelope: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return, per edge, scalar messages, factors of the neighbour's vectors and of direction.
+    def _scalars(self, query: Tensor, rows: Tensor, by_key: Tensor, by_scalar: Tensor) -> Tensor:
+        """Return scalar messages ``[n, width]`` to ``query`` from ``rows`` of :meth:`source`."""
+        n, width = query.shape[0], self.width
+        score = (query * rows[:, :width] * by_key).view(n, self.n_heads, self.head_width)
+        weight = self.attention_act(score.sum(dim=2))
+        value = (rows[:, width : 2 * width] * by_scalar).view(n, self.n_heads, self.head_width)
+        return (value * weight[:, :, None]).view(n, width)
 
-        All ``[n, width]``.
-        """
-        n = query.shape[0]
-        product = query * key
-        if self.key_filter is not None:
-            product = product * self.act(self.key_filter(radial))
-        score = product.view(n, self.n_heads, self.head_width).sum(dim=2)
-        score = self.attention_act(score)
-        if self.vector_cutoff:
-            value = value * envelope[:, None]
-        else:
-            score = score * envelope[:, None]
-        if self.value_filter is not None:
-            value = value * self.act(self.value_filter(radial))
-        value = value.view(n, self.n_heads, 3 * self.head_width)
-        scalar, turn, push = value.split_with_sizes([self.head_width] * 3, dim=2)
-        scalar = scalar * score[:, :, None]
+    def _turned(self, rows: Tensor, by_turn: Tensor) -> Tensor:
+        """Return what the neighbours' vectors add to vectors, ``[n, 3, width]``."""
+        vectors = rows[:, 3 * self.width :].reshape(rows.shape[0], 3, self.width)
+        return vectors * by_turn[:, None, :]
+
+    def _parts(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Split ``[n, 3 width]``, sorted by head, into the three parts of all heads."""
+        n = values.shape[0]
+        parts = values.view(n, self.n_heads, 3, self.head_width)
         return (
-            scalar.reshape(n, self.width),
-            turn.reshape(n, self.width),
-            push.reshape(n, self.width),
+            parts[:, :, 0].reshape(n, self.width),
+            parts[:, :, 1].reshape(n, self.width),
+            parts[:, :, 2].reshape(n, self.width),
         )
 
 
