@@ -219,14 +219,11 @@ def count(name: str, n_atoms: int = 64) -> tuple[Counter[str], set[str]]:
 def count_model(model, atoms) -> tuple[Counter[str], set[str]]:
     """Return the same for a model and a structure."""
     from egraff.forces import predict
-    from egraff.graph import build_graph
+    from egraff.graph import graph_of_atoms
 
     for weights in model.parameters():
         weights.requires_grad_(False)
-    graph = build_graph(
-        atoms.get_chemical_symbols(), atoms.positions, atoms.cell.array, atoms.pbc,
-        elements=model.elements, r_max=model.r_max,
-    )  # fmt: skip
+    graph = graph_of_atoms(atoms, elements=model.elements, r_max=model.r_max)
     with Count() as counted:
         predict(model, graph)
     per_atom = Counter({key: value / len(atoms) for key, value in counted.operations.items()})
