@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from egraff.errors import InputError
@@ -156,34 +155,6 @@ def make_settings(
             fix=_HINTS["replicate"],
         )
     return settings
-
-
-def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the settings in a YAML file.
-
-    Raises:
-        InputError: the file is missing, not YAML, or not a mapping.
-    """
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"expected a YAML file, got: {error.strerror}", where=path, fix="check --config"
-        ) from None
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"expected YAML, got: {' '.join(str(error).split())}",
-            where=path,
-            fix="write one `name: value` per line",
-        ) from None
-    if not isinstance(content, dict):
-        raise InputError(
-            f"expected `name: value` lines, got {type(content).__name__}",
-            where=path,
-            fix="write one `name: value` per line, for example `temperature: 300`",
-        )
-    return content
 
 
 def warnings_for(settings: RunSettings, *, elements: list[str]) -> list[str]:
