@@ -22,7 +22,7 @@ from typing import Any
 import timing
 import torch
 from processes import HERE, measured, model_file
-from shapes import MODELS, add_exports_option, build_model, export, exports_folder, fusible
+from shapes import build_model, export, exports_folder, fusible, model_parser
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # A value from a table: the quintic polynomial of two knots with value, slope and curvature each.
@@ -266,13 +266,11 @@ def table(names: list[str], n_atoms: int, threads: list[int], seconds: float, di
 
 def main() -> None:
     """Measure what the command line asks for and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
+    parser = model_parser(__doc__)
     parser.add_argument("--atoms", type=int, default=512)
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--seconds", type=float, default=3.0, help="per measurement")
     parser.add_argument("--peak", type=int, metavar="THREADS", help=argparse.SUPPRESS)
-    add_exports_option(parser)
     options = parser.parse_args()
     if options.peak:
         timing.report(measure_peak(options.peak))
