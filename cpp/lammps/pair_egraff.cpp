@@ -128,14 +128,14 @@ void PairEgraff::coeff(int narg, char **arg) {
     guarded(true,
             [&] { coefficients = egraff::parse_coefficients(strings(narg, arg), atom->ntypes); });
     guarded(false, [&] {
-        threads_ = egraff::choose_threads(options_.threads, layout);
+        threads_ = egraff::threads_of_rank(options_.threads, layout);
         egraff::ThreadScope scope(threads_);
         members_.clear();
         results_.clear();
         for (const std::string &path : coefficients.models) {
             // the check frame is evaluated once, not by every rank
             members_.push_back(std::make_unique<egraff::Model>(
-                path, egraff::choose_device(options_.device, layout), comm->me == 0));
+                path, egraff::device_of_rank(options_.device, layout), comm->me == 0));
         }
     });
     guarded(true, [&] {
