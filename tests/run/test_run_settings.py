@@ -89,3 +89,17 @@ def test_warnings():
         "a time step of 2 fs is long for hydrogen", *warnings_for(long_step, elements=["H", "C"])
     )
     assert warnings_for(long_step, elements=["Ar"]) == []
+
+
+def test_a_molecule_wants_a_stochastic_thermostat():
+    settings = make_settings({**FILES, "ensemble": "nvt"})
+    csvr = make_settings({**FILES, "ensemble": "nvt", "thermostat": "csvr"})
+    nve = make_settings({**FILES, "ensemble": "nve"})
+
+    assert re.match(
+        "the thermostat nose-hoover samples single molecules poorly.*use --thermostat csvr",
+        *warnings_for(settings, elements=["Ar"], in_vacuum=True),
+    )
+    assert warnings_for(settings, elements=["Ar"]) == []
+    assert warnings_for(csvr, elements=["Ar"], in_vacuum=True) == []
+    assert warnings_for(nve, elements=["Ar"], in_vacuum=True) == []

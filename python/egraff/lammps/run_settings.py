@@ -157,12 +157,15 @@ def make_settings(
     return settings
 
 
-def warnings_for(settings: RunSettings, *, elements: list[str]) -> list[str]:
+def warnings_for(
+    settings: RunSettings, *, elements: list[str], in_vacuum: bool = False
+) -> list[str]:
     """Return what is allowed but probably not wanted.
 
     Args:
         settings: the settings of the run.
         elements: elements of the structure.
+        in_vacuum: whether it is a molecule or cluster, without periodic directions.
     """
     found = []
     cores = len(os.sched_getaffinity(0))
@@ -177,6 +180,11 @@ def warnings_for(settings: RunSettings, *, elements: list[str]) -> list[str]:
             f"a time step of {settings.timestep_fs:g} fs is long for "
             f"{'hydrogen' if limit == 1.0 else 'atoms'} (usual: up to {limit:g} fs); "
             "check the energy drift"
+        )
+    if in_vacuum and settings.ensemble == "nvt" and settings.thermostat == "nose-hoover":
+        found.append(
+            "the thermostat nose-hoover samples single molecules poorly: heat stays in some of "
+            "their vibrations; use --thermostat csvr"
         )
     return found
 
