@@ -23,7 +23,7 @@ from pathlib import Path
 
 import others
 from processes import model_file
-from shapes import MODELS, add_exports_option, export, exports_folder, fusible
+from shapes import MODELS, export, exports_folder, fusible, model_parser
 
 HEADER = f"{'model':22s} dtype     atoms thr   us/min    us/med    cpu us   kB/atom others"
 Measure = Callable[[], dict[str, float] | None]
@@ -118,8 +118,7 @@ def table(
 
 def main() -> None:
     """Measure what the command line asks for and print tables."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=["nequip", "mace"])
+    parser = model_parser(__doc__, ["nequip", "mace"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[512, 4096])
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--dtypes", nargs="+", choices=["float32", "float64"], default=["float32"])
@@ -140,7 +139,6 @@ def main() -> None:
     parser.add_argument(
         "--cache", type=Path, default=Path("build/benchmarks"), help="other programs' models"
     )
-    add_exports_option(parser)
     options = parser.parse_args()
     try:
         externals = others.parse(options.external, options.cache)

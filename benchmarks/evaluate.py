@@ -16,15 +16,12 @@ def main() -> None:
     import torch
 
     from egraff import _core
-    from egraff.graph import build_graph
+    from egraff.graph import graph_of_atoms
 
     path, n_atoms, threads, seconds = sys.argv[1:]
     torch.set_num_threads(int(threads))
     atoms = timing.silicon(int(n_atoms))
-    graph = build_graph(
-        atoms.get_chemical_symbols(), atoms.positions, atoms.cell.array, atoms.pbc,
-        elements=["Si"], r_max=timing.R_MAX,
-    )  # fmt: skip
+    graph = graph_of_atoms(atoms, elements=["Si"], r_max=timing.R_MAX)
     model = _core.Model(path, verify=False)
 
     def step() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import timing
 import torch
 from processes import HERE, measured, model_file
-from shapes import MODELS, add_exports_option, build_model, export, exports_folder, fusible
+from shapes import build_model, export, exports_folder, fusible, model_parser
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # A value from a table: the quintic polynomial of two knots with value, slope and curvature each.
@@ -152,6 +152,62 @@ def gated_vector_update_backward(*arguments: Any) -> int:
     return 2 * gated_vector_update(*arguments)
 
 
+def graph_attention_parts(constants: list[torch.Tensor], n_functions: int, n_heads: int) -> Counter:
+    """Return what an edge, and after the sums a centre, needs for each stage and its derivative.
+
+    The columns of the plan are those of ``graph_attention_plan.h``; an entry of a path's matrix is
+    counted where a coupling makes it differ from zero.
+    """
+    tables, blocks, inner, outer = (constants[k] for k in (0, 3, 4, 5))
+    inner_paths, outer_paths, couplings, terms = (rows.tolist() for rows in constants[6:10])
+    bias, direction = constants[12], constants[13]
+    channels = blocks[:, 1].tolist()
+    parts: Counter[str] = Counter()
+    parts["tables"] = TABLE * tables.shape[2] * tables.shape[4]
+    parts["matrices"] = 2 * len(direction)
+    for dim, width, block, *_ in inner.tolist():
+        width_out = channels[block] if block else len(bias)
+        parts["matrices"] += 2 * n_functions * width + 2 * dim * width * width_out
+    for dim, width, width_out, *_ in outer.tolist():
+        parts["centre"] += 2 * n_heads * dim * width * width_out
+
+    def shape(coupling: int) -> tuple[int, int, int, int]:
+        l_in, l_out, first, n_terms = couplings[coupling]
+        entries = {entry for entry, _ in terms[first : first + n_terms]}
+        return 2 * l_in + 1, 2 * l_out + 1, n_terms, len(entries)
+
+    for coupling in range(len(couplings)):
+        parts["couplings"] += 2 * shape(coupling)[2]
+    for coupling, block, *_ in inner_paths:
+        dim, _, n_terms, entries = shape(coupling)
+        parts["products"] += channels[block] * (dim + 2 * entries)
+        # by entries and by features, each of which also meets the weight, and by the weight
+        parts["by_products"] += channels[block] * (5 * dim + 4 * entries) + 2 * n_terms
+    for coupling, block, *_ in outer_paths:
+        _, dim, n_terms, entries = shape(coupling)
+        parts["values"] += channels[block] * (2 * entries + 2 * n_heads * dim)
+        # the product again; by each head's weight and by the product; by features and by entries
+        parts["by_values"] += channels[block] * (6 * entries + 4 * n_heads * dim) + 2 * n_terms
+    return parts
+
+
+def graph_attention(*arguments: Any) -> int:
+    """Tables, matrices and products of each edge, and the matrices of each centre and head."""
+    target, edge_vec, constants, n_functions, n_heads = (arguments[k] for k in (1, 2, 5, 6, 7))
+    parts = graph_attention_parts(constants, n_functions, n_heads)
+    per_edge = sum(parts[k] for k in ("tables", "matrices", "couplings", "products", "values"))
+    return edge_vec.shape[0] * per_edge + target.shape[0] * parts["centre"]
+
+
+def graph_attention_backward(_gradient: Any, *arguments: Any) -> int:
+    """What an edge needs up to its value again, for nothing is kept, and all derivatives."""
+    target, edge_vec, constants, n_functions, n_heads = (arguments[k] for k in (1, 2, 5, 6, 7))
+    parts = graph_attention_parts(constants, n_functions, n_heads)
+    per_edge = sum(parts[k] for k in ("couplings", "products", "by_products", "by_values"))
+    per_edge += 2 * (parts["tables"] + parts["matrices"])
+    return edge_vec.shape[0] * per_edge + target.shape[0] * parts["centre"]
+
+
 FORMULAS: dict[str, Callable[..., int]] = {
     **dict.fromkeys(("aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm"), product_of_matrices),
     "egraff::edge_convolution": edge_convolution,
@@ -167,6 +223,8 @@ FORMULAS: dict[str, Callable[..., int]] = {
     "egraff::gated_vector_update_backward": gated_vector_update_backward,
     "egraff::scalar_vector_attention": scalar_vector_attention,
     "egraff::scalar_vector_attention_backward": scalar_vector_attention_backward,
+    "egraff::graph_attention": graph_attention,
+    "egraff::graph_attention_backward": graph_attention_backward,
 }
 
 
@@ -209,14 +267,11 @@ def count(name: str, n_atoms: int = 64) -> tuple[Counter[str], set[str]]:
 def count_model(model, atoms) -> tuple[Counter[str], set[str]]:
     """Return the same for a model and a structure."""
     from egraff.forces import predict
-    from egraff.graph import build_graph
+    from egraff.graph import graph_of_atoms
 
     for weights in model.parameters():
         weights.requires_grad_(False)
-    graph = build_graph(
-        atoms.get_chemical_symbols(), atoms.positions, atoms.cell.array, atoms.pbc,
-        elements=model.elements, r_max=model.r_max,
-    )  # fmt: skip
+    graph = graph_of_atoms(atoms, elements=model.elements, r_max=model.r_max)
     with Count() as counted:
         predict(model, graph)
     per_atom = Counter({key: value / len(atoms) for key, value in counted.operations.items()})
@@ -259,13 +314,11 @@ def table(names: list[str], n_atoms: int, threads: list[int], seconds: float, di
 
 def main() -> None:
     """Measure what the command line asks for and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
+    parser = model_parser(__doc__)
     parser.add_argument("--atoms", type=int, default=512)
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--seconds", type=float, default=3.0, help="per measurement")
     parser.add_argument("--peak", type=int, metavar="THREADS", help=argparse.SUPPRESS)
-    add_exports_option(parser)
     options = parser.parse_args()
     if options.peak:
         timing.report(measure_peak(options.peak))

@@ -60,6 +60,11 @@ class Run:
     peak: int
 
 
+def steps_for(seconds: float, pilot: Run, n_atoms: int, *, at_least: int, at_most: int) -> int:
+    """Return how many steps of so many atoms take about ``seconds``, told from a short run."""
+    return int(min(at_most, max(at_least, seconds / (n_atoms * pilot.us * 1e-6))))
+
+
 def cells(n_atoms: int) -> tuple[int, int, int]:
     """Return the numbers of cubic cells of 8 atoms along x, y and z that come close to a cube."""
     n_cells = max(1, round(n_atoms / 8))

@@ -9,11 +9,10 @@ three runs take turns, several times over; each figure is the best of its runs.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import lammps_runs
-from shapes import MODELS, add_exports_option, export, exports_folder, fusible
+from shapes import export, exports_folder, fusible, model_parser
 
 LAYOUTS = ((1, 1), (2, 1), (1, 2))  # ranks, threads of each
 
@@ -28,7 +27,7 @@ def table(names: list[str], n_atoms: int, seconds: float, turns: int, directory:
             continue
         model, _ = export(name, "float32", directory)
         pilot = lammps_runs.run(model, lammps_runs.silicon(512), directory, steps=3)
-        steps = int(min(20, max(2, seconds / (n_atoms * pilot.us * 1e-6))))
+        steps = lammps_runs.steps_for(seconds, pilot, n_atoms, at_least=2, at_most=20)
         runs = {layout: [] for layout in LAYOUTS}
         for _ in range(turns):
             for ranks, threads in LAYOUTS:
@@ -49,12 +48,10 @@ def table(names: list[str], n_atoms: int, seconds: float, turns: int, directory:
 
 def main() -> None:
     """Run what the command line asks for and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
+    parser = model_parser(__doc__)
     parser.add_argument("--atoms", type=int, default=4096)
     parser.add_argument("--seconds", type=float, default=3.0, help="on one thread, of each run")
     parser.add_argument("--turns", type=int, default=2)
-    add_exports_option(parser)
     options = parser.parse_args()
     with exports_folder(options) as directory:
         table(options.models, options.atoms, options.seconds, options.turns, directory)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,11 +97,21 @@ def fusible(name: str) -> bool:
     return can_fuse(build_model(name, "float32"))
 
 
-def add_exports_option(parser: argparse.ArgumentParser) -> None:
-    """Let several programs share what they export."""
+def model_parser(
+    description: str, models: Sequence[str] = tuple(MODELS)
+) -> argparse.ArgumentParser:
+    """Return a parser with the options of every program that exports models.
+
+    Args:
+        description: the program's docstring; ``--help`` shows its first line.
+        models: default of ``--models``.
+    """
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(models))
     parser.add_argument(
         "--exports", type=Path, help="folder of exported models; those in it are used again"
     )
+    return parser
 
 
 @contextmanager

@@ -10,12 +10,11 @@ largest size of at most 100,000 atoms with 512 atoms.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import lammps_runs
 from lammps_runs import Run
-from shapes import MODELS, add_exports_option, export, exports_folder
+from shapes import export, exports_folder, model_parser
 
 START = 64
 GROWTH = (512, 100_000)
@@ -122,12 +121,10 @@ def draw(results: dict[str, list[Run]], figure: Path) -> None:
 
 def main() -> None:
     """Run what the command line asks for, print a table and draw a figure."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
+    parser = model_parser(__doc__)
     parser.add_argument("--largest", type=int, default=100_000, help="atoms")
     parser.add_argument("--budget", type=float, default=60.0, help="seconds for one size")
     parser.add_argument("--figure", type=Path, default=Path("sizes.png"))
-    add_exports_option(parser)
     options = parser.parse_args()
     with exports_folder(options) as directory:
         table(options.models, options.largest, options.budget, directory, options.figure)

@@ -9,12 +9,11 @@ is neighbour list, graph, forces, time integration and communication.
 
 from __future__ import annotations
 
-import argparse
 import functools
 from pathlib import Path
 
 import lammps_runs
-from shapes import MODELS, add_exports_option, export, exports_folder
+from shapes import export, exports_folder, model_parser
 
 ETHANOL = "data.ethanol"
 MOLECULE = ("C", "H", "O")
@@ -48,7 +47,7 @@ def table(names: list[str], seconds: float, directory: Path) -> None:
                 lammps_runs.run, model, system, directory, elements=" ".join(elements), skin=2.0
             )
             pilot = run_steps(steps=3)
-            steps = int(min(5000, max(3, seconds / (pilot.us * pilot.atoms * 1e-6))))
+            steps = lammps_runs.steps_for(seconds, pilot, pilot.atoms, at_least=3, at_most=5000)
             runs = [run_steps(steps=steps) for _ in range(TURNS)]
             # what other programs take from a step is no part of it
             run = min(runs, key=lambda run: run.us)
@@ -62,10 +61,8 @@ def table(names: list[str], seconds: float, directory: Path) -> None:
 
 def main() -> None:
     """Run what the command line asks for and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
+    parser = model_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each run")
-    add_exports_option(parser)
     options = parser.parse_args()
     with exports_folder(options) as directory:
         table(options.models, options.seconds, directory)

@@ -33,7 +33,7 @@ def silicon(n_atoms: int):
 
     k = round((n_atoms / 8) ** (1 / 3))
     if 8 * k**3 != n_atoms:
-        raise SystemExit(f"--sizes: expected 8 k^3 atoms (8, 64, 512, 4096, ...), got {n_atoms}")
+        raise SystemExit(f"expected 8 k^3 atoms (8, 64, 512, 4096, ...), got {n_atoms}")
     atoms = bulk("Si", "diamond", a=5.43, cubic=True).repeat(k)
     atoms.positions += np.random.default_rng(0).normal(0, 0.05, atoms.positions.shape)
     return atoms

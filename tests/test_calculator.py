@@ -10,7 +10,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from egraff.calculator import EgraffCalculator
 from egraff.errors import InputError, ModelFileError
 from egraff.forces import predict
-from egraff.graph import build_graph
+from egraff.graph import graph_of_atoms
 from tests.conftest import tiny_nequip
 
 RELATIVE = {"float64": 1e-12, "float32": 1e-5}
@@ -31,11 +31,8 @@ def cluster() -> Atoms:
 @pytest.mark.parametrize("make", [crystal, cluster])
 def test_equals_the_eager_model(exported, dtype, make):
     atoms, model = make(), tiny_nequip(dtype)
-    graph = build_graph(
-        atoms.get_chemical_symbols(),
-        atoms.positions,
-        atoms.cell.array,
-        atoms.pbc,
+    graph = graph_of_atoms(
+        atoms,
         elements=model.elements,
         r_max=model.r_max,
     )

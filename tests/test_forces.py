@@ -7,7 +7,7 @@ import torch
 from ase.build import bulk
 
 from egraff.forces import predict
-from egraff.graph import build_graph, collate
+from egraff.graph import build_graph, collate, graph_of_atoms
 
 
 class Spring(torch.nn.Module):
@@ -23,11 +23,8 @@ class Spring(torch.nn.Module):
 
 
 def graph_of(atoms):
-    return build_graph(
-        atoms.get_chemical_symbols(),
-        atoms.positions,
-        atoms.cell.array,
-        atoms.pbc,
+    return graph_of_atoms(
+        atoms,
         elements=["Cu"],
         r_max=3.0,
     )

@@ -87,7 +87,7 @@ class Reader {
                          int64_t columns) const {
         auto nested = get<std::vector<std::vector<T>>>(key, expected);
         std::vector<T> flat;
-        bool good = rows < 0 || static_cast<int64_t>(nested.size()) == rows;
+        bool good = static_cast<int64_t>(nested.size()) == rows;
         for (const auto &row : nested) {
             good = good && row.size() == (columns < 0 ? nested[0].size() : size_t(columns));
             flat.insert(flat.end(), row.begin(), row.end());
@@ -199,9 +199,6 @@ Metadata read_metadata(const std::string &path) {
     metadata.outputs = reader.get_or<Strings>("outputs", "a list of names", {"atomic_energy"});
     metadata.citations = reader.get_or<Strings>("citations", "a list of strings", {});
     metadata.torch_version = reader.get_or<std::string>("torch_version", "a version", "");
-    metadata.egraff_version = reader.get_or<std::string>("egraff_version", "a version", "");
-    metadata.created = reader.get_or<std::string>("created", "a date", "");
-    metadata.licence = reader.get_or<std::string>("licence", "a name", "");
     metadata.format = reader.get_or<std::string>("format", "torchscript or aoti", "torchscript");
     if (metadata.format != "torchscript" && metadata.format != "aoti") {
         reader.fail("format", "expected torchscript or aoti, got " + metadata.format);

@@ -5,7 +5,6 @@
 
 #include "ops/exchange.h" // EGRAFF_PUBLIC
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -48,7 +47,7 @@ struct Metadata {
     std::vector<std::string> citations;
     std::string format = "torchscript"; // or "aoti"
     std::optional<Target> target;       // of machine code
-    std::string torch_version, egraff_version, created, licence;
+    std::string torch_version;
     // The program goes through the edges in blocks by itself, so that it may see all at once.
     bool blocks_inside;
     std::optional<CheckFrame> check_frame;

@@ -71,15 +71,19 @@ at::Tensor GhostBackend::reverse(const at::Tensor &all, int64_t n_local) {
     return sums.narrow(0, 0, n_local).to(all.device(), /*non_blocking=*/false, /*copy=*/true);
 }
 
+void GhostBackend::pack(int64_t atom, double *buffer) const {
+    const char *values = row(atom);
+    if (values) {
+        buffer[doubles_ - 1] = 0.0; // may be filled only in part
+        std::memcpy(buffer, values, bytes_);
+    } else {
+        std::fill_n(buffer, doubles_, 0.0);
+    }
+}
+
 int GhostBackend::pack_forward(int n, const int *atoms, double *buffer) const {
     for (int k = 0; k < n; ++k, buffer += doubles_) {
-        const char *values = row(atoms[k]);
-        buffer[doubles_ - 1] = 0.0; // may be filled only in part
-        if (values) {
-            std::memcpy(buffer, values, bytes_);
-        } else {
-            std::fill_n(buffer, doubles_, 0.0);
-        }
+        pack(atoms[k], buffer);
     }
     return n * doubles_;
 }
@@ -94,13 +98,7 @@ void GhostBackend::unpack_forward(int n, int first, const double *buffer) {
 
 int GhostBackend::pack_reverse(int n, int first, double *buffer) const {
     for (int k = 0; k < n; ++k, buffer += doubles_) {
-        const char *values = row(first + k);
-        buffer[doubles_ - 1] = 0.0;
-        if (values) {
-            std::memcpy(buffer, values, bytes_);
-        } else {
-            std::fill_n(buffer, doubles_, 0.0);
-        }
+        pack(first + k, buffer);
     }
     return n * doubles_;
 }

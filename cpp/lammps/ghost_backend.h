@@ -48,6 +48,8 @@ class GhostBackend : public ExchangeBackend {
     // Returns their number.
     int in_blocks(const at::Tensor &rows, const std::function<void(int)> &send);
     char *row(int64_t atom) const;
+    // Copies the block of one atom into `doubles_` doubles; zeros for an atom without a node.
+    void pack(int64_t atom, double *buffer) const;
 
     Transport transport_;
     const std::vector<int64_t> *node_of_atom_ = nullptr;

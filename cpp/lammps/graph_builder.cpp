@@ -175,9 +175,14 @@ double GraphBuilder::memory_bytes() const {
     const auto bytes = [](const auto &vector) {
         return double(vector.capacity() * sizeof(vector[0]));
     };
-    return bytes(node_of_atom_) + bytes(atom_of_node_) + bytes(hops_) + bytes(candidate_centres_) +
-           bytes(first_candidate_) + bytes(candidates_) + bytes(species_of_atom_) +
-           bytes(first_edge_) + 3 * bytes(centre_atoms_) + bytes(neighbour_atoms_) * 2;
+    double graph = 0.0;
+    for (const at::Tensor &tensor : {graph_.species, graph_.edge_index, graph_.edge_vec}) {
+        graph += tensor.defined() ? double(tensor.nbytes()) : 0.0;
+    }
+    return graph + bytes(node_of_atom_) + bytes(atom_of_node_) + bytes(hops_) +
+           bytes(candidate_centres_) + bytes(first_candidate_) + bytes(candidates_) +
+           bytes(species_of_atom_) + bytes(first_edge_) + bytes(centre_atoms_) +
+           bytes(neighbour_atoms_);
 }
 
 } // namespace egraff

@@ -56,7 +56,7 @@ class GraphBuilder {
     // Of each edge, the atoms at both ends; neighbours are ghosts, not the atoms they copy.
     const std::vector<int64_t> &centre_atoms() const { return centre_atoms_; }
     const std::vector<int64_t> &neighbour_atoms() const { return neighbour_atoms_; }
-    // The node of each atom, or -1, and the atom of each node that has an energy.
+    // The node of each atom, or -1, and the atom of each node.
     const std::vector<int64_t> &node_of_atom() const { return node_of_atom_; }
     const std::vector<int64_t> &atom_of_node() const { return atom_of_node_; }
 

@@ -1,31 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Up to the first step: settings and models are read, and LAMMPS's set-up is made to fit them.
 #include "lammps/pair_egraff.h"
 
-#include "core/edges.h"
 #include "core/error.h"
 #include "lammps/resources.h"
 
 #include "atom.h"
 #include "citeme.h"
 #include "comm.h"
-#include "domain.h"
 #include "error.h"
 #include "force.h"
 #include "memory.h"
-#include "neigh_list.h"
 #include "neighbor.h"
-#include "universe.h"
 #include "update.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <numeric>
 #include <thread>
 
 namespace LAMMPS_NS {
 
-using egraff::Ghosts;
 using egraff::Mode;
 
 namespace {
@@ -132,14 +128,14 @@ void PairEgraff::coeff(int narg, char **arg) {
     guarded(true,
             [&] { coefficients = egraff::parse_coefficients(strings(narg, arg), atom->ntypes); });
     guarded(false, [&] {
-        threads_ = egraff::choose_threads(options_.threads, layout);
+        threads_ = egraff::threads_of_rank(options_.threads, layout);
         egraff::ThreadScope scope(threads_);
         members_.clear();
         results_.clear();
         for (const std::string &path : coefficients.models) {
             // the check frame is evaluated once, not by every rank
             members_.push_back(std::make_unique<egraff::Model>(
-                path, egraff::choose_device(options_.device, layout), comm->me == 0));
+                path, egraff::device_of_rank(options_.device, layout), comm->me == 0));
         }
     });
     guarded(true, [&] {
@@ -304,183 +300,6 @@ double PairEgraff::cutoff(int i, int j) const {
 double PairEgraff::init_one(int i, int j) {
     cutghost[i][j] = cutghost[j][i] = cutoff(i, j);
     return cutoff(i, j);
-}
-
-void PairEgraff::compute(int eflag, int vflag) {
-    ev_init(eflag, vflag);
-    egraff::Evaluation evaluation;
-    guarded(false, [&] {
-        egraff::ThreadScope threads(threads_);
-        if (neighbor->ago == 0) {
-            rebuild_graph(*builder_, mode_);
-        }
-        builder_->update(atom->x ? atom->x[0] : nullptr);
-        backend_.reset_traffic();
-        results_ = evaluate_members(*builder_, mode_);
-        log_traffic();
-        evaluation = egraff::mean(results_);
-    });
-    guarded(true, [&] { stop_if_wrong(evaluation); });
-    guarded(false, [&] {
-        egraff::ThreadScope threads(threads_);
-        if (compare_modes_next_) {
-            compare_modes(evaluation);
-        }
-        if (members_.size() > 1 && options_.devi_freq > 0 &&
-            update->ntimestep % options_.devi_freq == 0 && in_dynamics() && trial_moves().empty()) {
-            write_deviation();
-        }
-        add_results(evaluation);
-    });
-}
-
-// Collective: also a rank without atoms takes part in every exchange of the model.
-std::vector<egraff::Evaluation>
-PairEgraff::evaluate_members(const egraff::GraphBuilder &builder, Mode mode,
-                             const std::vector<std::string> &extras) {
-    backend_.set_nodes(builder.node_of_atom());
-    std::vector<egraff::Evaluation> results(members_.size());
-    const auto evaluate = [&](size_t k) {
-        results[k] = members_[k]->evaluate(builder.graph(), extras);
-    };
-    const double start = platform::walltime();
-    if (mode == Mode::exchange && exchange_together()) {
-        lockstep_.run(members_.size(), evaluate, backend_);
-    } else {
-        const egraff::ExchangeScope scope(mode == Mode::exchange ? &backend_ : nullptr);
-        for (size_t k = 0; k < members_.size(); ++k) {
-            evaluate(k);
-        }
-    }
-    model_seconds_ += platform::walltime() - start;
-    return results;
-}
-
-void PairEgraff::log_traffic() {
-    if (log_traffic_next_ && comm->me == 0) {
-        const auto &traffic = backend_.traffic();
-        utils::logmesg(lmp,
-                       "pair_style egraff: features travel in {} forward and {} reverse "
-                       "communications per step, at most {} doubles per atom\n",
-                       traffic.forward, traffic.reverse, traffic.widest);
-    }
-    log_traffic_next_ = false;
-}
-
-void PairEgraff::rebuild_graph(egraff::GraphBuilder &builder, Mode mode) {
-    if (mode == Mode::fold) {
-        find_owners();
-    }
-    const egraff::AtomArrays atoms{atom->nlocal, atom->nghost, atom->type,
-                                   atom->x ? atom->x[0] : nullptr, owners_.data()};
-    const egraff::NeighbourList neighbours{list->inum + (mode == Mode::extended ? list->gnum : 0),
-                                           list->ilist, list->numneigh, list->firstneigh};
-    builder.rebuild(atoms, neighbours,
-                    mode == Mode::fold       ? Ghosts::fold
-                    : mode == Mode::exchange ? Ghosts::exchange
-                                             : Ghosts::extended);
-}
-
-// Every ghost learns the index of the atom that it is a copy of, without atom IDs or an atom map.
-void PairEgraff::find_owners() {
-    Message index{std::vector<double>(atom->nlocal + atom->nghost, -1.0), 1};
-    std::iota(index.rows.begin(), index.rows.begin() + atom->nlocal, 0.0);
-    message_ = &index;
-    comm->forward_comm(this, index.width);
-    message_ = nullptr;
-    owners_.assign(index.rows.begin(), index.rows.end());
-}
-
-std::vector<double> PairEgraff::owned_forces(const egraff::GraphBuilder &builder,
-                                             const egraff::Evaluation &evaluation) {
-    const int n_atoms = atom->nlocal + atom->nghost;
-    const auto &edge_vec = builder.graph().edge_vec;
-    Message forces{std::vector<double>(3 * n_atoms, 0.0), 3};
-    egraff::add_forces({edge_vec.size(0), builder.centre_atoms().data(),
-                        builder.neighbour_atoms().data(), edge_vec.const_data_ptr<double>(),
-                        evaluation.edge_gradient.const_data_ptr<double>()},
-                       n_atoms, 1.0, forces.rows.data());
-    message_ = &forces;
-    comm->reverse_comm(this, forces.width);
-    message_ = nullptr;
-    forces.rows.resize(3 * atom->nlocal);
-    return forces.rows;
-}
-
-void PairEgraff::add_results(const egraff::Evaluation &evaluation) {
-    const auto &graph = builder_->graph();
-    const egraff::Edges edges{
-        graph.edge_vec.size(0), builder_->centre_atoms().data(), builder_->neighbour_atoms().data(),
-        graph.edge_vec.const_data_ptr<double>(), evaluation.edge_gradient.const_data_ptr<double>()};
-    const int n_atoms = atom->nlocal + atom->nghost;
-    if (edges.n_edges > 0) {
-        egraff::add_forces(edges, n_atoms, units_.force(), atom->f[0]);
-    }
-    if (eflag_global) {
-        eng_vdwl += units_.energy * evaluation.energy;
-    }
-    if (eflag_atom) {
-        const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
-        for (int64_t node = 0; node < graph.n_owned; ++node) {
-            eatom[builder_->atom_of_node()[node]] += units_.energy * energies[node];
-        }
-    }
-    if (vflag_global) {
-        const auto w = egraff::virial(edges);
-        const double components[6] = {
-            w[0], w[4], w[8], 0.5 * (w[1] + w[3]), 0.5 * (w[2] + w[6]), 0.5 * (w[5] + w[7])};
-        for (int k = 0; k < 6; ++k) {
-            virial[k] += units_.energy * components[k];
-        }
-    }
-    if (vflag_atom && edges.n_edges > 0) {
-        egraff::add_atom_virials(edges, n_atoms, units_.energy, vatom[0]);
-    }
-    if (cvflag_atom && edges.n_edges > 0) {
-        egraff::add_centroid_virials(edges, n_atoms, units_.energy, cvatom[0]);
-    }
-}
-
-int PairEgraff::pack_forward_comm(int n, int *list, double *buffer, int, int *) {
-    if (!message_) {
-        return backend_.pack_forward(n, list, buffer);
-    }
-    const int width = message_->width;
-    for (int k = 0; k < n; ++k) {
-        std::copy_n(&message_->rows[width * list[k]], width, buffer + width * k);
-    }
-    return n * width;
-}
-
-void PairEgraff::unpack_forward_comm(int n, int first, double *buffer) {
-    if (message_) {
-        std::copy_n(buffer, n * message_->width, &message_->rows[message_->width * first]);
-    } else {
-        backend_.unpack_forward(n, first, buffer);
-    }
-}
-
-int PairEgraff::pack_reverse_comm(int n, int first, double *buffer) {
-    if (!message_) {
-        return backend_.pack_reverse(n, first, buffer);
-    }
-    std::copy_n(&message_->rows[message_->width * first], n * message_->width, buffer);
-    return n * message_->width;
-}
-
-void PairEgraff::unpack_reverse_comm(int n, int *list, double *buffer) {
-    if (!message_) {
-        backend_.unpack_reverse(n, list, buffer);
-        return;
-    }
-    const int width = message_->width;
-    for (int k = 0; k < n * width; ++k) {
-        message_->rows[width * list[k / width] + k % width] += buffer[k];
-    }
-}
-
-double PairEgraff::memory_usage() {
-    return Pair::memory_usage() + (builder_ ? builder_->memory_bytes() : 0.0);
 }
 
 } // namespace LAMMPS_NS

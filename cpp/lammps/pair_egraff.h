@@ -51,15 +51,19 @@ class PairEgraff : public Pair {
     std::vector<double> atom_output(const std::string &name);
 
   private:
+    // pair_egraff.cpp: up to the first step
     void allocate();
     void log_model() const;
-    void log_traffic();
     void check_surroundings() const;
     int n_exchanges() const;
     bool exchange_together() const;
     int64_t widest_exchange() const;
     void reserve_communication();
     std::unique_ptr<egraff::GraphBuilder> make_builder() const;
+    double cutoff(int i, int j) const;
+
+    // pair_egraff_step.cpp
+    void log_traffic();
     void rebuild_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
     void find_owners();
     std::vector<egraff::Evaluation> evaluate_members(const egraff::GraphBuilder &builder,
@@ -70,6 +74,7 @@ class PairEgraff : public Pair {
                                      const egraff::Evaluation &evaluation);
     void add_results(const egraff::Evaluation &evaluation);
 
+    // pair_egraff_committee.cpp
     std::vector<double> deviation();
     void write_deviation();
     // of several partitions, each writes files of its own: ".N", or nothing
@@ -93,7 +98,6 @@ class PairEgraff : public Pair {
     // of them must have failed alike, else by ending every rank from the one that failed.
     void guarded(bool alike_on_all_ranks, const std::function<void()> &action) const;
     const egraff::Metadata &metadata() const { return members_.front()->metadata(); }
-    double cutoff(int i, int j) const;
 
     egraff::StyleOptions options_;
     egraff::Mode mode_ = egraff::Mode::automatic; // resolved

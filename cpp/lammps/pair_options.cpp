@@ -19,7 +19,7 @@ namespace {
                 "[max_force F] [devi_freq N] [devi_file F] [committee together|in_turn]");
 }
 
-double positive_number(const std::string &keyword, const std::string &text) {
+double number_or_zero(const std::string &keyword, const std::string &text) {
     char *end = nullptr;
     const double value = std::strtod(text.c_str(), &end);
     if (text.empty() || *end != '\0' || !(value >= 0.0) || !std::isfinite(value)) {
@@ -109,7 +109,7 @@ StyleOptions parse_style(const std::vector<std::string> &arguments) {
             options.devi_freq = value == "0" ? 0 : positive_integer(keyword, value);
         } else {
             double &limit = keyword == "min_distance" ? options.min_distance : options.max_force;
-            limit = positive_number(keyword, value);
+            limit = number_or_zero(keyword, value);
         }
     }
     return options;

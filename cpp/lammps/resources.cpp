@@ -53,7 +53,7 @@ NodeLayout node_layout(int world_rank, int world_size) {
     return {std::max(0, rank), std::clamp(ranks, 1, std::max(1, world_size)), allowed_cores()};
 }
 
-std::string choose_device(const std::string &requested, const NodeLayout &layout) {
+std::string device_of_rank(const std::string &requested, const NodeLayout &layout) {
     const int n_gpus = at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
     if (requested == "auto" && n_gpus == 0) {
         return "cpu";
@@ -64,7 +64,7 @@ std::string choose_device(const std::string &requested, const NodeLayout &layout
     return requested; // loading the model refuses what does not exist
 }
 
-int choose_threads(int requested, const NodeLayout &layout) {
+int threads_of_rank(int requested, const NodeLayout &layout) {
     if (requested > 0) {
         return requested;
     }

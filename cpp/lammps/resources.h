@@ -18,10 +18,10 @@ struct NodeLayout {
 NodeLayout node_layout(int world_rank, int world_size);
 
 // The device for this rank: "auto" and "cuda" become "cuda:N", N going round the node's GPUs.
-std::string choose_device(const std::string &requested, const NodeLayout &layout);
+std::string device_of_rank(const std::string &requested, const NodeLayout &layout);
 
 // Threads for one rank: what was asked for; else OMP_NUM_THREADS; else an equal share of the cores.
-int choose_threads(int requested, const NodeLayout &layout);
+int threads_of_rank(int requested, const NodeLayout &layout);
 
 // Sets the number of threads of torch, and puts the old one back: LAMMPS has its own opinion.
 class ThreadScope {

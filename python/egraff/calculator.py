@@ -15,7 +15,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from egraff import _core
 from egraff.errors import InputError
-from egraff.graph import build_graph
+from egraff.graph import graph_of_atoms
 
 
 class EgraffCalculator(Calculator):
@@ -68,11 +68,8 @@ class EgraffCalculator(Calculator):
         """
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms
-        graph = build_graph(
-            atoms.get_chemical_symbols(),
-            atoms.positions,
-            atoms.cell.array,
-            atoms.pbc,
+        graph = graph_of_atoms(
+            atoms,
             elements=self.metadata["elements"],
             r_max=self.metadata["r_max"],
             pair_cutoffs=self.metadata["pair_cutoffs"],

@@ -121,7 +121,7 @@ def _threads(what: str) -> Finding:
             what,
             "note",
             found,
-            "LAMMPS then runs one thread per rank; use ranks, or set OMP_NUM_THREADS",
+            "a rank's model then takes its share of the cores; set OMP_NUM_THREADS to choose",
         )
     return Finding(what, "ok", found)
 

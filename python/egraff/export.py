@@ -32,7 +32,7 @@ from egraff.files import atomic_path
 from egraff.forces import Prediction, predict
 from egraff.fuse import can_fuse
 from egraff.fuse import fuse as fuse_model
-from egraff.graph import Graph, build_graph
+from egraff.graph import Graph, graph_of_atoms
 from egraff.metadata import CONTRACT
 from egraff.models.base import ForceField
 
@@ -299,11 +299,8 @@ def compare_predictions(
 
 
 def _graph(model: ForceField, atoms: Atoms) -> Graph:
-    return build_graph(
-        atoms.get_chemical_symbols(),
-        atoms.positions,
-        atoms.cell.array,
-        atoms.pbc,
+    return graph_of_atoms(
+        atoms,
         elements=model.elements,
         r_max=model.r_max,
         pair_cutoffs=model.pair_cutoffs,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
+from ase import Atoms
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -135,6 +136,29 @@ def build_graph(
         energy=None if energy is None else torch.tensor([energy], dtype=torch.float64),
         forces=None if forces is None else _float64(forces).reshape(n_atoms, 3),
         stress=None if stress is None else _float64(stress).reshape(1, 3, 3),
+    )
+
+
+def graph_of_atoms(
+    atoms: Atoms,
+    *,
+    elements: Sequence[str],
+    r_max: float,
+    pair_cutoffs: ArrayLike | None = None,
+) -> Graph:
+    """Make the graph of a structure without labels; see :func:`build_graph`.
+
+    Raises:
+        InputError: unknown element, non-finite positions.
+    """
+    return build_graph(
+        atoms.get_chemical_symbols(),
+        atoms.positions,
+        atoms.cell.array,
+        atoms.pbc,
+        elements=elements,
+        r_max=r_max,
+        pair_cutoffs=pair_cutoffs,
     )
 
 

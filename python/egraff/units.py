@@ -17,8 +17,5 @@ EV_PER_ANG3_IN_GPA = 160.2176634
 AMU_ANG2_PER_FS2_IN_EV = 103.642697
 """One amu (A/fs)^2 in eV: multiplies m v^2 to give an energy."""
 
-FS_PER_PS = 1000.0
-"""Femtoseconds in a picosecond."""
-
 MEV_PER_EV = 1000.0
 """Millielectronvolts in an electronvolt."""

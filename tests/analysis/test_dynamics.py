@@ -10,7 +10,7 @@ from ase.build import bulk, molecule
 
 from egraff.analysis.angles import AngleDistribution, edge_pairs
 from egraff.analysis.bonds import BondLengths, bond_length_deviation, bond_lengths, find_bonds
-from egraff.analysis.conservation import Conservation, kinetic_temperature
+from egraff.analysis.conservation import Conservation, internal_motion, kinetic_temperature
 from egraff.analysis.diffusion import (
     MeanSquareDisplacement,
     diffusion_coefficient,
@@ -35,7 +35,11 @@ def universe_of(positions, dt_ps, velocities=None, forces=None, elements=None):
     n_atoms = positions.shape[1]
     elements = elements or ["Ar"] * n_atoms
     frames = [Atoms(elements, positions=p, cell=[50.0] * 3, pbc=True) for p in positions]
-    universe = frames_universe(frames, dt_ps=dt_ps)
+    return with_data(frames_universe(frames, dt_ps=dt_ps), velocities, forces)
+
+
+def with_data(universe, velocities=None, forces=None):
+    """The same trajectory with velocities and forces if given."""
 
     def add(ts):
         if velocities is not None:
@@ -160,8 +164,46 @@ def test_temperature_and_equipartition():
 
 def test_kinetic_temperature_of_one_atom():
     # m v^2 = 3 k T: argon at 100 K moves at 2.499 A/ps
-    speed = np.array([[2.4988, 0.0, 0.0]])
-    assert kinetic_temperature(speed, np.array([39.948]), 3.0) == pytest.approx(100.0, rel=1e-3)
+    assert kinetic_temperature(39.948 * 2.4988**2, 3.0) == pytest.approx(100.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "rotation", "n_dof"), [("H2O", False, 6), ("H2O", True, 3), ("CO2", True, 4)]
+)
+def test_every_atom_of_a_molecule_has_the_temperature_of_its_degrees_of_freedom(
+    name, rotation, n_dof
+):
+    atoms = molecule(name)
+    masses, positions = atoms.get_masses(), atoms.positions if rotation else None
+    velocities = RANDOM.normal(size=(20_000, 3, 3)) / np.sqrt(masses)[:, None]
+    energies = np.mean([internal_motion(v, masses, positions)[0] for v in velocities], axis=0)
+    _, dof = internal_motion(velocities[0], masses, positions)
+    assert dof.sum() == pytest.approx(n_dof)
+    # k T = 1; an atom's energy of n degrees of freedom fluctuates by sqrt(2 n)
+    np.testing.assert_allclose(energies, dof, atol=5 * np.sqrt(2 * 3 / len(velocities)))
+    if not rotation:
+        np.testing.assert_allclose(dof, 3 * (1 - masses / masses.sum()))
+
+
+def test_rigid_motion_has_no_temperature():
+    atoms = molecule("CH3CH2OH")
+    masses, positions = atoms.get_masses(), atoms.positions
+    velocities = [0.3, -0.2, 0.5] + np.cross([1.0, 2.0, -0.5], positions)
+    energies, _ = internal_motion(velocities, masses, positions)
+    np.testing.assert_allclose(energies, 0.0, atol=1e-20)
+    assert internal_motion(velocities, masses)[0].max() > 1.0
+
+
+def test_equipartition_in_a_molecule():
+    atoms = molecule("CH3CH2OH")
+    masses = atoms.get_masses()
+    velocities = RANDOM.normal(size=(1500, 9, 3)) / np.sqrt(masses)[:, None]
+    frames = [atoms.copy() for _ in velocities]
+    universe = with_data(frames_universe(frames, dt_ps=1.0), velocities)
+    metrics = {m.name: m for m in Conservation(universe.atoms).run().metrics(provenance="p")}
+    for element in "CHO":
+        excess = metrics[f"temperature_excess[{element}]"]
+        assert abs(excess.value) < 4 * excess.error
 
 
 def test_edge_pairs():

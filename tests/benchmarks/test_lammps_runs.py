@@ -85,3 +85,10 @@ def test_sizes_that_take_too_long_or_too_much_are_left_out(monkeypatch):
 def test_the_figure_is_drawn(tmp_path):
     sizes.draw({"mace": runs((64, 9.0), (512, 5.0), (4096, 6.0))}, tmp_path / "sizes.png")
     assert (tmp_path / "sizes.png").stat().st_size > 1000
+
+
+def test_steps_that_take_some_seconds():
+    pilot = lammps_runs.Run(atoms=512, us=100.0, pair_us=90.0, model_us=90.0, peak=0)
+    assert lammps_runs.steps_for(4.0, pilot, 4096, at_least=2, at_most=20) == 9
+    assert lammps_runs.steps_for(0.1, pilot, 4096, at_least=2, at_most=20) == 2
+    assert lammps_runs.steps_for(60.0, pilot, 4096, at_least=2, at_most=20) == 20

@@ -14,6 +14,7 @@ from egraff.fuse_allegro import fuse_allegro
 from egraff.models import build
 from egraff.nn.edge_program import EdgeProgram
 from egraff.nn.fused_allegro import FusedEdgeEnergies
+from tests.engine.random_graphs import random_graph
 
 ops.load()
 
@@ -76,21 +77,15 @@ def make_case(
     plain = build("allegro", seed=3, dtype=name, **{**OPTIONS, **options})
     fused, _ = fuse_allegro(plain, tolerance=TOLERANCE[name], max_bytes=MAX_TABLE_BYTES)
     generator = torch.Generator().manual_seed(seed)
-    n_nodes = n_local + n_ghost
-    centre = torch.randint(0, max(n_local, 1), (n_edges,), generator=generator).sort().values
-    neighbour = torch.randint(0, max(n_nodes, 1), (n_edges,), generator=generator)
-    species = torch.randint(0, 2, (n_nodes,), generator=generator)
-    direction = torch.randn(n_edges, 3, dtype=torch.float64, generator=generator)
-    direction = direction / torch.linalg.vector_norm(direction, dim=1, keepdim=True)
-    length = 0.2 + 0.75 * torch.rand(n_edges, 1, dtype=torch.float64, generator=generator)
-    if n_edges:
-        length = length * CUTOFFS[species[centre], species[neighbour]][:, None]
+    graph = random_graph(
+        generator, n_local=n_local, n_ghost=n_ghost, n_edges=n_edges, inside=CUTOFFS
+    )
     return Case(
         plain,
         fused,
-        (direction * length).to(dtype),
-        species,
-        torch.stack([centre, neighbour]),
+        graph.edge_vec.to(dtype),
+        graph.species,
+        graph.edge_index,
         n_local,
     )
 

@@ -13,6 +13,7 @@ from egraff import ops
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import FusedEdgeConvolution
 from egraff.nn.radial_table import RadialTable, evaluate, tabulate
+from tests.engine.random_graphs import random_graph
 
 ops.load()
 
@@ -96,20 +97,16 @@ def make_case(
         dtype=dtype,
     )
     generator = torch.Generator().manual_seed(seed)
-    n_nodes = n_local + n_ghost
-    centre = torch.randint(0, max(n_local, 1), (n_edges,), generator=generator).sort().values
-    neighbour = torch.randint(0, max(n_nodes, 1), (n_edges,), generator=generator)
-    direction = torch.randn(n_edges, 3, dtype=torch.float64, generator=generator)
-    direction = direction / torch.linalg.vector_norm(direction, dim=1, keepdim=True)
-    length = 0.5 + 3.4 * torch.rand(n_edges, 1, dtype=torch.float64, generator=generator)
+    graph = random_graph(generator, n_local=n_local, n_ghost=n_ghost, n_edges=n_edges)
+    x = torch.randn(n_local + n_ghost, irreps.dim, dtype=torch.float64, generator=generator)
     return Case(
         plain,
         fused,
         table,
-        torch.randn(n_nodes, irreps.dim, dtype=torch.float64, generator=generator).to(dtype),
-        (direction * length).to(dtype),
-        torch.randint(0, 2, (n_nodes,), generator=generator),
-        torch.stack([centre, neighbour]),
+        x.to(dtype),
+        graph.edge_vec.to(dtype),
+        graph.species,
+        graph.edge_index,
         n_local,
     )
 

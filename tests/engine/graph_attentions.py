@@ -13,6 +13,7 @@ from egraff.fuse import TOLERANCE
 from egraff.fuse_equiformer import exact_copy, fuse_equiformer
 from egraff.models import build
 from egraff.models.equiformer import Equiformer
+from tests.engine.random_graphs import random_graph
 
 ops.load()
 
@@ -107,22 +108,16 @@ def make_case(
     fused = build("equiformer", seed=3, dtype=name, **{**OPTIONS, **options}).eval()
     fused.load_state_dict(model.state_dict())
     fuse_equiformer(model, fused, TOLERANCE[name])
-    n_nodes = n_local + n_ghost
-    centre = torch.randint(0, max(n_local, 1), (n_edges,), generator=generator).sort().values
-    neighbour = torch.randint(0, max(n_nodes, 1), (n_edges,), generator=generator)
-    species = torch.randint(0, 2, (n_nodes,), generator=generator)
-    direction = torch.randn(n_edges, 3, dtype=torch.float64, generator=generator)
-    direction = direction / torch.linalg.vector_norm(direction, dim=1, keepdim=True)
-    length = 0.2 + 0.75 * torch.rand(n_edges, 1, dtype=torch.float64, generator=generator)
-    if n_edges:
-        length = length * CUTOFFS[species[centre], species[neighbour]][:, None]
+    graph = random_graph(
+        generator, n_local=n_local, n_ghost=n_ghost, n_edges=n_edges, inside=CUTOFFS
+    )
     width = model.blocks[0].attention.merge_neighbour.irreps_in.dim
     return Case(
         exact_copy(model),
         fused.blocks[0].attention,
-        torch.randn(n_nodes, width, dtype=torch.float64, generator=generator),
-        direction * length,
-        species,
-        torch.stack([centre, neighbour]),
+        torch.randn(n_local + n_ghost, width, dtype=torch.float64, generator=generator),
+        graph.edge_vec,
+        graph.species,
+        graph.edge_index,
         n_local,
     )

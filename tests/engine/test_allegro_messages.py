@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pytest
@@ -10,32 +11,17 @@ import torch
 
 from egraff import fuse
 from egraff.errors import EgraffError
+from tests.engine import wrong_calls
 from tests.engine.allegros import make_case
+from tests.engine.wrong_calls import long
 
 # columns of steps, buffers and products
 SOURCE, A, C = 1, 3, 5
 
 
-def long(*shape):
-    return torch.zeros(*shape, dtype=torch.int64)
-
-
-def replaced(name, value):
-    """Return a change of one attribute of a case, or of its fused edges."""
-
-    def change(case):
-        setattr(case if hasattr(case, name) else case.fused.edges, name, value)
-
-    return change
-
-
-def number(name, row, column, value):
-    """Return a change of one number of a table of the fused edges."""
-
-    def change(case):
-        getattr(case.fused.edges, name)[row, column] = value
-
-    return change
+# the part of a case that holds the program
+replaced = functools.partial(wrong_calls.replaced, part="fused.edges")
+number = functools.partial(wrong_calls.number, part="fused.edges")
 
 
 def one_more_buffer(index):

@@ -9,30 +9,9 @@ import pytest
 import torch
 
 from tests.engine.graph_attentions import make_case
+from tests.engine.wrong_calls import long, number, replaced
 
 EXPORT_AGAIN = "\n  fix: export the model again"
-
-
-def long(*shape):
-    return torch.zeros(*shape, dtype=torch.int64)
-
-
-def replaced(name, value):
-    """Return a change of one attribute of a case, or of its fused attention."""
-
-    def change(case):
-        setattr(case if hasattr(case, name) else case.fused, name, value)
-
-    return change
-
-
-def number(name, row, column, value):
-    """Return a change of one number of a table of the fused attention."""
-
-    def change(case):
-        getattr(case.fused, name)[row, column] = value
-
-    return change
 
 
 def do_not_fit(name, row):

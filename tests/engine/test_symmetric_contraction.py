@@ -12,6 +12,7 @@ from e3nn import o3
 from egraff import ops
 from egraff.nn.fused import FusedSymmetricContraction
 from egraff.nn.symmetric_contraction import SymmetricContraction
+from tests.engine.wrong_calls import long
 
 ops.load()
 RELATIVE = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -89,10 +90,6 @@ def test_no_second_derivative():
         r"inference.\n  fix: train with the plain model, or export it with --no-fuse",
     ):
         gradient.sum().backward()
-
-
-def long(*shape):
-    return torch.zeros(*shape, dtype=torch.int64)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import torch
 from egraff import _core
 from egraff.export import export_torchscript
 from egraff.forces import predict
-from egraff.graph import build_graph
+from egraff.graph import graph_of_atoms
 from tests.lammps.agreement import (
     Case,
     can_be_tiled,
@@ -95,11 +95,8 @@ def expected(directory):
 def _expected(directory, system: str, model: str):
     atoms = SYSTEMS[system]
     core = _core.Model(str(directory / model))
-    graph = build_graph(
-        atoms.get_chemical_symbols(),
-        atoms.positions,
-        atoms.cell.array,
-        atoms.pbc,
+    graph = graph_of_atoms(
+        atoms,
         elements=core.elements,
         r_max=R_MAX,
         pair_cutoffs=json.loads(core.metadata)["pair_cutoffs"],

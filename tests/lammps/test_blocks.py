@@ -13,7 +13,7 @@ from egraff import _core
 from egraff.errors import EgraffError
 from egraff.export import export_torchscript
 from egraff.forces import predict
-from egraff.graph import build_graph
+from egraff.graph import graph_of_atoms
 from egraff.metadata import read_metadata
 from egraff.models import build
 from tests.lammps.systems import SYSTEMS
@@ -47,11 +47,8 @@ def graph():
     """Many blocks of edges, of two elements."""
     atoms = SYSTEMS["triclinic"] * (4, 4, 4)
     atoms.rattle(0.05, seed=1)
-    graph = build_graph(
-        atoms.get_chemical_symbols(),
-        atoms.positions,
-        atoms.cell.array,
-        atoms.pbc,
+    graph = graph_of_atoms(
+        atoms,
         elements=["H", "O"],
         r_max=R_MAX,
     )
@@ -122,16 +119,13 @@ import resource, sys
 import torch
 from ase.build import bulk
 from egraff import _core
-from egraff.graph import build_graph
+from egraff.graph import graph_of_atoms
 
 model = _core.Model(sys.argv[1])
 peak = []
 for size in (6, 12):
     atoms = bulk("H", "sc", a=2.0).repeat(size)
-    graph = build_graph(
-        atoms.get_chemical_symbols(), atoms.positions, atoms.cell.array, atoms.pbc,
-        elements=["H", "O"], r_max=4.0,
-    )
+    graph = graph_of_atoms(atoms, elements=["H", "O"], r_max=4.0)
     torch.set_num_threads(1)
     model.evaluate(graph.species, graph.edge_index, graph.edge_vec, len(atoms))
     peak.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

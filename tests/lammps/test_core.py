@@ -14,7 +14,7 @@ from egraff import _core
 from egraff.errors import ModelFileError
 from egraff.export import export_torchscript
 from egraff.forces import predict
-from egraff.graph import build_graph
+from egraff.graph import graph_of_atoms
 from tests.lammps.systems import SYSTEMS
 from tests.lammps.toy import Toy, toy
 
@@ -29,8 +29,7 @@ def exported(tmp_path_factory):
 @pytest.fixture(scope="module")
 def graph():
     atoms = SYSTEMS["triclinic"]
-    symbols, cell = atoms.get_chemical_symbols(), atoms.cell.array
-    return build_graph(symbols, atoms.positions, cell, atoms.pbc, elements=["H", "O"], r_max=4.0)
+    return graph_of_atoms(atoms, elements=["H", "O"], r_max=4.0)
 
 
 def save(tmp_path, metadata, model: torch.nn.Module | None = None):
@@ -82,11 +81,8 @@ def test_agrees_with_the_eager_model(exported, graph):
 
 def test_same_bits_on_any_number_of_threads(exported):
     atoms = SYSTEMS["orthogonal"] * (3, 3, 3)  # enough edges that threads share them
-    graph = build_graph(
-        atoms.get_chemical_symbols(),
-        atoms.positions,
-        atoms.cell.array,
-        atoms.pbc,
+    graph = graph_of_atoms(
+        atoms,
         elements=["H", "O"],
         r_max=4.0,
     )
@@ -113,8 +109,7 @@ def test_centroid_virials_give_the_heat_flux_of_a_local_potential():
     """For U_i of the edges of i alone: sum_i W_i v_i = sum_ij (r_j - r_i) (F_j(U_i) . v_j)."""
     atoms = SYSTEMS["non-periodic"]
     positions = torch.tensor(atoms.positions, requires_grad=True)
-    symbols, cell = atoms.get_chemical_symbols(), atoms.cell.array
-    graph = build_graph(symbols, atoms.positions, cell, atoms.pbc, elements=["H", "O"], r_max=4.0)
+    graph = graph_of_atoms(atoms, elements=["H", "O"], r_max=4.0)
     i, j = graph.edge_index
     edge_vec = positions[j] - positions[i]
     # two edges of one centre meet, so the potential is many-body

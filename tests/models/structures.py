@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 
-from egraff.graph import Graph, build_graph, collate
+from egraff.graph import Graph, collate, graph_of_atoms
 from egraff.models.base import ForceField
 
 
@@ -43,11 +43,8 @@ def graph_of(model: ForceField, structures: Atoms | Sequence[Atoms]) -> Graph:
         structures = [structures]
     return collate(
         [
-            build_graph(
-                atoms.get_chemical_symbols(),
-                atoms.positions,
-                atoms.cell.array if atoms.pbc.any() else None,
-                atoms.pbc,
+            graph_of_atoms(
+                atoms,
                 elements=model.elements,
                 r_max=model.r_max,
                 pair_cutoffs=model.pair_cutoffs,

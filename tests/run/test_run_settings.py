@@ -5,7 +5,7 @@ import re
 import pytest
 
 from egraff.errors import InputError
-from egraff.lammps.run_settings import make_settings, read_config, warnings_for
+from egraff.lammps.run_settings import make_settings, warnings_for
 
 FILES = {"model": "m.egraff.pt", "structure": "s.xyz"}
 
@@ -68,29 +68,12 @@ def test_each_thermostat_has_its_relaxation_time(thermostat, damp):
     assert make_settings({**values, "thermostat_damp_ps": 0.5}).damp_ps == 0.5
 
 
-def test_config_file(tmp_path):
-    path = tmp_path / "run.yaml"
-    path.write_text("ensemble: npt\npressure_bar: 100\nreplicate: [2, 1, 1]\n")
-    settings = make_settings({**FILES, **read_config(path)})
+def test_values_as_yaml_has_them():
+    values = {"ensemble": "npt", "pressure_bar": 100, "replicate": [2, 1, 1]}
+    settings = make_settings({**FILES, **values})
 
     assert settings.replicate == (2, 1, 1)
     assert settings.target_pressure_bar == 100.0
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "expected a YAML file, got: No such file or directory\n  fix: check --config"),
-        ("a: [1", "run.yaml: expected YAML, got: "),
-        ("- nvt\n", "run.yaml: expected `name: value` lines, got list"),
-    ],
-)
-def test_config_that_cannot_be_used(tmp_path, text, message):
-    path = tmp_path / "run.yaml"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_config(path)
 
 
 def test_warnings():
@@ -106,3 +89,17 @@ def test_warnings():
         "a time step of 2 fs is long for hydrogen", *warnings_for(long_step, elements=["H", "C"])
     )
     assert warnings_for(long_step, elements=["Ar"]) == []
+
+
+def test_a_molecule_wants_a_stochastic_thermostat():
+    settings = make_settings({**FILES, "ensemble": "nvt"})
+    csvr = make_settings({**FILES, "ensemble": "nvt", "thermostat": "csvr"})
+    nve = make_settings({**FILES, "ensemble": "nve"})
+
+    assert re.match(
+        "the thermostat nose-hoover samples single molecules poorly.*use --thermostat csvr",
+        *warnings_for(settings, elements=["Ar"], in_vacuum=True),
+    )
+    assert warnings_for(settings, elements=["Ar"]) == []
+    assert warnings_for(csvr, elements=["Ar"], in_vacuum=True) == []
+    assert warnings_for(nve, elements=["Ar"], in_vacuum=True) == []

@@ -14,7 +14,6 @@ from egraff.training.config import (
     check_config,
     load_config,
     merge,
-    read_settings,
     recipe,
     save_config,
 )
@@ -82,27 +81,6 @@ def test_overrides_do_not_change_what_they_are_put_on():
 def test_a_dot_into_a_number():
     with pytest.raises(InputError, match=r"lr\.x: lr is 0\.1, which has no x\n  fix: set lr its"):
         merge({"lr": 0.1}, {"lr.x": 1})
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("- a\n- b\n", r"expected `name: value` lines, got list"),
-        ("a: [1\n", r"not valid YAML"),
-        (None, r"expected a readable YAML file, got FileNotFoundError"),
-    ],
-)
-def test_files_that_are_no_settings(tmp_path, text, message):
-    path = tmp_path / "c.yaml"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_settings(path)
-
-
-def test_an_empty_file_has_no_settings(tmp_path):
-    (tmp_path / "c.yaml").write_text("# nothing\n")
-    assert read_settings(tmp_path / "c.yaml") == {}
 
 
 @pytest.mark.parametrize("name", ["molecule", "crystal"])

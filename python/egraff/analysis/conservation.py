@@ -8,7 +8,7 @@ from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 
-from egraff.analysis.fields import frame_forces, frame_velocities, species_labels
+from egraff.analysis.fields import frame_forces, frame_geometry, frame_velocities, species_labels
 from egraff.analysis.metric import Metric
 from egraff.analysis.series import mean_metric
 from egraff.errors import InputError
@@ -17,16 +17,46 @@ from egraff.units import AMU_ANG2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
 _AMU_ANG2_PER_PS2_IN_EV = AMU_ANG2_PER_FS2_IN_EV * 1e-6
 
 
-def kinetic_temperature(velocities: np.ndarray, masses: np.ndarray, n_dof: float) -> float:
-    """T = sum m v^2 / (n_dof k), K.
+def internal_motion(
+    velocities: np.ndarray, masses: np.ndarray, positions: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take out what all atoms do together: translation and, given positions, rotation.
+
+    In coordinates weighted with the square roots of the masses these motions are a space of up to
+    six dimensions. An atom loses as many degrees of freedom as lie in its three coordinates: of a
+    translation m_i / M in each direction, so that heavy atoms lose more than light ones.
 
     Args:
         velocities: `[n_atoms, 3]`, Angstrom/ps.
         masses: `[n_atoms]`, amu.
+        positions: `[n_atoms, 3]`, Angstrom.
+
+    Returns:
+        Twice the kinetic energy of each atom in what is left, `[n_atoms]`, amu Angstrom^2/ps^2,
+        and its degrees of freedom, `[n_atoms]`.
+    """
+    weights = np.sqrt(masses)[:, None, None]
+    motions = weights * np.eye(3)
+    if positions is not None:
+        about = positions - np.average(positions, axis=0, weights=masses)
+        turns = np.cross(np.eye(3), about[:, None, :])  # [n_atoms, axis, 3]
+        motions = np.concatenate([motions, weights * turns.transpose(0, 2, 1)], axis=2)
+    basis, sizes, _ = np.linalg.svd(motions.reshape(3 * len(masses), -1), full_matrices=False)
+    basis = basis[:, sizes > 1e-6 * sizes[0]]  # a linear molecule has an axis less to turn about
+    weighted = (weights[:, 0] * velocities).reshape(-1)
+    weighted = weighted - basis @ (basis.T @ weighted)
+    lost = np.sum(basis.reshape(len(masses), -1) ** 2, axis=1)
+    return np.sum(weighted.reshape(-1, 3) ** 2, axis=1), 3.0 - lost
+
+
+def kinetic_temperature(twice_kinetic_energy: float, n_dof: float) -> float:
+    """T = sum m v^2 / (n_dof k), K.
+
+    Args:
+        twice_kinetic_energy: sum m v^2, amu Angstrom^2/ps^2.
         n_dof: degrees of freedom.
     """
-    twice_energy = float(np.sum(masses[:, None] * velocities**2)) * _AMU_ANG2_PER_PS2_IN_EV
-    return twice_energy / (n_dof * BOLTZMANN_EV_PER_K)
+    return float(twice_kinetic_energy) * _AMU_ANG2_PER_PS2_IN_EV / (n_dof * BOLTZMANN_EV_PER_K)
 
 
 class Conservation(AnalysisBase):
@@ -41,8 +71,9 @@ class Conservation(AnalysisBase):
 
     After `run`, in ``results``: ``drift`` `[n_frames]` |v_com| in Angstrom/ps; ``net_force``
     `[n_frames]` |sum F| in eV/Angstrom (empty without forces); ``temperature``
-    `[n_frames, n_species]` in K, each from 3 N_s degrees of freedom about the centre-of-mass
-    velocity, times N / (N - 1) because that velocity was taken out.
+    `[n_frames, n_species]` in K, without the velocity of the centre of mass and, of molecules in
+    vacuum, without rotation as a whole; ``dof`` `[n_frames, n_species]`, the degrees of freedom
+    that are left (:func:`internal_motion`).
     """
 
     _analysis_algorithm_is_parallelizable = True
@@ -59,7 +90,7 @@ class Conservation(AnalysisBase):
         self.atoms = atoms
         self._labels = species_labels(atoms)
         self.species = sorted(set(self._labels))
-        self._names = ("drift", "net_force", "temperature")
+        self._names = ("drift", "net_force", "temperature", "dof")
 
     def _prepare(self) -> None:
         for name in self._names:
@@ -69,17 +100,12 @@ class Conservation(AnalysisBase):
         velocities, masses = frame_velocities(self.atoms), self.atoms.masses
         centre = np.average(velocities, axis=0, weights=masses)
         self.results.drift.append(float(np.linalg.norm(centre)))
-        relative = velocities - centre
-        n_atoms = len(masses)
+        positions, _, pbc = frame_geometry(self.atoms)
+        energies, dof = internal_motion(velocities, masses, None if any(pbc) else positions)
+        of_species = [self._labels == name for name in self.species]
+        self.results.dof.append([dof[which].sum() for which in of_species])
         self.results.temperature.append(
-            [
-                kinetic_temperature(
-                    relative[self._labels == name],
-                    masses[self._labels == name],
-                    3.0 * np.sum(self._labels == name) * (n_atoms - 1) / n_atoms,
-                )
-                for name in self.species
-            ]
+            [kinetic_temperature(energies[which].sum(), dof[which].sum()) for which in of_species]
         )
         if self._ts.has_forces:
             net = frame_forces(self.atoms).sum(axis=0)
@@ -130,8 +156,8 @@ class Conservation(AnalysisBase):
         """How much hotter each species is than all atoms together."""
         if len(self.species) < 2:
             return []
-        counts = np.array([np.sum(self._labels == name) for name in self.species])
-        together = self.results.temperature @ (counts / counts.sum())
+        dof = self.results.dof
+        together = np.sum(self.results.temperature * dof, axis=1) / np.sum(dof, axis=1)
         return [
             mean_metric(
                 f"temperature_excess[{name}]",

@@ -23,6 +23,8 @@ _FEWEST_ROWS = 10
 
 def thermo(run: Run) -> Section:
     """Temperature, pressure and energy conservation from the log."""
+    if run.record.get("trajectory"):
+        return Section()  # of another program, whose log is not read
     log = read_log(run.log)
     section = Section(problems=[*log.problems, *log.errors])
     if not log.runs or not sum(len(part.rows) for part in log.runs):

@@ -11,6 +11,7 @@ A last frame of DCD or XTC that was cut short is left out and reported (`traject
 from __future__ import annotations
 
 import os
+import warnings
 from functools import lru_cache
 from pathlib import Path
 
@@ -255,7 +256,10 @@ def _read_binary(path: Path, structure: Path | None) -> tuple[list[Atoms], np.nd
     frames, times = [], []
     try:
         universe = MDAnalysis.Universe.empty(len(first), trajectory=False)
-        universe.load_new(str(path))
+        with warnings.catch_warnings():
+            # that later versions will use one timestep for all frames: each is copied here
+            warnings.filterwarnings("ignore", ".*independent timesteps", DeprecationWarning)
+            universe.load_new(str(path))
         for ts in universe.trajectory:
             box = ts.dimensions
             cell = np.zeros((3, 3)) if box is None else triclinic_vectors(box, dtype=np.float64)

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from egraff.cli.types import Dtype
+
 
 class Format(StrEnum):
     """Formats an exported model can have."""
@@ -24,13 +26,6 @@ class InstructionSet(StrEnum):
     avx512 = "AVX512"
     avx2 = "AVX2"
     baseline = "baseline"
-
-
-class Dtype(StrEnum):
-    """Floating-point types of an exported model."""
-
-    float32 = "float32"
-    float64 = "float64"
 
 
 def export(

@@ -207,9 +207,9 @@ def _with_config(
 ) -> tuple[dict[str, Any], dict[str, str], Path]:
     """Lay flags over the configuration file; also tell which settings the file gave."""
     from egraff.errors import InputError
-    from egraff.lammps.run_settings import read_config
+    from egraff.settings_file import read_settings
 
-    content = {} if config is None else read_config(config)
+    content = {} if config is None else read_settings(config, example="temperature: 300")
     directory = out or content.pop("out", None)
     content.pop("out", None)
     if directory is None:

@@ -120,9 +120,10 @@ def train(
     }
     given |= dict(_assignment(text) for text in settings or [])
 
-    from egraff.training.config import check_config, merge, read_settings
+    from egraff.settings_file import read_settings
+    from egraff.training.config import EXAMPLE, check_config, merge
 
-    content = merge(read_settings(config) if config else {}, given)
+    content = merge(read_settings(config, example=EXAMPLE) if config else {}, given)
     if resume:
         from egraff.training.fit import resumed_config
 

@@ -76,7 +76,7 @@ def run_md(
     )
     warnings = [
         *structure.warnings,
-        *warnings_for(settings, elements=structure.elements),
+        *warnings_for(settings, elements=structure.elements, in_vacuum=not any(structure.box.pbc)),
     ]
     console = console or Console(stderr=True, highlight=False)
     for warning in warnings:

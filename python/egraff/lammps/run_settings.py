@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from egraff.errors import InputError
@@ -158,40 +157,15 @@ def make_settings(
     return settings
 
 
-def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the settings in a YAML file.
-
-    Raises:
-        InputError: the file is missing, not YAML, or not a mapping.
-    """
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"expected a YAML file, got: {error.strerror}", where=path, fix="check --config"
-        ) from None
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"expected YAML, got: {' '.join(str(error).split())}",
-            where=path,
-            fix="write one `name: value` per line",
-        ) from None
-    if not isinstance(content, dict):
-        raise InputError(
-            f"expected `name: value` lines, got {type(content).__name__}",
-            where=path,
-            fix="write one `name: value` per line, for example `temperature: 300`",
-        )
-    return content
-
-
-def warnings_for(settings: RunSettings, *, elements: list[str]) -> list[str]:
+def warnings_for(
+    settings: RunSettings, *, elements: list[str], in_vacuum: bool = False
+) -> list[str]:
     """Return what is allowed but probably not wanted.
 
     Args:
         settings: the settings of the run.
         elements: elements of the structure.
+        in_vacuum: whether it is a molecule or cluster, without periodic directions.
     """
     found = []
     cores = len(os.sched_getaffinity(0))
@@ -206,6 +180,11 @@ def warnings_for(settings: RunSettings, *, elements: list[str]) -> list[str]:
             f"a time step of {settings.timestep_fs:g} fs is long for "
             f"{'hydrogen' if limit == 1.0 else 'atoms'} (usual: up to {limit:g} fs); "
             "check the energy drift"
+        )
+    if in_vacuum and settings.ensemble == "nvt" and settings.thermostat == "nose-hoover":
+        found.append(
+            "the thermostat nose-hoover samples single molecules poorly: heat stays in some of "
+            "their vibrations; use --thermostat csvr"
         )
     return found
 

@@ -22,6 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from egraff.errors import InputError
 from egraff.files import atomic_path
+from egraff.settings_file import read_settings
+
+EXAMPLE = "epochs: 100"
+"""A line of a file of settings."""
 
 # settings of the training itself, which model_options must not set behind its back
 MODEL_SETTINGS = (
@@ -171,7 +175,9 @@ def load_config(
     Raises:
         InputError: the file cannot be read, or a setting is unknown, missing or out of range.
     """
-    return check_config(merge(read_settings(path) if path else {}, overrides or {}), where=path)
+    return check_config(
+        merge(read_settings(path, example=EXAMPLE) if path else {}, overrides or {}), where=path
+    )
 
 
 def check_config(
@@ -240,35 +246,6 @@ def recipe(name: str) -> Path:
         known = ", ".join(sorted(entry.stem for entry in folder.glob("*.yaml")))
         raise InputError(f"no recipe {name!r}", fix=f"choose one of {known}")
     return path
-
-
-def read_settings(path: str | PathLike[str]) -> dict[str, Any]:
-    """Return the content of a YAML file of settings, unchecked.
-
-    Raises:
-        InputError: the file cannot be read, or does not hold `name: value` lines.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"expected a readable YAML file, got {type(error).__name__}: {error}",
-            where=path,
-            fix="check the path",
-        ) from error
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"not valid YAML: {error}", where=path, fix="write one `name: value` per line"
-        ) from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise InputError(
-            f"expected `name: value` lines, got {type(content).__name__}",
-            where=path,
-            fix="write one setting per line, such as `epochs: 100`",
-        )
-    return content
 
 
 def _problem(error: Mapping[str, Any]) -> str:

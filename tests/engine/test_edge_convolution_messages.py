@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the operator says when it is called wrongly."""
+"""What the operator of edge convolutions says when it is called wrongly."""
 
 from __future__ import annotations
 
@@ -13,26 +13,7 @@ from egraff.errors import EgraffError
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import FusedEdgeConvolution
 from tests.engine.convolutions import CUTOFFS, make_case, value_and_gradients
-
-
-def long(*shape):
-    return torch.zeros(*shape, dtype=torch.int64)
-
-
-def replaced(name, value):
-    """Return a change of one attribute of a case, or of its fused module."""
-
-    def change(case):
-        setattr(case if hasattr(case, name) else case.fused, name, value)
-
-    return change
-
-
-def path(column, value):
-    def change(case):
-        case.fused.paths[0, column] = value
-
-    return change
+from tests.engine.wrong_calls import long, number, replaced
 
 
 @pytest.mark.parametrize(
@@ -80,9 +61,12 @@ def path(column, value):
             replaced("coupling_index", long(5, 3)),
             "coupling_index: expected int64 [n_couplings, 3] as in coupling_value, got Long [5, 3]",
         ),
-        (path(2, 4), "paths: expected orders from 0 to 3, got 4 x 0 -> 0\n  fix: export the model"),
         (
-            path(1, 500),
+            number("paths", 0, 2, 4),
+            "paths: expected orders from 0 to 3, got 4 x 0 -> 0\n  fix: export the model",
+        ),
+        (
+            number("paths", 0, 1, 500),
             "paths: expected paths that fit x, the output, the couplings and the tables",
         ),
         (
