@@ -15,6 +15,11 @@ namespace egraff::allegro {
 // wider, its panels come one after the other; the last one may be narrower.
 template <typename T> inline constexpr int PANEL = 256 / sizeof(T);
 
+// What a table holds of a function at a knot: its value, what is to be added for that at the next
+// knot, and its derivatives in units of the spacing. A spline's derivative is made from the rise:
+// the difference of two rounded values would lose as many digits as there are knots in the cutoff.
+enum TableRow { VALUE, RISE, SLOPE, CURVATURE, TABLE_ROWS };
+
 // Some columns of the radial tables, next to each other: the first value of a buffer, or the
 // derivative by it.
 template <typename T> struct TableColumns {
@@ -27,8 +32,9 @@ template <typename T> struct TableArgs {
     int n_edges;
     int stride;
     const T *table;
-    const int64_t *knot; // where an edge's interval of `table` starts; [chunk][3][LANES] follow
+    const int64_t *knot; // where an edge's interval starts; [chunk][TABLE_ROWS][LANES] follow
     int64_t knot_size;   // from there to the other end of the interval
+    const T *position;   // [stride], on the grid
     const T *basis;      // [HERMITE][stride], or its derivative by the length
     int n_columns;
     const TableColumns<T> *columns;

@@ -22,7 +22,7 @@ from egraff.nn.equivariant import DistanceNetwork, EquivariantLinear
 from egraff.nn.fused import FusedEdgeConvolution
 from egraff.nn.fused_graph_attention import FusedGraphAttention, RadialFunctions
 from egraff.nn.fused_linear import FusedEquivariantLinear
-from egraff.nn.radial_table import Grid
+from egraff.nn.radial_table import KNOT_NUMBERS, Grid
 from egraff.nn.smearing import LearnedGaussianBasis
 
 # highest order for which the operator has kernels
@@ -185,7 +185,7 @@ def fuse_equiformer(
         envelope = exact.envelope(x) if exact.smooth_cutoff else torch.ones_like(x) + 0.0 * x
         return exact.basis(x), envelope
 
-    def table(name: str, functions: Callable[[Tensor], Tensor]) -> Tensor:
+    def table(name: str, functions: Callable[[Tensor], Tensor], knot_numbers: int) -> Tensor:
         result = distance_table(functions, grid, tolerance)
         reports.append(
             {
@@ -194,7 +194,7 @@ def fuse_equiformer(
                 "n_knots": result.n_knots,
                 "error": result.error,
                 "derivative_error": result.derivative_error,
-                "bytes": result.knots.numel() * dtype.itemsize,
+                "bytes": result.n_knots * knot_numbers * result.knots.shape[2] * dtype.itemsize,
             }
         )
         return result.knots
@@ -205,7 +205,7 @@ def fuse_equiformer(
         exact.edge_degree,
         irreps,
         irreps_sh,
-        table("edge_degree", lambda x: degree_functions(exact.edge_degree, irreps, *edges(x))),
+        table("edge_degree", lambda x: degree_functions(exact.edge_degree, irreps, *edges(x)), 3),
         grid=grid,
         pair_scale=pair_scale,
         dtype=dtype,
@@ -216,10 +216,11 @@ def fuse_equiformer(
         def functions(x: Tensor, network: DistanceNetwork = network) -> Tensor:
             return hidden_functions(network, *edges(x))
 
+        name = f"blocks.{k}.attention"
         matrix = torch.cat([network.output.weight.T, network.output.bias[None]]).detach()
         fused.blocks[k].attention = FusedGraphAttention(
             block.attention,
-            RadialFunctions(table(f"blocks.{k}.attention", functions), matrix, grid),
+            RadialFunctions(table(name, functions, KNOT_NUMBERS), matrix, grid),
             pair_scale=pair_scale,
             dtype=dtype,
         )
