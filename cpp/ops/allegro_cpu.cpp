@@ -19,6 +19,7 @@ using convolution::EdgeBlock;
 using convolution::EdgeSource;
 using convolution::Grouping;
 using convolution::LANES;
+using convolution::TABLE_ROWS;
 
 namespace {
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "ops/activations.h"
+#include "ops/table_rows.h"
 
 #include <cstdint>
 
@@ -14,11 +15,6 @@ namespace egraff::allegro {
 // Columns of a matrix whose lines follow each other in memory: four cache lines. Where a matrix is
 // wider, its panels come one after the other; the last one may be narrower.
 template <typename T> inline constexpr int PANEL = 256 / sizeof(T);
-
-// What a table holds of a function at a knot: its value, what is to be added for that at the next
-// knot, and its derivatives in units of the spacing. A spline's derivative is made from the rise:
-// the difference of two rounded values would lose as many digits as there are knots in the cutoff.
-enum TableRow { VALUE, RISE, SLOPE, CURVATURE, TABLE_ROWS };
 
 // Some columns of the radial tables, next to each other: the first value of a buffer, or the
 // derivative by it.

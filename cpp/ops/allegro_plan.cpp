@@ -7,6 +7,7 @@
 namespace egraff::allegro {
 
 using convolution::LANES;
+using convolution::TABLE_ROWS;
 
 namespace {
 

@@ -19,7 +19,7 @@ from egraff.nn.fused_attention import (
     FusedScalarVectorAttention,
     distance_filters,
 )
-from egraff.nn.radial_table import Grid, RadialTable, Taylor, tabulate
+from egraff.nn.radial_table import KNOT_NUMBERS, Grid, RadialTable, Taylor, tabulate
 from egraff.nn.smearing import ExpNormalBasis
 
 # Gaussians in exp(-5 x) are narrow at short distance: five times fewer knots than on an even grid.
@@ -66,12 +66,13 @@ def fuse_attention(
     pair_scale, dtype = 1.0 / cutoffs, getattr(torch, model.dtype)
     reports = []
 
-    def table(name: str, filters: Callable[[Tensor, Tensor], Tensor]) -> RadialTable:
+    def table(
+        name: str, filters: Callable[[Tensor, Tensor], Tensor], knot_numbers: int
+    ) -> RadialTable:
         def functions(x: Tensor) -> Tensor:
             return filters(exact.basis(x), exact.envelope(x))
 
         result = distance_table(functions, grid, tolerance)
-        size = result.knots.numel() * (4 if model.dtype == "float32" else 8)
         reports.append(
             {
                 "layer": name,
@@ -79,7 +80,7 @@ def fuse_attention(
                 "n_knots": result.n_knots,
                 "error": result.error,
                 "derivative_error": result.derivative_error,
-                "bytes": size,
+                "bytes": result.n_knots * knot_numbers * result.knots.shape[2] * dtype.itemsize,
             }
         )
         return result
@@ -92,7 +93,7 @@ def fuse_attention(
 
         fused.neighbour_embedding = FusedNeighbourEmbedding(
             fused.neighbour_embedding,
-            table("neighbour_embedding", embedding_filter).knots,
+            table("neighbour_embedding", embedding_filter, 3).knots,
             grid=grid,
             pair_scale=pair_scale,
             dtype=dtype,
@@ -106,7 +107,7 @@ def fuse_attention(
 
         fused.layers[k] = FusedScalarVectorAttention(
             fused.layers[k],
-            table(f"layers.{k}", filters).knots,
+            table(f"layers.{k}", filters, KNOT_NUMBERS).knots,
             filters(at_zero, one)[0].detach(),
             grid=grid,
             pair_scale=pair_scale,

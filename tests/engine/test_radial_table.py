@@ -39,9 +39,9 @@ def test_rises_lead_from_knot_to_knot():
     knots = tabulate(smooth_weights(5), tolerance=1e-5, derivative_tolerance=1e-3).knots
     rows = with_rises(knots)
     assert rows.shape == (knots.shape[0], 4, 5)
-    torch.testing.assert_close(rows[:, [0, 2, 3]], knots, rtol=0, atol=0)
-    torch.testing.assert_close(rows[:-1, 0] + rows[:-1, 1], knots[1:, 0])
-    assert not rows[-1, 1].any()
+    torch.testing.assert_close(rows[:, [2, 0, 1]], knots, rtol=0, atol=0)
+    torch.testing.assert_close(rows[:-1, 2] + rows[:-1, 3], knots[1:, 0])
+    assert not rows[-1, 3].any()
 
 
 def test_a_polynomial_of_the_fifth_degree_is_exact():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import FusedEdgeConvolution
-from egraff.nn.radial_table import GRID_START, Grid
+from egraff.nn.radial_table import GRID_START, VALUE, Grid, with_rises
 from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention, map_channels
 
 # functions of the distance per channel: filters of keys, and of the three parts of the values
@@ -68,9 +68,8 @@ class FusedScalarVectorAttention(nn.Module):
                 value = getattr(plain.value, name)[order]
                 getattr(self.source, name).copy_(torch.cat([getattr(plain.key, name), value]))
         self.register_buffer("pair_scale", pair_scale.to(torch.float64))
-        rows = torch.zeros(knots.shape[0] + 2, 3, knots.shape[2], dtype=torch.float64)
-        rows[:-2] = knots
-        rows[-2, 0] = own
+        rows = nn.functional.pad(with_rises(knots), (0, 0, 0, 0, 0, 2))
+        rows[-2, VALUE] = own
         self.register_buffer("table", _chunks(rows.to(dtype), plain.n_heads))
 
     def forward(
@@ -198,7 +197,7 @@ def parts_first(n_heads: int, head_width: int) -> Tensor:
 
 
 def _chunks(rows: Tensor, n_heads: int) -> Tensor:
-    """Cut ``[n_rows, 3, 4 width]`` into cache lines: ``[n_chunks, n_rows, 3, 4, lanes]``.
+    """Cut ``[n_rows, 4, 4 width]`` into cache lines: ``[n_chunks, n_rows, 4, 4, lanes]``.
 
     Heads are padded with zeros to a power of two, or to whole cache lines.
     """
