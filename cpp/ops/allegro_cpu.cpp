@@ -18,8 +18,8 @@ namespace egraff::allegro {
 using convolution::EdgeBlock;
 using convolution::EdgeSource;
 using convolution::Grouping;
-using convolution::HERMITE;
 using convolution::LANES;
+using convolution::TABLE_ROWS;
 
 namespace {
 
@@ -106,7 +106,7 @@ template <typename T> TableArgs<T> Worker<T>::table_args(bool derivative) {
         const Buffer &buffer = plan_.buffers[k];
         if (buffer.first_chunk >= 0) {
             T *rows = derivative ? gradient(k) : values(k);
-            columns_.push_back({rows, buffer.width, buffer.first_chunk * (HERMITE / 2) * LANES<T>});
+            columns_.push_back({rows, buffer.width, buffer.first_chunk * TABLE_ROWS * LANES<T>});
         }
     }
     const auto &geometry = block_.geometry();
@@ -116,6 +116,7 @@ template <typename T> TableArgs<T> Worker<T>::table_args(bool derivative) {
     args.table = in_.tables.const_data_ptr<T>();
     args.knot = block_.knot();
     args.knot_size = in_.tables.stride(1);
+    args.position = geometry.position;
     args.basis = derivative ? geometry.slope : geometry.basis;
     args.n_columns = static_cast<int>(columns_.size());
     args.columns = columns_.data();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "ops/activations.h"
+#include "ops/table_rows.h"
 
 #include <cstdint>
 
@@ -27,8 +28,9 @@ template <typename T> struct TableArgs {
     int n_edges;
     int stride;
     const T *table;
-    const int64_t *knot; // where an edge's interval of `table` starts; [chunk][3][LANES] follow
+    const int64_t *knot; // where an edge's interval starts; [chunk][TABLE_ROWS][LANES] follow
     int64_t knot_size;   // from there to the other end of the interval
+    const T *position;   // [stride], on the grid
     const T *basis;      // [HERMITE][stride], or its derivative by the length
     int n_columns;
     const TableColumns<T> *columns;

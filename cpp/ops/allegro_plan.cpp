@@ -6,8 +6,8 @@
 
 namespace egraff::allegro {
 
-using convolution::HERMITE;
 using convolution::LANES;
+using convolution::TABLE_ROWS;
 
 namespace {
 
@@ -47,9 +47,9 @@ template <typename T> void check(const Inputs &in) {
                       "egraff::allegro_energy: n_local: expected 0 <= n_local <= ",
                       in.species.size(0), " (n_nodes), got ", in.n_local);
     expect(in.tables.scalar_type() == dtype && in.tables.dim() == 5 && in.tables.size(1) >= 2 &&
-               in.tables.size(3) == HERMITE / 2 && in.tables.size(4) == LANES<T>,
+               in.tables.size(3) == TABLE_ROWS && in.tables.size(4) == LANES<T>,
            "tables",
-           "[n_tables, n_knots, n_chunks, 3, 64 bytes of columns] of the type of edge_vec",
+           "[n_tables, n_knots, n_chunks, 4, 64 bytes of columns] of the type of edge_vec",
            in.tables);
     expect(in.pair_scale.scalar_type() == at::kDouble && in.pair_scale.dim() == 2 &&
                in.pair_scale.size(0) == in.pair_scale.size(1),

@@ -13,11 +13,16 @@
 namespace egraff::attention {
 
 using convolution::Buffer;
+using convolution::CURVATURE;
 using convolution::GeometryArgs;
 using convolution::Grouping;
 using convolution::HERMITE;
 using convolution::Kernels;
 using convolution::LANES;
+using convolution::RISE;
+using convolution::SLOPE;
+using convolution::TABLE_ROWS;
+using convolution::VALUE;
 
 // Packed rows of nodes, [n][chunk][row][LANES], in a tensor or a buffer of somebody else's.
 template <typename T> struct Packed {
@@ -33,7 +38,7 @@ template <typename T> class Block {
   public:
     explicit Block(const Inputs &in)
         : in_(in), kernels_(convolution::kernels<T>()),
-          knot_size_(HERMITE / 2 * FUNCTIONS * LANES<T>), norm_(1) {
+          knot_size_(TABLE_ROWS * FUNCTIONS * LANES<T>), norm_(1) {
         geometry_.l_max = 0;
         geometry_.norm = &norm_;
         geometry_.grid = convolution::make_grid(in.grid_start, in.grid_stretch);
@@ -156,10 +161,9 @@ template <typename T> class Block {
         for (int64_t e = 0; e < n; ++e) {
             Edge<T> &edge = edges_[e];
             edge.knot = static_cast<int64_t>(geometry_.interval[e]) * knot_size_;
-            for (int k = 0; k < HERMITE; ++k) {
-                edge.basis[k] = geometry_.basis[k * s + e];
-                edge.slope[k] = geometry_.slope[k * s + e];
-            }
+            interval_factors(geometry_.basis + e, edge.basis);
+            interval_factors(geometry_.slope + e, edge.slope);
+            edge.basis[VALUE] = geometry_.position[e] < T(1) ? T(1) : T(0);
             for (int a = 0; a < 3; ++a) {
                 edge.unit[a] = geometry_.unit[a * s + e];
             }
@@ -169,10 +173,21 @@ template <typename T> class Block {
             // behind the knots the table has the functions at distance zero
             edge.knot = (in_.table.size(1) - 2) * knot_size_;
             for (int k = 0; k < HERMITE; ++k) {
-                edge.basis[k] = k == 0 ? T(1) : T(0);
+                edge.basis[k] = k == VALUE ? T(1) : T(0);
                 edge.slope[k] = T(0);
             }
         }
+    }
+
+    // From the Hermite basis at one edge; the factor of the value is for the caller to set.
+    void interval_factors(const T *basis, T *factors) const {
+        const int64_t s = geometry_.stride;
+        factors[SLOPE] = basis[s];
+        factors[CURVATURE] = basis[2 * s];
+        factors[VALUE] = T(0);
+        factors[RISE] = basis[3 * s];
+        factors[TABLE_ROWS + SLOPE] = basis[4 * s];
+        factors[TABLE_ROWS + CURVATURE] = basis[5 * s];
     }
 
     const Inputs &in_;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "ops/activations.h"
+#include "ops/table_rows.h"
 
 #include <cstdint>
 
@@ -32,6 +33,7 @@ inline constexpr int EDGES_AHEAD = 8;
 template <typename T> struct Edge {
     int64_t far;  // where its far node starts
     int64_t knot; // where its interval of a chunk of the table starts
+    // what multiplies the numbers of the interval (TableRow), and its derivative by the length
     T basis[6], slope[6], unit[3];
 };
 
@@ -47,7 +49,7 @@ template <typename T> struct AttentionArgs {
     const T *far; // packed rows of all nodes
     int64_t far_rows;
     const Edge<T> *edges; // EDGES_AHEAD more than there are, whose `far` is read
-    const T *table;       // [chunk][table_rows][3][FUNCTIONS][LANES]
+    const T *table;       // [chunk][table_rows][TABLE_ROWS][FUNCTIONS][LANES]
     int64_t table_rows;
     Activation activation;
     T *weight;         // scratch, up to LANES numbers for each edge: scores, then activations

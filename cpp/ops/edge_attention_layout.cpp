@@ -6,7 +6,6 @@
 
 namespace egraff::attention {
 
-using convolution::HERMITE;
 using convolution::LANES;
 
 namespace {
@@ -43,9 +42,9 @@ void check(const Inputs &in) {
     const HeadLayout layout(in.n_heads, width, lanes);
     expect(in.table.scalar_type() == dtype && in.table.dim() == 5 &&
                in.table.size(0) == layout.n_chunks && in.table.size(1) >= 4 &&
-               in.table.size(2) == HERMITE / 2 && in.table.size(3) == FUNCTIONS &&
+               in.table.size(2) == convolution::TABLE_ROWS && in.table.size(3) == FUNCTIONS &&
                in.table.size(4) == lanes,
-           "table", "[n_chunks, n_knots + 2, 3, 4, 64 bytes of channels] of the type of query",
+           "table", "[n_chunks, n_knots + 2, 4, 4, 64 bytes of channels] of the type of query",
            in.table);
     const int64_t row = in.row_width();
     TORCH_CHECK_VALUE(in.source.scalar_type() == dtype && in.source.dim() == 2 &&

@@ -21,7 +21,7 @@ struct Inputs {
     at::Tensor edge_vec;   // [n_edges, 3]
     at::Tensor edge_index; // int64 [2, n_edges]
     at::Tensor species;    // int64 [n_nodes]
-    at::Tensor table;      // [n_chunks, n_knots + 2, 3, FUNCTIONS, LANES]
+    at::Tensor table;      // [n_chunks, n_knots + 2, TABLE_ROWS, FUNCTIONS, LANES]
     at::Tensor pair_scale; // float64 [n_species, n_species], 1 / cutoff
     int64_t n_heads;
     Activation activation;

@@ -6,7 +6,6 @@
 
 namespace egraff::graph {
 
-using convolution::HERMITE;
 using convolution::LANES;
 
 namespace {
@@ -71,9 +70,9 @@ void check_tables(const Inputs &in, int64_t lanes) {
     const at::Tensor &tables = in.constant(TABLES), &scale = in.constant(PAIR_SCALE);
     const at::Tensor &pairs = in.constant(PAIR_TABLE);
     expect(tables.scalar_type() == dtype && tables.dim() == 5 && tables.size(1) >= 2 &&
-               tables.size(3) == HERMITE / 2 && tables.size(4) == lanes,
+               tables.size(3) == convolution::TABLE_ROWS && tables.size(4) == lanes,
            "tables",
-           "[n_tables, n_knots, n_chunks, 3, 64 bytes of columns] of the type of edge_vec", tables);
+           "[n_tables, n_knots, n_chunks, 4, 64 bytes of columns] of the type of edge_vec", tables);
     TORCH_CHECK_VALUE(in.n_functions > 0 && in.n_functions < tables.size(2) * lanes, OPERATOR,
                       ": n_functions: expected 1 or more, and with the envelope no more than the ",
                       tables.size(2) * lanes, " columns of the tables, got ", in.n_functions);

@@ -18,7 +18,7 @@ inline constexpr const char *OPERATOR = "egraff::graph_attention";
 
 // Constant tensors, in the order in which the operator takes them.
 enum Constant {
-    TABLES,       // [n_tables, n_knots, n_chunks, 3, LANES]: radial functions, then the envelope
+    TABLES,       // [n_tables, n_knots, n_chunks, 4, LANES]: radial functions, then the envelope
     PAIR_SCALE,   // float64 [n_species, n_species], 1 / cutoff
     PAIR_TABLE,   // int64 [n_species, n_species], which table
     BLOCKS,       // int64 [n_blocks, BLOCK_COLUMNS], of messages; the first has even scalars

@@ -17,7 +17,7 @@ from egraff.models.allegro import Allegro
 from egraff.models.base import ForceField
 from egraff.nn.edge_program import EdgeProgram, LinearForm, side_by_side
 from egraff.nn.fused_allegro import FusedEdgeEnergies
-from egraff.nn.radial_table import Taylor, knots_of, tabulate
+from egraff.nn.radial_table import KNOT_NUMBERS, Taylor, knots_of, tabulate
 
 TableReport = dict[str, int | float | str]
 
@@ -71,17 +71,20 @@ def fuse_allegro(
     pairs, pair_table = _distinct_pairs(exact)
     columns, sizes = _scaled_columns(exact, pairs, program)
     functions = [functools.partial(_taylor, exact, pair, columns) for pair in pairs]
-    bytes_per_knot = len(pairs) * 3 * columns.shape[1] * dtype.itemsize
+    bytes_per_knot = len(pairs) * KNOT_NUMBERS * columns.shape[1] * dtype.itemsize
     n_knots, error, derivative_error = _resolution(
         functions,
         tolerance=tolerance,
         multiple=_multiple(exact) if dtype == torch.float64 else 16,
         max_knots=max_bytes // bytes_per_knot,
     )
-    knots = torch.stack(
-        [(knots_of(function, n_knots - 1) * sizes).to(dtype) for function in functions]
+    edges = FusedEdgeEnergies(
+        program,
+        [knots_of(function, n_knots - 1) * sizes for function in functions],
+        pair_scale=1.0 / cutoffs,
+        pair_table=pair_table,
+        dtype=dtype,
     )
-    edges = FusedEdgeEnergies(program, knots, pair_scale=1.0 / cutoffs, pair_table=pair_table)
     report: TableReport = {
         "layer": "two_body",
         "n_tables": len(pairs),

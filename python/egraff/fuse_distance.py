@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from egraff.models.isolated import IsolatedAtomForceField
-from egraff.nn.radial_table import Grid, Taylor, tabulate
+from egraff.nn.radial_table import KNOT_NUMBERS, Grid, Taylor, tabulate
 
 EVEN_GRID = Grid()
 
@@ -58,12 +58,19 @@ class DistanceTables:
         self.reports: list[dict[str, int | float | str]] = []
         self._tolerance = tolerance
 
-    def add(self, name: str, functions: Callable[[Tensor], Tensor]) -> Tensor:
+    def add(
+        self,
+        name: str,
+        functions: Callable[[Tensor], Tensor],
+        *,
+        knot_numbers: int = KNOT_NUMBERS,
+    ) -> Tensor:
         """Tabulate functions of x = distance / cutoff.
 
         Args:
             name: of their layer.
             functions: maps ``[n]`` to ``[n, n_functions]``, twice differentiable in forward mode.
+            knot_numbers: how many numbers of a function the operator has at a knot.
 
         Returns:
             ``[n_knots, 3, n_functions]`` float64, as in
@@ -78,6 +85,7 @@ class DistanceTables:
             derivative_tolerance=self._tolerance[1],
             zero_at_cutoff=False,
         )
+        n_numbers = result.n_knots * knot_numbers * result.knots.shape[2]
         self.reports.append(
             {
                 "layer": name,
@@ -85,7 +93,10 @@ class DistanceTables:
                 "n_knots": result.n_knots,
                 "error": result.error,
                 "derivative_error": result.derivative_error,
-                "bytes": result.knots.numel() * self.dtype.itemsize,
+                "bytes": result.n_knots
+                * knot_numbers
+                * result.knots.shape[2]
+                * self.dtype.itemsize,
             }
         )
         return result.knots

@@ -186,7 +186,11 @@ def fuse_equiformer(
         exact.edge_degree,
         irreps,
         irreps_sh,
-        tables.add("edge_degree", lambda x: degree_functions(exact.edge_degree, irreps, *edges(x))),
+        tables.add(
+            "edge_degree",
+            lambda x: degree_functions(exact.edge_degree, irreps, *edges(x)),
+            knot_numbers=3,
+        ),
         grid=grid,
         pair_scale=pair_scale,
         dtype=dtype,
@@ -197,6 +201,7 @@ def fuse_equiformer(
         def functions(x: Tensor, network: DistanceNetwork = network) -> Tensor:
             return hidden_functions(network, *edges(x))
 
+        name = f"blocks.{k}.attention"
         matrix = torch.cat([network.output.weight.T, network.output.bias[None]]).detach()
         fused.blocks[k].attention = FusedGraphAttention(
             block.attention,

@@ -97,12 +97,13 @@ def function_of_the_distance(act: nn.Module, dtype: torch.dtype, size: float) ->
     program.buffer(program.activated(program.functions, act))
     # a straight line between two knots, at 0.02 and at 1
     low, slope = size * (2 * 0.02 - 1), 2 * size * 0.98
-    knots = torch.zeros(1, 2, 3, lanes, dtype=torch.float64)
-    knots[0, 0, 0, 0], knots[0, 1, 0, 0] = low, low + slope
-    knots[0, :, 1, 0] = slope
+    knots = torch.zeros(2, 3, lanes, dtype=torch.float64)
+    knots[0, 0, 0], knots[1, 0, 0] = low, low + slope
+    knots[:, 1, 0] = slope
     return FusedEdgeEnergies(
         program,
-        knots.to(dtype),
+        [knots],
         pair_scale=torch.ones(1, 1),
         pair_table=torch.zeros(1, 1, dtype=torch.int64),
+        dtype=dtype,
     )

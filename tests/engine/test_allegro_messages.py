@@ -59,7 +59,7 @@ def do_not_fit(name, row):
         (replaced("n_local", 10), "n_local: expected 0 <= n_local <= 9 (n_nodes), got 10"),
         (
             replaced("tables", torch.zeros(1, 2, 3, 3, 8)),
-            "tables: expected [n_tables, n_knots, n_chunks, 3, 64 bytes of columns] of the type",
+            "tables: expected [n_tables, n_knots, n_chunks, 4, 64 bytes of columns] of the type",
         ),
         (
             replaced("pair_scale", torch.zeros(2, 3).double()),

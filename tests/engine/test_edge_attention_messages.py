@@ -51,7 +51,7 @@ def long(*shape):
         (
             "table",
             zeros(1, 20, 3, 4, 8),
-            "table: expected [n_chunks, n_knots + 2, 3, 4, 64 bytes of channels] of the type of "
+            "table: expected [n_chunks, n_knots + 2, 4, 4, 64 bytes of channels] of the type of "
             "query, got Double [1, 20, 3, 4, 8]",
         ),
         (

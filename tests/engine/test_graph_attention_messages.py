@@ -56,7 +56,7 @@ def call(case):
         (replaced("species", long(9) + 2), "species: expected 0 <= species < 2, got 2 at node 0"),
         (
             replaced("table", torch.zeros(1, 2, 2, 2, 8).double()),
-            "tables: expected [n_tables, n_knots, n_chunks, 3, 64 bytes of columns] of the type",
+            "tables: expected [n_tables, n_knots, n_chunks, 4, 64 bytes of columns] of the type",
         ),
         (
             replaced("n_functions", 16),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from egraff.errors import EgraffError
-from egraff.nn.radial_table import GRID_START, Grid, evaluate, tabulate
+from egraff.nn.radial_table import GRID_START, Grid, evaluate, tabulate, with_rises
 from tests.engine.convolutions import smooth_weights
 
 
@@ -33,6 +33,15 @@ def test_error_falls_with_the_sixth_power_of_the_spacing():
     ]
     ratio = (tables[1].n_knots - 1) / (tables[0].n_knots - 1)
     assert tables[0].error / tables[1].error == pytest.approx(ratio**6, rel=0.4)
+
+
+def test_rises_lead_from_knot_to_knot():
+    knots = tabulate(smooth_weights(5), tolerance=1e-5, derivative_tolerance=1e-3).knots
+    rows = with_rises(knots)
+    assert rows.shape == (knots.shape[0], 4, 5)
+    torch.testing.assert_close(rows[:, [2, 0, 1]], knots, rtol=0, atol=0)
+    torch.testing.assert_close(rows[:-1, 2] + rows[:-1, 3], knots[1:, 0])
+    assert not rows[-1, 3].any()
 
 
 def test_a_polynomial_of_the_fifth_degree_is_exact():

@@ -168,8 +168,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "latent_hidden": [64],
             "readout_hidden": [32],
         },
-        # the paper's models of revised MD17 (Nat. Commun. 14, 579 (2023), methods): no nonlinearity
-        # in the edge energies. Not compared with the authors' files
+        # the paper's models of revised MD17 (Nat. Commun. 14, 579 (2023), training details): fixed
+        # Bessel functions, no nonlinearity in the edge energies; the last layers of the networks,
+        # 1024 wide, are linear. The cutoff was 7 Angstrom. Not compared with the authors' files
         "paper": {
             "n_layers": 3,
             "l_max": 3,
@@ -177,10 +178,25 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "n_scalar_features": 1024,
             "n_tensor_features": 128,
             "n_bessel": 8,
-            "bessel_trainable": True,
             "cutoff_p": 6.0,
             "embedding_hidden": [128, 256, 512],
             "latent_hidden": [1024, 1024],
+            "readout_hidden": [128],
+            "readout_nonlinearity": None,
+            "latent_update": "residual",
+        },
+        # likewise those of 3BPA: nonlinear in the distance only; the cutoff was 5 Angstrom
+        "paper_3bpa": {
+            "n_layers": 3,
+            "l_max": 3,
+            "parity": True,
+            "n_scalar_features": 1024,
+            "n_tensor_features": 128,
+            "n_bessel": 8,
+            "cutoff_p": 2.0,
+            "embedding_hidden": [128, 256, 512],
+            "latent_hidden": [1024, 1024],
+            "latent_nonlinearity": None,
             "readout_hidden": [128],
             "readout_nonlinearity": None,
             "latent_update": "residual",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from egraff.nn.edge_program import EdgeProgram
-from egraff.nn.radial_table import GRID_START
+from egraff.nn.radial_table import GRID_START, with_rises
 
 
 class FusedEdgeEnergies(nn.Module):
@@ -22,30 +22,33 @@ class FusedEdgeEnergies(nn.Module):
 
     Args:
         program: what is computed.
-        knots: ``[n_tables, n_knots, 3, n_columns]`` in the type of the model, as in
+        knots: ``[n_knots, 3, n_columns]`` float64 for each table, as in
             :class:`egraff.nn.radial_table.RadialTable`; columns in the order of the program's.
         pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
         pair_table: ``[n_species, n_species]`` int64, the table of each pair.
+        dtype: of the model.
     """
 
     def __init__(
         self,
         program: EdgeProgram,
-        knots: Tensor,
+        knots: Sequence[Tensor],
         *,
         pair_scale: Tensor,
         pair_table: Tensor,
+        dtype: torch.dtype,
     ) -> None:
         super().__init__()
         self.grid_start = GRID_START
         self.l_max: int = program.l_max
-        # [n_tables, n_knots, n_chunks, 3, lanes]
-        tables = knots.unflatten(3, (-1, program.lanes)).transpose(2, 3)
+        # [n_tables, n_knots, n_chunks, 4, lanes]
+        tables = torch.stack([with_rises(table).to(dtype) for table in knots])
+        tables = tables.unflatten(3, (-1, program.lanes)).transpose(2, 3)
         self.register_buffer("tables", tables.contiguous())
         self.register_buffer("pair_scale", pair_scale.to(torch.float64))
         self.register_buffer("pair_table", pair_table.to(torch.int64))
-        self.register_buffer("matrices", program.matrices.to(knots.dtype))
-        self.register_buffer("term_weights", program.term_weights.to(knots.dtype))
+        self.register_buffer("matrices", program.matrices.to(dtype))
+        self.register_buffer("term_weights", program.term_weights.to(dtype))
         # a module's attribute `buffers` is taken
         self.register_buffer("edge_buffers", _rows(program.buffers, 2))
         self.register_buffer("steps", _rows(program.steps, 6))

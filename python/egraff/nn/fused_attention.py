@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import FusedEdgeConvolution
-from egraff.nn.radial_table import GRID_START, Grid
+from egraff.nn.radial_table import GRID_START, VALUE, Grid, with_rises
 from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention
 
 # functions of the distance per channel: filters of keys, and of the three parts of the values
@@ -71,9 +71,8 @@ class FusedScalarVectorAttention(nn.Module):
         self.register_buffer("source_weight", weight.to(dtype))
         self.register_buffer("source_bias", bias.to(dtype))
         self.register_buffer("pair_scale", pair_scale.to(torch.float64))
-        rows = torch.zeros(knots.shape[0] + 2, 3, knots.shape[2], dtype=torch.float64)
-        rows[:-2] = knots
-        rows[-2, 0] = own
+        rows = nn.functional.pad(with_rises(knots), (0, 0, 0, 0, 0, 2))
+        rows[-2, VALUE] = own
         self.register_buffer("table", _chunks(rows.to(dtype), plain.n_heads))
 
     def source(self, normed: Tensor, v: Tensor) -> Tensor:
@@ -214,7 +213,7 @@ def pad_heads(x: Tensor, n_heads: int, lanes: int) -> Tensor:
 
 
 def _chunks(rows: Tensor, n_heads: int) -> Tensor:
-    """Cut ``[n_rows, 3, 4 width]`` into cache lines: ``[n_chunks, n_rows, 3, 4, lanes]``."""
+    """Cut ``[n_rows, 4, 4 width]`` into cache lines: ``[n_chunks, n_rows, 4, 4, lanes]``."""
     lanes = 64 // rows.element_size()
     rows = pad_heads(rows.unflatten(2, (N_FILTERS, -1)), n_heads, lanes)
     return rows.unflatten(3, (-1, lanes)).permute(3, 0, 1, 2, 4).contiguous()

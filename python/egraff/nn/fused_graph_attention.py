@@ -18,7 +18,7 @@ from egraff.nn.channels_last import ChannelsLast, placed
 from egraff.nn.equivariant import DepthwiseProduct, EquivariantLinear
 from egraff.nn.fused_linear import FusedEquivariantLinear
 from egraff.nn.graph_attention import GraphAttention
-from egraff.nn.radial_table import GRID_START, Grid
+from egraff.nn.radial_table import GRID_START, Grid, with_rises
 
 # numbers of a cache line that the operator's matrices are cut into
 PANEL_LINES = 4
@@ -109,7 +109,7 @@ class FusedGraphAttention(nn.Module):
         )
         self.merge_centre = FusedEquivariantLinear(plain.merge_centre, dtype, layout_out=messages)
         self.projection = FusedEquivariantLinear(plain.projection, dtype, layout_in=values)
-        self.register_buffer("table", _chunks(radial.knots.to(dtype), lanes))
+        self.register_buffer("table", _chunks(with_rises(radial.knots).to(dtype), lanes))
         self.register_buffer("pair_scale", pair_scale.to(torch.float64))
         self.register_buffer("pair_table", torch.zeros_like(pair_scale, dtype=torch.int64))
         for name, rows in constants.tables.items():
@@ -367,6 +367,6 @@ def _matrix_of(linear: EquivariantLinear, ir: o3.Irrep) -> Tensor:
 
 
 def _chunks(knots: Tensor, lanes: int) -> Tensor:
-    """Cut ``[n_knots, 3, width]`` into cache lines, ``[1, n_knots, n_chunks, 3, lanes]``."""
+    """Cut ``[n_knots, 4, width]`` into cache lines, ``[1, n_knots, n_chunks, 4, lanes]``."""
     knots = nn.functional.pad(knots, (0, -knots.shape[2] % lanes))
     return knots.unflatten(2, (-1, lanes)).transpose(1, 2).contiguous()[None]

@@ -27,6 +27,9 @@ Taylor = tuple[Tensor, Tensor, Tensor]
 GRID_START = 0.02
 # Refinement stops with an error above this: the function is not smooth.
 MAX_KNOTS = 8193
+# Numbers of a function at a knot, with the rise to the next one, and which one is the value: see
+# with_rises.
+KNOT_NUMBERS, VALUE = 4, 2
 # Where in an interval the error is measured: its leading term is t^3 (1 - t)^3, largest in the
 # middle, and that of the derivative is largest at 1/2 -+ 1/sqrt(20).
 PROBES = (0.1, 0.276, 0.5, 0.724, 0.9)
@@ -184,6 +187,24 @@ def knots_of(
     if zero_at_cutoff:
         knots[-1] = 0.0
     return knots
+
+
+def with_rises(knots: Tensor) -> Tensor:
+    """Add to every knot how much the value rises to the next one, as some operators want it.
+
+    A spline's derivative contains the difference of the values at both ends of an interval. Taken
+    of values that are rounded to float32, it would lose as many digits as a table has knots; hence
+    it is taken of those in float64 and becomes a number of its own.
+
+    Args:
+        knots: ``[n_knots, 3, n_functions]`` float64, as in :class:`RadialTable`.
+
+    Returns:
+        ``[n_knots, 4, n_functions]``: first and second derivative, value, rise (0 at the last one).
+    """
+    value = knots[:, :1]
+    rise = torch.cat([value[1:] - value[:-1], torch.zeros_like(value[:1])])
+    return torch.cat([knots[:, 1:], value, rise], dim=1)
 
 
 def _table(
