@@ -51,7 +51,7 @@ def test_the_mean_drives_and_the_deviation_is_numpys(here, ranks):
     frame = read_dump(here / "c.dump")
     pe, largest = np.loadtxt(here / "c.txt")
 
-    assert "a committee of 3, evaluated " in text
+    assert "a committee of 3, evaluated in turn: their mean drives" in text
     assert pe == pytest.approx(energies.mean(), rel=1e-11)
     found = np.stack([frame[f"f{axis}"] for axis in "xyz"], axis=1)
     assert np.abs(found - forces.mean(0)).max() < 1e-9
