@@ -200,6 +200,7 @@ void PairEgraff::init_style() {
         check_trial_moves();
     });
     builder_ = make_builder();
+    kept_outputs_.clear(); // computes are set up after pair styles
     reserve_communication();
     log_traffic_next_ = mode_ == Mode::exchange && n_exchanges() > 0;
     neighbor->add_request(this,
@@ -316,7 +317,7 @@ void PairEgraff::compute(int eflag, int vflag) {
         }
         builder_->update(atom->x ? atom->x[0] : nullptr);
         backend_.reset_traffic();
-        results_ = evaluate_members(*builder_, mode_);
+        results_ = evaluate_members(*builder_, mode_, kept_outputs_);
         log_traffic();
         evaluation = egraff::mean(results_);
     });

@@ -128,6 +128,29 @@ print "$(c_one:%.15g)" file q.txt
     )
 
 
+@RANKS
+def test_outputs_are_those_of_the_steps_own_evaluation(here, ranks):
+    """Reading one takes no time in the models; a committee's is the mean of its members'."""
+    script = """
+compute before all pair egraff
+compute charge all egraff/atom charge
+compute one all reduce sum c_charge
+compute after all pair egraff
+thermo_style custom step c_before[1] c_one c_after[1]
+run 0
+print "$(c_before[1]:%.17g) $(c_after[1]:%.17g) $(c_one:%.17g)" file q.txt
+"""
+    charges = []
+    for files in (" ".join(MEMBERS), *MEMBERS):
+        style = COMMITTEE.replace(" ".join(MEMBERS), files)
+        must_run(SETUP + style + script, here, ranks=ranks)
+        before, after, charge = np.loadtxt(here / "q.txt")
+        assert 0 < before == after
+        charges.append(charge)
+    committee, *alone = charges
+    assert committee == pytest.approx(np.mean(alone), rel=1e-10)
+
+
 def test_members_must_share_elements_and_cutoffs(here):
     export_torchscript(toy(r_max=3.5), here / "short.pt")
     text = must_fail(SETUP + "pair_style egraff\npair_coeff * * m.pt short.pt O H\n", here, ranks=2)
