@@ -26,8 +26,8 @@ units           metal
 atom_style      atomic
 newton          on
 {system}
-pair_style      egraff
-pair_coeff      * * {model} {elements}
+pair_style      egraff {options}
+pair_coeff      * * {models} {elements}
 neighbor        {skin} bin
 velocity        all create 300.0 1
 timestep        0.000001
@@ -115,7 +115,7 @@ def parse(text: str, peak: int) -> Run:
 
 
 def run(
-    model: Path,
+    model: Path | list[Path],
     system: str,
     directory: Path,
     *,
@@ -124,11 +124,12 @@ def run(
     threads: int = 1,
     elements: str = "Si",
     skin: float = 0.5,
+    options: str = "",
 ) -> Run:
     """Run LAMMPS.
 
     Args:
-        model: the exported file.
+        model: the exported file, or those of a committee.
         system: commands that make box, atoms and masses.
         directory: where to run.
         steps: how many; the evaluation before the first one is not timed.
@@ -136,13 +137,21 @@ def run(
         threads: threads of each.
         elements: of the atom types, in their order.
         skin: of the neighbour list, in Angstrom.
+        options: of the pair style.
 
     Raises:
         SystemExit: LAMMPS failed; with the end of what it printed.
     """
     script, output = directory / "in.benchmark", directory / "screen"
     script.write_text(
-        INPUT.format(system=system, model=model, elements=elements, skin=skin, steps=steps)
+        INPUT.format(
+            system=system,
+            options=options,
+            models=" ".join(str(path) for path in (model if isinstance(model, list) else [model])),
+            elements=elements,
+            skin=skin,
+            steps=steps,
+        )
     )
     peak = 0
     with output.open("w") as screen:

@@ -17,8 +17,12 @@ namespace egraff {
 
 // One evaluation runs at a time, up to its next exchange; when all have arrived at one, the calling
 // thread makes it for all of them at once. So only that thread calls MPI, and the models' own
-// threads never compete. What was computed up to an exchange is held for all models at the same
-// time, which in turn would be held for one.
+// threads never compete.
+//
+// This saves latency and costs locality. What was computed up to an exchange is held for all models
+// at the same time, in memory of their threads; in turn, each model finds the memory of the one
+// before it in the cache. So it is worth its while only where messages are slow: within a machine,
+// 96 atoms of four NequIP models on two ranks took 27 % longer than in turn, and 9 atoms as long.
 //
 // Models need not have the same number of exchanges: those that are behind in their forward pass
 // go on while others wait to go back, so there are as many messages as the deepest model has

@@ -45,6 +45,7 @@ void ComputeEgraffAtom::init() {
                    known, name_,
                    name_ == "deviation" ? "; a deviation needs several models in pair_coeff" : "");
     }
+    pair_->keep_atom_output(name_);
 }
 
 void ComputeEgraffAtom::compute_peratom() {

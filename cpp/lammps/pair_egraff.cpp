@@ -196,6 +196,7 @@ void PairEgraff::init_style() {
         check_trial_moves();
     });
     builder_ = make_builder();
+    kept_outputs_.clear(); // computes are set up after pair styles
     reserve_communication();
     log_traffic_next_ = mode_ == Mode::exchange && n_exchanges() > 0;
     neighbor->add_request(this,

@@ -45,9 +45,11 @@ class PairEgraff : public Pair {
 
     double memory_usage() override;
 
-    // pair_egraff_committee.cpp: per-atom numbers by name, for computes. [nlocal] in LAMMPS's units
-    // (outputs of the model other than energies in its own); collective. Throws egraff::Error.
+    // pair_egraff_committee.cpp: per-atom numbers by name, for computes. Each asks for its own when
+    // a run is set up and reads it after a step: [nlocal] in LAMMPS's units (outputs of the model
+    // other than energies in its own). Throws egraff::Error.
     std::vector<std::string> atom_outputs() const;
+    void keep_atom_output(const std::string &name);
     std::vector<double> atom_output(const std::string &name);
 
   private:
@@ -106,6 +108,7 @@ class PairEgraff : public Pair {
 
     std::vector<std::unique_ptr<egraff::Model>> members_; // of a committee, or one
     std::vector<egraff::Evaluation> results_;             // of each, at the last step
+    std::vector<std::string> kept_outputs_;               // in these, for computes
     std::vector<int> species_;                            // of type 1, 2, ...; -1: not described
     std::unique_ptr<egraff::GraphBuilder> builder_;
     egraff::GhostBackend backend_;

@@ -34,18 +34,26 @@ std::vector<std::string> PairEgraff::atom_outputs() const {
     return names;
 }
 
+void PairEgraff::keep_atom_output(const std::string &name) {
+    const auto &outputs = metadata().outputs; // energy and deviation follow from what is there
+    if (std::find(outputs.begin(), outputs.end(), name) != outputs.end() &&
+        std::find(kept_outputs_.begin(), kept_outputs_.end(), name) == kept_outputs_.end()) {
+        kept_outputs_.push_back(name);
+    }
+}
+
 std::vector<double> PairEgraff::atom_output(const std::string &name) {
-    if (results_.empty()) {
+    const bool energy = name == "energy", deviation_wanted = name == "deviation";
+    if (results_.empty() ||
+        !(energy || deviation_wanted || results_.front().extras.count(name) == 1)) {
         throw egraff::Error("expected a step of a run before, got none", {"compute egraff/atom"},
                             "run 0");
     }
-    if (name == "deviation") {
+    if (deviation_wanted) {
         return deviation();
     }
     egraff::ThreadScope threads(threads_);
-    const bool energy = name == "energy";
-    const egraff::Evaluation evaluation =
-        energy ? egraff::mean(results_) : egraff::mean(evaluate_members(*builder_, mode_, {name}));
+    const egraff::Evaluation evaluation = egraff::mean(results_);
     const at::Tensor &values = energy ? evaluation.atomic_energy : evaluation.extras.at(name);
     if (values.dim() != 1) {
         throw egraff::Error("expected an output of one number per atom, got several",

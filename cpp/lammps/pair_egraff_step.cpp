@@ -31,7 +31,7 @@ void PairEgraff::compute(int eflag, int vflag) {
         }
         builder_->update(atom->x ? atom->x[0] : nullptr);
         backend_.reset_traffic();
-        results_ = evaluate_members(*builder_, mode_);
+        results_ = evaluate_members(*builder_, mode_, kept_outputs_);
         log_traffic();
         evaluation = egraff::mean(results_);
     });

@@ -24,7 +24,7 @@ struct StyleOptions {
     bool check = false;  // compare two modes at the first step
     int devi_freq = 100; // steps between lines of devi_file, 0: none; for committees
     std::string devi_file = "egraff_deviation.txt";
-    bool together = true;      // members of a committee exchange features together
+    bool together = false; // members of a committee exchange features together (core/lockstep.h)
     double min_distance = 0.0; // stop the run below, in LAMMPS's units; 0: never
     double max_force = 0.0;    // stop the run above, in LAMMPS's units; 0: never
 };

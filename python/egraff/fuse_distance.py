@@ -93,10 +93,7 @@ class DistanceTables:
                 "n_knots": result.n_knots,
                 "error": result.error,
                 "derivative_error": result.derivative_error,
-                "bytes": result.n_knots
-                * knot_numbers
-                * result.knots.shape[2]
-                * self.dtype.itemsize,
+                "bytes": n_numbers * self.dtype.itemsize,
             }
         )
         return result.knots

@@ -20,13 +20,13 @@ from tests.models.configs import small_config
 ADDING = ("index_add", "index_put", "scatter_add", "put", "embedding_dense_backward")
 
 
-# tracing takes many seconds; these have every operator of ours
-QUICK = [("mace", True), ("allegro", True), ("allegro", False)]
+# tracing a plain model takes many seconds; these have every operator of ours
+QUICK = [("allegro", False)]
+QUICK += [(name, True) for name in ("allegro", "equiformer", "mace", "torchmd_net")]
 CASES = [
     pytest.param(name, fused, marks=() if (name, fused) in QUICK else pytest.mark.slow)
     for name in sorted(ARCHITECTURES)
     for fused in (False, True)
-    if not (fused and name in ("equiformer", "torchmd_net"))
 ]
 
 

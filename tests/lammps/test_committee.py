@@ -51,7 +51,7 @@ def test_the_mean_drives_and_the_deviation_is_numpys(here, ranks):
     frame = read_dump(here / "c.dump")
     pe, largest = np.loadtxt(here / "c.txt")
 
-    assert "a committee of 3, evaluated " in text
+    assert "a committee of 3, evaluated in turn: their mean drives" in text
     assert pe == pytest.approx(energies.mean(), rel=1e-11)
     found = np.stack([frame[f"f{axis}"] for axis in "xyz"], axis=1)
     assert np.abs(found - forces.mean(0)).max() < 1e-9
@@ -126,6 +126,29 @@ print "$(c_one:%.15g)" file q.txt
     assert float((here / "q.txt").read_text()) == pytest.approx(
         float((here / "q1.txt").read_text()), rel=1e-10
     )
+
+
+@RANKS
+def test_outputs_are_those_of_the_steps_own_evaluation(here, ranks):
+    """Reading one takes no time in the models; a committee's is the mean of its members'."""
+    script = """
+compute before all pair egraff
+compute charge all egraff/atom charge
+compute one all reduce sum c_charge
+compute after all pair egraff
+thermo_style custom step c_before[1] c_one c_after[1]
+run 0
+print "$(c_before[1]:%.17g) $(c_after[1]:%.17g) $(c_one:%.17g)" file q.txt
+"""
+    charges = []
+    for files in (" ".join(MEMBERS), *MEMBERS):
+        style = COMMITTEE.replace(" ".join(MEMBERS), files)
+        must_run(SETUP + style + script, here, ranks=ranks)
+        before, after, charge = np.loadtxt(here / "q.txt")
+        assert 0 < before == after
+        charges.append(charge)
+    committee, *alone = charges
+    assert committee == pytest.approx(np.mean(alone), rel=1e-10)
 
 
 def test_members_must_share_elements_and_cutoffs(here):
