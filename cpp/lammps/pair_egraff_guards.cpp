@@ -123,15 +123,30 @@ std::string PairEgraff::find_trouble(const egraff::Evaluation &evaluation) {
     return "";
 }
 
+namespace {
+
+// Not by MPI_Allreduce: within a machine MPICH's spins until the others arrive, and where programs
+// share cores these cannot, for the core that they need is the one that spins. This one waits as
+// messages do, which gives the core away.
+int smallest_of_ranks(int mine, [[maybe_unused]] MPI_Comm world) {
+    int smallest = mine;
+#if !defined(MPI_STUBS) // LAMMPS's stand-in for MPI, for one rank, does not have it
+    MPI_Request request;
+    MPI_Iallreduce(&mine, &smallest, 1, MPI_INT, MPI_MIN, world, &request);
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
+#endif
+    return smallest;
+}
+
+} // namespace
+
 std::string PairEgraff::partition_suffix() const {
     return universe->existflag ? "." + std::to_string(universe->iworld) : "";
 }
 
 void PairEgraff::stop_if_wrong(const egraff::Evaluation &evaluation) {
     std::string trouble = find_trouble(evaluation);
-    const int mine = trouble.empty() ? comm->nprocs : comm->me;
-    int first = mine;
-    MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
+    const int first = smallest_of_ranks(trouble.empty() ? comm->nprocs : comm->me, world);
     if (first == comm->nprocs) {
         return;
     }
