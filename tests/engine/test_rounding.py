@@ -21,8 +21,8 @@ from egraff.models import build
 from egraff.training.dataset import frame_graph
 
 
-# Rounding of a fused model over the plain one's. Allegro's is 0.7 to 1.1; 1.2 to 1.5 is left for the
-# others, whose first embedding is a convolution with a table of values.
+# Rounding of a fused model over the plain one's. Allegro's is 0.7 to 1.1; 1.2 to 1.5 is left for
+# the others, whose first embedding is a convolution with a table of values.
 @pytest.mark.parametrize(
     ("architecture", "seed", "largest"),
     [
