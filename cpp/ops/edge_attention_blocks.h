@@ -138,7 +138,7 @@ template <typename T> class Block {
         geometry_.stride = static_cast<int>(s);
         geometry_.vec = vec_.resize(3 * s);
         geometry_.scale = scale_.resize(s);
-        T *rows = rows_.resize((3 + 4 + 2 * HERMITE + 1 + convolution::scratch_rows(0)) * s);
+        T *rows = rows_.resize((3 + 5 + 2 * HERMITE + 1 + convolution::scratch_rows(0)) * s);
         const auto take = [&](int64_t count) {
             T *start = rows;
             rows += count * s;
@@ -149,7 +149,9 @@ template <typename T> class Block {
         geometry_.interval = take(1);
         geometry_.basis = take(HERMITE);
         geometry_.slope = take(HERMITE);
-        geometry_.position = take(2);
+        geometry_.offset = take(1);
+        geometry_.inside = take(1);
+        geometry_.density = take(1);
         geometry_.harmonics = take(1);
         geometry_.scratch = take(convolution::scratch_rows(0));
         edges_.resize(s + EDGES_AHEAD);
@@ -163,7 +165,7 @@ template <typename T> class Block {
             edge.knot = static_cast<int64_t>(geometry_.interval[e]) * knot_size_;
             interval_factors(geometry_.basis + e, edge.basis);
             interval_factors(geometry_.slope + e, edge.slope);
-            edge.basis[VALUE] = geometry_.position[e] < T(1) ? T(1) : T(0);
+            edge.basis[VALUE] = geometry_.inside[e];
             for (int a = 0; a < 3; ++a) {
                 edge.unit[a] = geometry_.unit[a * s + e];
             }

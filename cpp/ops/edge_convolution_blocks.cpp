@@ -86,7 +86,7 @@ template <typename T> void EdgeBlock<T>::reserve(int64_t n) {
     geometry_.stride = static_cast<int>(stride);
     geometry_.vec = vec_rows_.resize(3 * stride);
     geometry_.scale = scale_.resize(stride);
-    T *rows = rows_.resize((3 + 4 + 2 * HERMITE + n_harmonics + scratch_rows(l_max)) * stride);
+    T *rows = rows_.resize((3 + 5 + 2 * HERMITE + n_harmonics + scratch_rows(l_max)) * stride);
     const auto take = [&](int64_t count) {
         T *start = rows;
         rows += count * stride;
@@ -97,7 +97,9 @@ template <typename T> void EdgeBlock<T>::reserve(int64_t n) {
     geometry_.interval = take(1);
     geometry_.basis = take(HERMITE);
     geometry_.slope = take(HERMITE);
-    geometry_.position = take(2);
+    geometry_.offset = take(1);
+    geometry_.inside = take(1);
+    geometry_.density = take(1);
     geometry_.harmonics = take(n_harmonics);
     geometry_.scratch = take(scratch_rows(l_max));
     row_.resize(stride);

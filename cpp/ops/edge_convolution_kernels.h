@@ -60,7 +60,9 @@ template <typename T> struct GeometryArgs {
     T *interval;       // [stride], whole numbers
     T *basis;          // [HERMITE][stride]
     T *slope;          // [HERMITE][stride], derivative of `basis` by the length
-    T *position;       // [2][stride], on the grid, and its derivative by the length
+    T *offset;         // [stride], from the interval's start, in units of its width
+    T *inside;         // [stride], 1 within the cutoff, otherwise 0
+    T *density;        // [stride], intervals in a unit of length
     T *harmonics;      // [(l_max + 1)^2][stride]
     T *scratch;        // [scratch_rows(l_max)][stride]
 };

@@ -2,7 +2,8 @@
 """Fused float32 models are about as near to their float64 form as the plain ones are.
 
 A table with hundreds of knots loses digits where a derivative is made from the values at the ends
-of an interval: that was 2 to 4 (Allegro) and 6 (Equiformer) times the plain model's rounding.
+of an interval, and on a stretched grid where a position is rounded: that was 2 to 4 (Allegro,
+TorchMD-Net) and 6 (Equiformer) times the plain model's rounding.
 """
 
 from __future__ import annotations
@@ -20,11 +21,17 @@ from egraff.models import build
 from egraff.training.dataset import frame_graph
 
 
-# Rounding of a fused model over the plain one's. Allegro's is 0.7 to 1.2; 1.6 to 1.8 is left for
-# Equiformer, whose edge-degree embedding is a convolution with a table of values.
+# Rounding of a fused model over the plain one's. Allegro's is 0.7 to 1.1; 1.2 to 1.5 is left for
+# the others, whose first embedding is a convolution with a table of values.
 @pytest.mark.parametrize(
     ("architecture", "seed", "largest"),
-    [("allegro", 1, 1.5), ("allegro", 2, 1.5), ("allegro", 3, 1.5), ("equiformer", 1, 2.5)],
+    [
+        ("allegro", 1, 1.5),
+        ("allegro", 2, 1.5),
+        ("allegro", 3, 1.5),
+        ("equiformer", 1, 2.0),
+        ("torchmd_net", 1, 2.0),
+    ],
 )
 def test_forces_are_rounded_no_more_than_those_of_the_plain_model(architecture, seed, largest):
     plain = build(
