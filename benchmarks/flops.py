@@ -233,7 +233,7 @@ class Count(TorchDispatchMode):
 
     # sums, copies and element-wise work
     NOT_COUNTED = (
-        "ghost_exchange", "ghost_reduce", "index_sum", "gate", "swish_gate", "block_norm",
+        "ghost_exchange", "ghost_reduce", "index_sum", "gate", "block_norm",
     )  # fmt: skip
 
     def __init__(self) -> None:

@@ -228,7 +228,7 @@ template <typename T> void Worker<T>::run(int64_t begin, int64_t end, T *energy,
         return;
     }
     reserve(begin, end);
-    block_.fill(grouping_, first_edge, first_edge + n_edges_, false, 0);
+    block_.fill(first_edge, first_edge + n_edges_, 0);
     forward();
     const int64_t last = static_cast<int64_t>(plan_.buffers.size()) - 1;
     const int64_t width = plan_.buffers[last].width;

@@ -107,24 +107,21 @@ template <typename T> void EdgeBlock<T>::reserve(int64_t n) {
     table_.resize(stride);
 }
 
-template <typename T>
-void EdgeBlock<T>::fill(const Grouping &grouping, int64_t first, int64_t last, bool read_centres,
-                        int64_t width) {
+template <typename T> void EdgeBlock<T>::fill(int64_t first, int64_t last, int64_t width) {
     const int64_t n = last - first;
     reserve(n);
     const int64_t s = geometry_.stride;
     T *vec = vec_rows_.data(), *scale = scale_.data();
     const EdgeSource<T> &in = source_;
-    const int64_t *source = read_centres ? in.centre : in.neighbour;
     for (int64_t k = 0; k < n; ++k) {
-        const int64_t e = grouping.order.empty() ? first + k : grouping.order[first + k];
+        const int64_t e = first + k;
         for (int a = 0; a < 3; ++a) {
             vec[a * s + k] = in.vec[3 * e + a];
         }
         const int64_t pair = in.species[in.centre[e]] * in.n_species + in.species[in.neighbour[e]];
         scale[k] = static_cast<T>(in.pair_scale[pair]);
         table_.data()[k] = in.pair_table[pair] * in.table_size;
-        row_.data()[k] = source[e] * width;
+        row_.data()[k] = in.neighbour[e] * width;
     }
     for (int64_t k = n; k < s; ++k) { // beyond the cutoff, where all is zero
         vec[k] = T(2);

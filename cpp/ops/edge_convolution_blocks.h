@@ -34,7 +34,7 @@ Grouping group_by_centre(const EdgeList &edges);
 Grouping group_by_neighbour(const EdgeList &edges);
 
 // First node of each block, and the end: blocks of about `n_edges` edges, at least one node each.
-// Blocks, and with them all results, do not depend on the number of threads.
+// Blocks do not depend on the number of threads, nor does what is made of each alone.
 std::vector<int64_t> cut(const Grouping &grouping, int64_t n_edges);
 
 // An array that starts at a cache line. Its numbers are not initialised.
@@ -79,10 +79,9 @@ template <typename T> class EdgeBlock {
   public:
     explicit EdgeBlock(const EdgeSource<T> &source);
 
-    // Edges grouping.order[first..last), or first..last if they are in order. Sets `row` to where
-    // the rows of each edge's neighbour (or centre) start in an array of this width.
-    void fill(const Grouping &grouping, int64_t first, int64_t last, bool read_centres,
-              int64_t width);
+    // Edges first..last. Sets `row` to where the row of each edge's neighbour starts in an array of
+    // this width.
+    void fill(int64_t first, int64_t last, int64_t width);
 
     int stride() const { return geometry_.stride; }
     const GeometryArgs<T> &geometry() const { return geometry_; }

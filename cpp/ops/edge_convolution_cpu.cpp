@@ -155,7 +155,7 @@ void add_sums(const SumPass<T> &pass, SumScratch<T> &scratch, int64_t begin, int
     if (first[begin] == first[end]) {
         return;
     }
-    scratch.block.fill(pass.grouping, first[begin], first[end], false, pass.x.size(1));
+    scratch.block.fill(first[begin], first[end], pass.x.size(1));
     block_offsets(pass.grouping, begin, end, scratch.first);
     for (const Path<T> &path : pass.plan.paths) {
         for (int64_t chunk = 0; chunk < path.n_chunks; ++chunk) {
@@ -282,7 +282,7 @@ void edge_gradients(const GradientPass<T> &pass, GradientScratch<T> &scratch, in
     EdgeBlock<T> &block = scratch.block;
     // one row for each harmonic and one for the length
     const int64_t n_rows = (pass.plan.l_max + 1) * (pass.plan.l_max + 1) + 1;
-    block.fill(pass.grouping, first_edge, first_edge + n_edges, false, pass.x.size(1));
+    block.fill(first_edge, first_edge + n_edges, pass.x.size(1));
     block_offsets(pass.grouping, begin, end, scratch.first);
     scratch.d_source.resize(n_edges);
     for (int64_t e = 0; pass.by_x && e < n_edges; ++e) {

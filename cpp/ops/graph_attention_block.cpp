@@ -52,7 +52,7 @@ template <typename T> void Worker<T>::prepare(int64_t begin, int64_t end) {
     for (const OuterGroup &g : plan_.outer) {
         longest = std::max(longest, g.dim * heads_ * g.channels);
     }
-    block_.fill(grouping_, first_edge, first_edge + n_edges_, false, plan_.width);
+    block_.fill(first_edge, first_edge + n_edges_, plan_.width);
     matrix_.resize(plan_.n_entries * block_.stride());
     radial_.resize(n_edges_ * plan_.radial_width);
     message_.resize(n_edges_ * plan_.width);

@@ -215,7 +215,7 @@ def _surround(
 
 def _fuse_gate(layer: nn.Module, dtype: torch.dtype) -> None:
     """Fuse NequIP's gate: from now on, what goes from layer to layer has the channels last."""
-    layer.gate = FusedGate(layer.gate)
+    layer.gate = FusedGate.of_e3nn(layer.gate)
     if layer.self_connection is not None:
         layer.self_connection = FusedSpeciesLinear(layer.self_connection, dtype, last=True)
     if isinstance(layer.linear_out, o3.Linear):  # the convolution keeps e3nn's layout

@@ -25,12 +25,12 @@ from egraff.nn.equivariant import (
     DistanceNetwork,
     EquivariantLayerNorm,
     EquivariantLinear,
-    SwishGate,
+    FeedForward,
 )
 from egraff.nn.fused import FusedEdgeConvolution
 from egraff.nn.fused_graph_attention import FusedGraphAttention, RadialFunctions
 from egraff.nn.fused_linear import FusedEquivariantLinear
-from egraff.nn.fused_node_blocks import FusedLayerNorm, FusedSwishGate
+from egraff.nn.fused_node_blocks import FusedFeedForward, FusedLayerNorm
 from egraff.nn.radial_table import Grid
 from egraff.nn.smearing import LearnedGaussianBasis
 
@@ -214,8 +214,8 @@ def fuse_equiformer(
         for name, child in module.named_children():
             if isinstance(child, EquivariantLinear):
                 setattr(module, name, FusedEquivariantLinear(child, dtype))
-            elif isinstance(child, SwishGate):
-                setattr(module, name, FusedSwishGate(child))
+            elif isinstance(child, FeedForward):
+                setattr(module, name, FusedFeedForward(child, dtype))
             elif isinstance(child, EquivariantLayerNorm):
                 setattr(module, name, FusedLayerNorm(child, dtype))
     fused.__class__ = FusedEquiformer

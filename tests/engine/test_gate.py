@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""NequIP's gate: the operator against e3nn's module, and its messages."""
+"""The gate: the operator against the modules of e3nn and of Equiformer, and its messages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from e3nn import o3
 from e3nn.nn import Gate
 from torch import Tensor
 
+from egraff.nn.equivariant import SwishGate
 from egraff.nn.fused_gate import FusedGate
 from tests.engine.instruction_sets import run_with
 
@@ -51,8 +52,14 @@ def value_and_gradient(run, x: Tensor) -> list[Tensor]:
 def compare(parts: tuple, n: int, dtype: torch.dtype) -> None:
     """Hold the operator against e3nn's module."""
     plain = Gate(*parts)
-    fused = FusedGate(plain)
     irreps_out = plain.irreps_scalars + plain.irreps_gated
+    compare_modules(FusedGate.of_e3nn(plain), plain, irreps_out, n, dtype)
+
+
+def compare_modules(
+    fused: FusedGate, plain: torch.nn.Module, irreps_out: o3.Irreps, n: int, dtype: torch.dtype
+) -> None:
+    """Hold the operator against a plain form."""
     x = random(n, plain.irreps_in.dim, dtype)
     actual = value_and_gradient(lambda x: fused(channels_last(x, plain.irreps_in)), x)
     expected = value_and_gradient(lambda x: channels_last(plain(x), irreps_out), x)
@@ -68,6 +75,22 @@ def compare(parts: tuple, n: int, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("parts", GATES)
 def test_equals_the_gate_of_e3nn(parts, n, dtype):
     compare(parts, n, dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [0, 50])
+@pytest.mark.parametrize("irreps", ["5x0e + 4x1o + 3x2e", "6x0e", "16x0e + 3x0o + 33x1e + 1x3o"])
+def test_equals_the_gate_of_equiformer(irreps, n, dtype):
+    plain = SwishGate(o3.Irreps(irreps))
+    compare_modules(FusedGate.of_equiformer(plain), plain, plain.irreps_out, n, dtype)
+
+
+def test_only_the_input_is_kept():
+    kept = []
+    x = random(4, 10)
+    with torch.autograd.graph.saved_tensors_hooks(lambda y: kept.append(y) or y, lambda y: y):
+        OP(x, BLOCKS, FACTORS, 8)
+    assert [y.data_ptr() for y in kept] == [y.data_ptr() for y in (x, BLOCKS, FACTORS)]
 
 
 def test_gradcheck():
@@ -173,4 +196,4 @@ def test_no_second_derivative():
 )
 def test_gates_without_an_operator(plain, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        FusedGate(plain)
+        FusedGate.of_e3nn(plain)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Equiformer's gate and layer norm through operators that keep only their input.
+"""Equiformer's feed-forward network and layer norm, through operators that keep only their input.
 
 The plain forms keep, for the derivative, copies of blocks and a factor for every channel or even
 component.
@@ -8,33 +8,35 @@ component.
 from __future__ import annotations
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
-from egraff.nn.equivariant import EquivariantLayerNorm, SwishGate
+from egraff.nn.channels_last import ChannelsLast
+from egraff.nn.equivariant import EquivariantLayerNorm, FeedForward
+from egraff.nn.fused_gate import FusedGate
+from egraff.nn.fused_linear import FusedEquivariantLinear
 
 
-class FusedSwishGate(nn.Module):
-    """Stands where a gate stood, and is called as it was.
+class FusedFeedForward(nn.Module):
+    """Stands where a feed-forward network stood, and is called as it was.
 
     Args:
-        plain: the gate to replace.
+        plain: the network to replace.
+        dtype: floating-point type of the model.
     """
 
-    def __init__(self, plain: SwishGate) -> None:
+    def __init__(self, plain: FeedForward, dtype: torch.dtype) -> None:
         super().__init__()
-        gated = [block for block in plain.irreps_out if block.ir != o3.Irrep("0e")]
-        self.n_scalars: int = plain.n_scalars
-        self.channels: list[int] = [block.mul for block in gated]
-        self.dims: list[int] = [block.ir.dim for block in gated]
-        self.scale: float = plain.act.scale
-        self.gate_scale: float = plain.gate_act.scale
+        before, after = (
+            ChannelsLast.of(irreps, lanes=1)
+            for irreps in (plain.gate.irreps_in, plain.gate.irreps_out)
+        )
+        self.first = FusedEquivariantLinear(plain.first, dtype, layout_out=before)
+        self.gate = FusedGate.of_equiformer(plain.gate)
+        self.second = FusedEquivariantLinear(plain.second, dtype, layout_in=after)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``[n, irreps_in.dim]`` of the plain gate to ``[n, irreps_out.dim]``."""
-        return torch.ops.egraff.swish_gate(
-            x, self.n_scalars, self.channels, self.dims, self.scale, self.gate_scale
-        )
+        """Map ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``."""
+        return self.second(self.gate(self.first(x)))
 
 
 class FusedLayerNorm(nn.Module):
