@@ -86,13 +86,16 @@ def test_lammps_is_eager(compiled, system, ranks):
     agrees(*compiled, SYSTEMS[system], ranks=ranks, tolerance=RELATIVE)
 
 
-def test_same_bits_on_any_number_of_threads(compiled):
+def test_threads_change_the_order_of_sums_only(compiled):
     graph = graph_of(compiled.model, SYSTEMS["orthogonal"] * (2, 2, 2))
     program = _core.Model(str(compiled.path), verify=False)
     results = []
-    for threads in (1, 3):
+    for threads in (1, 3, 3):
         torch.set_num_threads(threads)
         found = program.evaluate(graph.species, graph.edge_index, graph.edge_vec, graph.n_atoms)
         results.append((found["atomic_energy"], found["edge_gradient"]))
     torch.set_num_threads(1)
-    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    one, three, again = results
+    assert all(torch.equal(a, b) for a, b in zip(three, again, strict=True))
+    for a, b in zip(one, three, strict=True):
+        assert (a - b).abs().max() < RELATIVE * a.abs().max()
