@@ -41,7 +41,7 @@ def table(names: list[str], members: int, seconds: float, directory: Path) -> No
                 skin=2.0,
             )
             pilot = run(steps=3)
-            steps = int(min(2000, max(3, seconds / (pilot.us * pilot.atoms * 1e-6))))
+            steps = lammps_runs.steps_for(seconds, pilot, pilot.atoms, at_least=3, at_most=2000)
             best = dict.fromkeys(WAYS, float("inf"))
             for _ in range(TURNS):
                 for way in WAYS:

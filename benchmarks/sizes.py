@@ -5,7 +5,7 @@
 
 Whole LAMMPS runs of silicon on one thread. A size is left out where the one before tells that it
 would take longer than ``--budget`` seconds or more memory than is free. ``growth`` compares the
-largest size of at most 100,000 atoms with 512 atoms.
+largest size of up to about 100,000 atoms with 512 atoms.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from lammps_runs import Run
 from shapes import export, exports_folder, model_parser
 
 START = 64
-GROWTH = (512, 100_000)
+# between which sizes costs are compared; crystals come out a few per cent larger than asked for
+GROWTH = (512, 110_000)
 
 
 def sizes_up_to(largest: int) -> list[int]:

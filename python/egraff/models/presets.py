@@ -13,6 +13,24 @@ from __future__ import annotations
 
 from typing import Any
 
+# the paper's models of revised MD17 (Nat. Commun. 14, 579 (2023), training details): fixed Bessel
+# functions, no nonlinearity in the edge energies; the last layers of the networks, 1024 wide, are
+# linear. The cutoff was 7 Angstrom. Not compared with the authors' files
+_ALLEGRO_PAPER: dict[str, Any] = {
+    "n_layers": 3,
+    "l_max": 3,
+    "parity": True,
+    "n_scalar_features": 1024,
+    "n_tensor_features": 128,
+    "n_bessel": 8,
+    "cutoff_p": 6.0,
+    "embedding_hidden": [128, 256, 512],
+    "latent_hidden": [1024, 1024],
+    "readout_hidden": [128],
+    "readout_nonlinearity": None,
+    "latent_update": "residual",
+}
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "botnet": {
         "small": {
@@ -168,39 +186,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "latent_hidden": [64],
             "readout_hidden": [32],
         },
-        # the paper's models of revised MD17 (Nat. Commun. 14, 579 (2023), training details): fixed
-        # Bessel functions, no nonlinearity in the edge energies; the last layers of the networks,
-        # 1024 wide, are linear. The cutoff was 7 Angstrom. Not compared with the authors' files
-        "paper": {
-            "n_layers": 3,
-            "l_max": 3,
-            "parity": True,
-            "n_scalar_features": 1024,
-            "n_tensor_features": 128,
-            "n_bessel": 8,
-            "cutoff_p": 6.0,
-            "embedding_hidden": [128, 256, 512],
-            "latent_hidden": [1024, 1024],
-            "readout_hidden": [128],
-            "readout_nonlinearity": None,
-            "latent_update": "residual",
-        },
-        # likewise those of 3BPA: nonlinear in the distance only; the cutoff was 5 Angstrom
-        "paper_3bpa": {
-            "n_layers": 3,
-            "l_max": 3,
-            "parity": True,
-            "n_scalar_features": 1024,
-            "n_tensor_features": 128,
-            "n_bessel": 8,
-            "cutoff_p": 2.0,
-            "embedding_hidden": [128, 256, 512],
-            "latent_hidden": [1024, 1024],
-            "latent_nonlinearity": None,
-            "readout_hidden": [128],
-            "readout_nonlinearity": None,
-            "latent_update": "residual",
-        },
+        "paper": _ALLEGRO_PAPER,
+        # those of 3BPA: nonlinear in the distance only; the cutoff was 5 Angstrom
+        "paper_3bpa": {**_ALLEGRO_PAPER, "cutoff_p": 2.0, "latent_nonlinearity": None},
         # allegro 0.2. The log on LiPS20 counts 8,152,968 weights, which its layers make up exactly.
         # These are 9,023,498, as the layers are those of allegro 0.8: a linear map more before the
         # first layer, elements times radial functions instead of side by side, products weighted
