@@ -31,7 +31,7 @@ STEPS = 20000
 DUMP_EVERY = 20
 # longer than the sum of covalent radii by this factor, a bond is broken
 BROKEN = 1.5
-# epochs that take about a minute of a core; the others need less for the recipe's sixty
+# epochs that take about a minute on two cores; the others need no more for the recipe's sixty
 EPOCHS = {"botnet": 30, "equiformer": 30}
 # mean absolute error of forces, relative to the trivial predictor's
 LARGEST_FORCE_ERROR = 0.1

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Named hyper-parameters: ``small`` to start with, the papers', and those of EGraFFBench.
 
-``small`` is ours. On the embedded molecule sixty epochs, of BOTNet and Equiformer thirty, take 32 to
-69 s on two cores, and leave force errors of a twelfth of the trivial predictor's or less.
+``small`` is ours. On the embedded molecule sixty epochs, of BOTNet and Equiformer thirty, take 32
+to 69 s on two cores, and leave force errors of a twelfth of the trivial predictor's or less.
 ``egraffbench`` holds what the benchmark's configuration files and logs say (Bihani et al., Digital
 Discovery 3, 759 (2024); repository MDBENCHGNN), not what the original papers recommend; its cutoff
 was 5 Angstrom, which is the default, but 8 for MACE on GeTe. Where the others come from is said
