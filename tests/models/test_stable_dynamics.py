@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every `small` preset, trained shortly on the embedded molecule, survives 10 ps of NVT in LAMMPS.
 
-A minute or two for each architecture on two cores; `make test-slow`. What must not happen: atoms lost,
-bonds broken or made, a temperature that is not the thermostat's. More velocities and noise for each
-model: `pytest tests/models/test_stable_dynamics.py -k botnet --md-seeds 3`. With `--junitxml`, what
-was measured stands in the file for each of them.
+A minute or two for each architecture on two cores; `make test-slow`. What must not happen: atoms
+lost, bonds broken or made, a temperature that is not the thermostat's. More velocities and noise
+for each model: `pytest tests/models/test_stable_dynamics.py -k botnet --md-seeds 3`. With
+`--junitxml`, what was measured stands in the file for each of them.
 """
 
 from __future__ import annotations
