@@ -3,6 +3,7 @@
 // TorchScript: the file holds the model, and the gradient is made by autograd in each call.
 #include "core/error.h"
 #include "core/program.h"
+#include "ops/exchange.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/AutogradState.h>
@@ -60,6 +61,7 @@ class TorchScriptProgram : public Program {
         torch::jit::GraphOptimizerEnabledGuard plain_execution(false);
         at::AutoGradMode with_gradient(true);
         SingleThreadedBackward on_this_thread;
+        SharedResultScope no_copies; // node by node, as the program was written
 
         at::Tensor edge_vec = inputs.edge_vec.detach().requires_grad_(true);
         const auto outputs =

@@ -59,9 +59,9 @@ void *create_compute_egraff_atom(void *lammps, int narg, char **arg) {
     return new LAMMPS_NS::ComputeEgraffAtom(static_cast<LAMMPS_NS::LAMMPS *>(lammps), narg, arg);
 }
 
-// Large arrays of every step are freed and asked for again, so their pages are cleared anew by the
-// operating system each time: with pages of 2 MB where it offers them, that is far cheaper. torch
-// reads this at its first allocation; whoever has set it is not overruled.
+// Arrays that are not large enough for the pool (array_pool.h) are cheaper, too, with pages of 2 MB
+// where the operating system offers them. torch reads this at its first allocation; whoever has set
+// it is not overruled.
 void prefer_huge_pages() { setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0); }
 
 } // namespace

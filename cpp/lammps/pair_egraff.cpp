@@ -4,6 +4,7 @@
 #include "lammps/pair_egraff.h"
 
 #include "core/error.h"
+#include "lammps/array_pool.h"
 #include "lammps/resources.h"
 
 #include "atom.h"
@@ -55,6 +56,7 @@ PairEgraff::PairEgraff(LAMMPS *lmp)
 }
 
 PairEgraff::~PairEgraff() {
+    egraff::ArrayPool::instance().release();
     if (allocated) {
         memory->destroy(setflag);
         memory->destroy(cutsq);

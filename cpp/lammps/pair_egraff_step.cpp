@@ -5,6 +5,7 @@
 #include "lammps/pair_egraff.h"
 
 #include "core/edges.h"
+#include "lammps/array_pool.h"
 #include "lammps/resources.h"
 
 #include "atom.h"
@@ -23,6 +24,7 @@ using egraff::Mode;
 
 void PairEgraff::compute(int eflag, int vflag) {
     ev_init(eflag, vflag);
+    const egraff::ArrayPoolScope arrays;
     egraff::Evaluation evaluation;
     guarded(false, [&] {
         egraff::ThreadScope threads(threads_);

@@ -53,4 +53,16 @@ class EGRAFF_PUBLIC ExchangeScope {
 // The backend in force, or nullptr.
 EGRAFF_PUBLIC ExchangeBackend *exchange_backend();
 
+// While it exists, an operator of this thread that has nothing to exchange may return its very
+// argument instead of a copy. For programs that never write into a tensor that they have read.
+class EGRAFF_PUBLIC SharedResultScope {
+  public:
+    SharedResultScope();
+    ~SharedResultScope();
+    SharedResultScope(const SharedResultScope &) = delete;
+    SharedResultScope &operator=(const SharedResultScope &) = delete;
+};
+
+EGRAFF_PUBLIC bool may_share_result();
+
 } // namespace egraff

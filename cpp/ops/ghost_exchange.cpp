@@ -4,7 +4,8 @@
 // egraff::ghost_reduce(g_all [n_nodes, w], n_local) -> g_local [n_local, w]
 //
 // Each is linear and the adjoint of the other, so each is the other's derivative, to any order.
-// Results never alias inputs: functionalisation and AOTInductor rely on that.
+// Results never alias inputs, for functionalisation and AOTInductor rely on that; but where
+// nothing is exchanged and a SharedResultScope allows it, autograd's caller gets its argument back.
 #include "ops/exchange.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -117,11 +118,21 @@ struct Linear : torch::autograd::Function<Linear<Self, Adjoint>> {
     }
 };
 
+bool nothing_to_do(const Tensor &x, const c10::SymInt &rows) {
+    return may_share_result() && !exchange_backend() && x.dim() == 2 && x.sym_size(0) == rows;
+}
+
 Tensor exchange_autograd(const Tensor &x_local, c10::SymInt n_nodes) {
+    if (nothing_to_do(x_local, n_nodes)) {
+        return x_local;
+    }
     return Linear<call_exchange, call_reduce>::apply(x_local, std::move(n_nodes));
 }
 
 Tensor reduce_autograd(const Tensor &g_all, c10::SymInt n_local) {
+    if (nothing_to_do(g_all, n_local)) {
+        return g_all;
+    }
     return Linear<call_reduce, call_exchange>::apply(g_all, std::move(n_local));
 }
 
