@@ -200,6 +200,7 @@ void PairEgraff::init_style() {
     builder_ = make_builder();
     kept_outputs_.clear(); // computes are set up after pair styles
     reserve_communication();
+    sort_for_cache();
     log_traffic_next_ = mode_ == Mode::exchange && n_exchanges() > 0;
     neighbor->add_request(this,
                           NeighConst::REQ_FULL | (needs_extended() ? NeighConst::REQ_GHOST : 0));
@@ -287,6 +288,16 @@ void PairEgraff::reserve_communication() {
     if (needs_extended()) {
         const double reach = metadata().r_max * double(n_exchanges() + 1) * units_.length;
         comm->cutghostuser = std::max(comm->cutghostuser, reach + neighbor->skin);
+    }
+}
+
+// LAMMPS keeps atoms sorted by cells. It walks along the rows of cells, so that with its own, of
+// half the cutoff, the next row but one is already too far away for the rows of features around an
+// atom to be still in the cache; cells as wide as the model sees keep an atom's neighbours
+// together.
+void PairEgraff::sort_for_cache() {
+    if (atom->sortfreq > 0 && atom->userbinsize == 0.0) {
+        atom->userbinsize = metadata().r_max * units_.length + neighbor->skin;
     }
 }
 

