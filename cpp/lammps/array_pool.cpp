@@ -21,6 +21,10 @@ namespace {
 // and less to look up. Arrays and free ranges consist of whole ones.
 constexpr size_t PAGE = size_t(1) << 21;
 
+// The system lets a process have some 65,000 pieces of memory, and a page that was moved may be
+// one.
+constexpr size_t MOST_MOVED = 32'000 * PAGE;
+
 size_t whole_pages(size_t n_bytes) { return (n_bytes + PAGE - 1) / PAGE * PAGE; }
 
 char *map_pages(char *at, size_t n_bytes, int flags) {
@@ -119,8 +123,9 @@ char *ArrayPool::map_new(size_t n_bytes) {
     if (!start) {
         return nullptr;
     }
+    const bool move = held_bytes_ + free_bytes_ <= MOST_MOVED;
     // page by page, for the system moves only what it has mapped as one piece
-    for (size_t filled = 0; filled < n_bytes && !free_.empty(); filled += PAGE) {
+    for (size_t filled = 0; move && filled < n_bytes && !free_.empty(); filled += PAGE) {
         char *const from = smallest()->first, *const to = start + filled;
         if (mremap(from, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED) {
             // what was there before may be gone
