@@ -203,13 +203,27 @@ void PairEgraff::init_style() {
                           NeighConst::REQ_FULL | (needs_extended() ? NeighConst::REQ_GHOST : 0));
 }
 
+bool PairEgraff::graph_on_host() const {
+    using Place = egraff::StyleOptions::GraphPlace;
+    return options_.graph == Place::host ||
+           (options_.graph == Place::automatic && members_.front()->device() == "cpu");
+}
+
 std::unique_ptr<egraff::GraphBuilder> PairEgraff::make_builder() const {
-    const auto n_species = int(metadata().elements.size());
-    auto cutoffs = metadata().pair_cutoffs;
-    if (cutoffs.empty()) {
-        cutoffs.assign(n_species * n_species, metadata().r_max);
+    const auto n_species = int64_t(metadata().elements.size());
+    auto squared = metadata().pair_cutoffs;
+    if (squared.empty()) {
+        squared.assign(n_species * n_species, metadata().r_max);
     }
-    return std::make_unique<egraff::GraphBuilder>(species_, cutoffs, units_.length, n_exchanges());
+    for (double &cutoff : squared) {
+        cutoff *= cutoff;
+    }
+    const egraff::Cutoffs cutoffs{squared, n_species, 1.0 / units_.length};
+    return std::make_unique<egraff::GraphBuilder>(
+        species_, n_exchanges(),
+        graph_on_host()
+            ? egraff::make_host_edges(cutoffs)
+            : egraff::make_device_edges(cutoffs, at::Device(members_.front()->device())));
 }
 
 // Everything in LAMMPS's set-up that would take atoms or forces away from the model.
