@@ -52,6 +52,12 @@ Model::Model(const std::string &path, const std::string &device, bool verify)
     }
     program_ = metadata_.format == "aoti" ? load_aoti(path_, metadata_, device)
                                           : load_torchscript(path_, metadata_, device);
+    if (metadata_.fused && !program_->device().is_cpu()) {
+        throw Error(
+            "expected a file without fused operators, which run on the CPU only, for device " +
+                program_->device().str() + ", got one with them",
+            {path_, "fused"}, "use device cpu, or export the model with --no-fuse");
+    }
     if (verify) {
         verify_check_frame();
     }

@@ -77,10 +77,10 @@ void PairEgraff::guarded(bool alike_on_all_ranks, const std::function<void()> &a
         return;
     } catch (const LAMMPSException &) {
         throw; // from LAMMPS, which has dealt with it
-    } catch (const std::bad_alloc &) {
-        message = egraff::out_of_memory(atom->nlocal + atom->nghost, -1, "").what();
     } catch (const std::exception &failure) {
-        message = failure.what();
+        message = egraff::is_out_of_memory(failure)
+                      ? egraff::out_of_memory(atom->nlocal + atom->nghost, -1, "").what()
+                      : failure.what();
     }
     if (alike_on_all_ranks || comm->nprocs == 1) {
         error->all(FLERR, message);
@@ -181,7 +181,14 @@ void PairEgraff::log_model() const {
     }
     utils::logmesg(lmp, "  mode {} on {} rank(s), device {}, {} thread(s) per rank\n",
                    egraff::name(mode_), comm->nprocs, members_.front()->device(), threads_);
-    if (threads_ * layout.ranks > layout.cores && members_.front()->device() == "cpu") {
+    const bool on_cpu = members_.front()->device() == "cpu";
+    if (!on_cpu && layout.ranks > egraff::gpus_of_node()) {
+        error->warning(FLERR,
+                       "pair_style egraff: {} rank(s) share {} GPU(s) of this node; one rank for "
+                       "each will be faster",
+                       layout.ranks, egraff::gpus_of_node());
+    }
+    if (on_cpu && threads_ * layout.ranks > layout.cores) {
         error->warning(FLERR,
                        "pair_style egraff: {} rank(s) x {} thread(s) share {} core(s) of this node;"
                        " fewer will be faster",
