@@ -92,6 +92,6 @@ def test_training(tmp_path):
     for device in ("cpu", "cuda"):
         config = settings(tmp_path, epochs=2, device=device)
         summary = fit(config, tmp_path / device, console=Console(file=io.StringIO()))
-        assert summary["device"] == device
+        assert summary["training"]["device"] == device
         errors[device] = summary["validation"]["force_mae_ev_per_ang"]["value"]
     assert errors["cuda"] == pytest.approx(errors["cpu"], rel=1e-3)

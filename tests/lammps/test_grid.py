@@ -215,13 +215,20 @@ def test_some_boxes(exported, in_python, record_property, name, ranks, fuse):
     compare(exported, in_python, record_property, kind, ranks, FEW)
 
 
+ON_A_GPU = [
+    pytest.param(kind, ranks, graph, id=f"{kind}-{ranks}-{graph}", marks=group)
+    for name in sorted(ARCHITECTURES)
+    for dtype in RELATIVE
+    for kind in [Kind(name, dtype, "torchscript", False)]
+    for group in [pytest.mark.xdist_group(str(kind))]
+    for ranks in (1, 2, 4)
+    for graph in ("device", "host")
+]
+
+
 @pytest.mark.gpu
-@pytest.mark.parametrize("ranks", [1, 2, 4])
-@pytest.mark.parametrize("dtype", RELATIVE)
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
-@pytest.mark.parametrize("graph", ["host", "device"])
-def test_every_box_on_a_gpu(exported, in_python, record_property, name, dtype, ranks, graph):
+@pytest.mark.parametrize(("kind", "ranks", "graph"), ON_A_GPU)
+def test_every_box_on_a_gpu(exported, in_python, record_property, kind, ranks, graph):
     """The same files in LAMMPS on a GPU, which several ranks share, and in Python on the CPU."""
-    kind = Kind(name, dtype, "torchscript", False)
     boxes = BOXES if graph == "device" else FEW
     compare(exported, in_python, record_property, kind, ranks, boxes, f"device cuda graph {graph}")
