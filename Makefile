@@ -10,16 +10,19 @@ bin := $(VENV)/bin
 pip := $(bin)/python -m pip --disable-pip-version-check
 native := CMakeLists.txt pyproject.toml python/egraff/__init__.py $(shell find cpp -type f)
 
-.PHONY: demo test test-slow lint format wheel clean
+.PHONY: demo test test-slow test-gpu lint format wheel clean
 
 demo: $(VENV)/.built
 	$(bin)/egraff quickstart --out quickstart --overwrite
 
 test: $(VENV)/.built $(VENV)/.browser lint
-	OMP_NUM_THREADS=1 $(bin)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(bin)/python -m pytest -m "not slow and not gpu" -n $(JOBS) --dist loadfile
 
 test-slow: $(VENV)/.built
 	OMP_NUM_THREADS=1 $(bin)/python -m pytest -m slow -n $(JOBS) --dist loadgroup
+
+test-gpu: $(VENV)/.built
+	OMP_NUM_THREADS=1 $(bin)/python -m pytest -m gpu
 
 lint: $(VENV)/.built
 	$(bin)/ruff check .

@@ -54,11 +54,12 @@ def test_errors_are_told_without_a_traceback():
     assert "Traceback" not in done.stderr
 
 
-def test_an_instruction_set_is_for_machine_code(tmp_path):
-    command = ["export", "a.ckpt", "-o", str(tmp_path / "m.pt"), "--instruction-set", "AVX2"]
+@pytest.mark.parametrize("option", [("--instruction-set", "AVX2"), ("--device", "cuda")])
+def test_a_target_is_for_machine_code(tmp_path, option):
+    command = ["export", "a.ckpt", "-o", str(tmp_path / "m.pt"), *option]
     result = CliRunner().invoke(app, command)
     assert isinstance(result.exception, InputError)
-    assert "--instruction-set: expected --format aoti beside it, got a file that is not" in str(
+    assert f"{option[0]}: expected --format aoti beside it, got a file that is not" in str(
         result.exception
     )
 

@@ -212,6 +212,7 @@ Metadata read_metadata(const std::string &path) {
                                  target.get<std::string>("instruction_set", "a name"),
                                  target.get<std::string>("device", "a name")};
     }
+    metadata.fused = reader.get_or<bool>("fused", "true or false", false);
     metadata.blocks_inside = reader.get_or<bool>("blocks_inside", "true or false", false);
     if (reader.has("check_frame")) {
         if (!json["check_frame"].is_object()) {

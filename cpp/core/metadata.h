@@ -48,6 +48,7 @@ struct Metadata {
     std::string format = "torchscript"; // or "aoti"
     std::optional<Target> target;       // of machine code
     std::string torch_version;
+    bool fused; // has operators that run on the CPU only
     // The program goes through the edges in blocks by itself, so that it may see all at once.
     bool blocks_inside;
     std::optional<CheckFrame> check_frame;

@@ -52,6 +52,12 @@ Model::Model(const std::string &path, const std::string &device, bool verify)
     }
     program_ = metadata_.format == "aoti" ? load_aoti(path_, metadata_, device)
                                           : load_torchscript(path_, metadata_, device);
+    if (metadata_.fused && !program_->device().is_cpu()) {
+        throw Error(
+            "expected a file without fused operators, which run on the CPU only, for device " +
+                program_->device().str() + ", got one with them",
+            {path_, "fused"}, "use device cpu, or export the model with --no-fuse");
+    }
     if (verify) {
         verify_check_frame();
     }
@@ -65,22 +71,24 @@ void Model::check_graph(const Graph &graph) const {
     const auto refuse = [this](const std::string &problem) {
         throw Error(problem, {path_}, "this is a mistake in the calling program");
     };
-    const auto is = [](const at::Tensor &x, at::ScalarType type, at::IntArrayRef shape) {
+    const at::Device own = program_->device();
+    const at::Device place = graph.species.defined() ? graph.species.device() : own;
+    const auto is = [place](const at::Tensor &x, at::ScalarType type, at::IntArrayRef shape) {
         return x.defined() && x.scalar_type() == type && x.sizes() == shape && x.is_contiguous() &&
-               x.device().is_cpu();
+               x.device() == place;
     };
     if (!graph.species.defined() || graph.species.dim() != 1 ||
-        !is(graph.species, at::kLong, {graph.species.size(0)})) {
-        refuse("species: expected a contiguous int64 [n_nodes] tensor on the CPU");
+        !is(graph.species, at::kLong, {graph.species.size(0)}) ||
+        (!place.is_cpu() && place != own)) {
+        refuse("species: expected a contiguous int64 [n_nodes] tensor on cpu or " + own.str());
     }
     if (!graph.edge_vec.defined() || graph.edge_vec.dim() != 2 ||
         !is(graph.edge_vec, at::kDouble, {graph.edge_vec.size(0), 3})) {
-        refuse("edge_vec: expected a contiguous float64 [n_edges, 3] tensor on the CPU");
+        refuse("edge_vec: expected a contiguous float64 [n_edges, 3] tensor on " + place.str());
     }
     if (!is(graph.edge_index, at::kLong, {2, graph.edge_vec.size(0)})) {
-        refuse(
-            "edge_index: expected a contiguous int64 [2, n_edges] tensor on the CPU, n_edges = " +
-            std::to_string(graph.edge_vec.size(0)) + " as in edge_vec");
+        refuse("edge_index: expected a contiguous int64 [2, n_edges] tensor on " + place.str() +
+               ", n_edges = " + std::to_string(graph.edge_vec.size(0)) + " as in edge_vec");
     }
     if (graph.n_owned < 0 || graph.n_owned > graph.n_local ||
         graph.n_local > graph.species.size(0)) {
@@ -142,8 +150,8 @@ Evaluation Model::evaluate_at_once(const Graph &graph,
     const ProgramOutputs outputs =
         program_->run({graph.species.to(device), graph.edge_index.to(device),
                        graph.edge_vec.to(device, dtype), graph.n_local, graph.n_owned});
-    const auto float64 = [](const at::Tensor &x) {
-        return x.detach().to(at::kCPU, at::kDouble).contiguous();
+    const auto float64 = [](const at::Tensor &x, at::Device place = at::kCPU) {
+        return x.detach().to(place, at::kDouble).contiguous();
     };
     const at::Tensor &energies = output(outputs, "atomic_energy", graph.n_local, path_);
     if (energies.dim() != 1 || energies.scalar_type() != at::kDouble) {
@@ -154,7 +162,7 @@ Evaluation Model::evaluate_at_once(const Graph &graph,
     Evaluation result;
     result.atomic_energy = float64(energies);
     result.energy = result.atomic_energy.narrow(0, 0, graph.n_owned).sum().item<double>();
-    result.edge_gradient = float64(outputs.edge_gradient);
+    result.edge_gradient = float64(outputs.edge_gradient, graph.edge_vec.device());
     for (const std::string &name : extras) {
         result.extras[name] = float64(output(outputs, name, graph.n_local, path_));
     }

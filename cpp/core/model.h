@@ -15,7 +15,7 @@
 
 namespace egraff {
 
-// A neighbour graph. Tensors are on the CPU and contiguous.
+// A neighbour graph. Tensors are contiguous, and all on the CPU or all where the model is.
 struct Graph {
     at::Tensor species;    // int64 [n_nodes], index into Metadata::elements
     at::Tensor edge_index; // int64 [2, n_edges], centre i < n_local (ascending), neighbour j
@@ -25,7 +25,8 @@ struct Graph {
                            // evaluates the surroundings of its atoms as well)
 };
 
-// Tensors are float64, on the CPU and contiguous.
+// Tensors are float64 and contiguous; edge_gradient is where the graph is, the others are on the
+// CPU.
 struct Evaluation {
     double energy;                            // eV, sum over owned nodes
     at::Tensor atomic_energy;                 // [n_local] in eV

@@ -30,7 +30,10 @@ const at::Tensor &output(const ProgramOutputs &outputs, const std::string &name,
 
 at::Device choose_device(const std::string &name, const std::string &path) {
     if (name == "auto") {
-        return at::hasCUDA() ? at::Device("cuda") : at::Device("cpu");
+        return at::hasCUDA() ? choose_device("cuda", path) : at::Device("cpu");
+    }
+    if (name == "cuda" && at::hasCUDA()) { // with its index, which tells one device from another
+        return {at::kCUDA, at::detail::getCUDAHooks().getCurrentDevice()};
     }
     const bool known = name == "cpu" || name.rfind("cuda", 0) == 0;
     if (known) {

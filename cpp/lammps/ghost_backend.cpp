@@ -2,9 +2,9 @@
 #include "lammps/ghost_backend.h"
 
 #include "core/error.h"
+#include "core/staging.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cstring>
@@ -32,8 +32,8 @@ void add(const double *from, char *to, int64_t bytes, bool float64) {
 } // namespace
 
 char *GhostBackend::row(int64_t atom) const {
-    const int64_t node = (*node_of_atom_)[atom];
-    return node < 0 ? nullptr : data_ + node * row_bytes_ + offset_;
+    const int64_t row = (*row_of_atom_)[atom];
+    return row < 0 ? nullptr : data_ + row * row_bytes_ + offset_;
 }
 
 int GhostBackend::in_blocks(const at::Tensor &rows, const std::function<void(int)> &send) {
@@ -56,19 +56,61 @@ int GhostBackend::in_blocks(const at::Tensor &rows, const std::function<void(int
     return n_blocks;
 }
 
+void GhostBackend::set_nodes(const std::vector<int64_t> &node_of_atom) {
+    border_ = at::Tensor();
+    row_of_atom_ = &node_of_atom;
+}
+
+void GhostBackend::set_nodes(const std::vector<int64_t> &node_of_atom, std::vector<int64_t> border,
+                             int64_t n_local) {
+    const auto n_border = int64_t(border.size());
+    std::vector<int64_t> row_of_local(n_local, -1);
+    for (int64_t row = 0; row < n_border; ++row) {
+        row_of_local[border[row]] = row;
+    }
+    staged_row_of_atom_.resize(node_of_atom.size());
+    std::transform(
+        node_of_atom.begin(), node_of_atom.end(), staged_row_of_atom_.begin(), [&](int64_t node) {
+            return node < 0 ? -1 : node < n_local ? row_of_local[node] : n_border + node - n_local;
+        });
+    border_ = at::tensor(border, at::kLong);
+    row_of_atom_ = &staged_row_of_atom_;
+}
+
 at::Tensor GhostBackend::forward(const at::Tensor &local, int64_t n_nodes) {
-    at::Tensor all = at::empty({n_nodes, local.size(1)}, local.options().device(at::kCPU));
-    all.narrow(0, 0, local.size(0)).copy_(local);
-    traffic_.forward += in_blocks(all, transport_.forward);
-    return all.to(local.device());
+    const int64_t n_local = local.size(0);
+    at::Tensor all = at::empty({n_nodes, local.size(1)}, local.options());
+    all.narrow(0, 0, n_local).copy_(local);
+    if (!border_.defined()) {
+        traffic_.forward += in_blocks(all, transport_.forward);
+        return all;
+    }
+    border_ = border_.to(local.device()); // once after each set_nodes
+    const int64_t n_border = border_.size(0), n_ghosts = n_nodes - n_local;
+    at::Tensor rows =
+        staging({n_border + n_ghosts, local.size(1)}, local.scalar_type(), local.device());
+    rows.narrow(0, 0, n_border).copy_(local.index_select(0, border_));
+    traffic_.forward += in_blocks(rows, transport_.forward);
+    all.narrow(0, n_local, n_ghosts).copy_(rows.narrow(0, n_border, n_ghosts));
+    return all;
 }
 
 at::Tensor GhostBackend::reverse(const at::Tensor &all, int64_t n_local) {
-    // a copy, because sums of ghosts of ghosts are collected in rows of ghosts
-    at::Tensor sums = at::empty(all.sizes(), all.options().device(at::kCPU));
-    sums.copy_(all);
-    traffic_.reverse += in_blocks(sums, transport_.reverse);
-    return sums.narrow(0, 0, n_local).to(all.device(), /*non_blocking=*/false, /*copy=*/true);
+    const int64_t n_ghosts = all.size(0) - n_local;
+    if (!border_.defined()) {
+        // a copy, because sums of ghosts of ghosts are collected in rows of ghosts
+        at::Tensor sums = all.clone();
+        traffic_.reverse += in_blocks(sums, transport_.reverse);
+        return sums.narrow(0, 0, n_local).clone();
+    }
+    border_ = border_.to(all.device());
+    const int64_t n_border = border_.size(0);
+    at::Tensor rows = staging({n_border + n_ghosts, all.size(1)}, all.scalar_type(), all.device());
+    rows.narrow(0, 0, n_border).zero_();
+    rows.narrow(0, n_border, n_ghosts).copy_(all.narrow(0, n_local, n_ghosts));
+    traffic_.reverse += in_blocks(rows, transport_.reverse);
+    return all.narrow(0, 0, n_local)
+        .index_add(0, border_, rows.narrow(0, 0, n_border).to(all.device()));
 }
 
 void GhostBackend::pack(int64_t atom, double *buffer) const {

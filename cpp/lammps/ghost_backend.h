@@ -23,8 +23,14 @@ class GhostBackend : public ExchangeBackend {
 
     explicit GhostBackend(Transport transport) : transport_(std::move(transport)) {}
 
-    // The node of each atom, or -1; borrowed, and to be set again when it changes.
-    void set_nodes(const std::vector<int64_t> &node_of_atom) { node_of_atom_ = &node_of_atom; }
+    // The node of each atom, or -1; borrowed, and to be set again when it changes. Local nodes come
+    // first. Features are on the CPU, and LAMMPS reads and writes them where they are.
+    void set_nodes(const std::vector<int64_t> &node_of_atom);
+
+    // The same for features on a GPU, or anywhere: only rows that travel pass through the host, in
+    // `staging` memory. border: the local nodes that are ghosts elsewhere, each once.
+    void set_nodes(const std::vector<int64_t> &node_of_atom, std::vector<int64_t> border,
+                   int64_t n_local);
 
     // LAMMPS communications since the last reset, and the widest: doubles per atom.
     struct Traffic {
@@ -52,8 +58,12 @@ class GhostBackend : public ExchangeBackend {
     void pack(int64_t atom, double *buffer) const;
 
     Transport transport_;
-    const std::vector<int64_t> *node_of_atom_ = nullptr;
+    const std::vector<int64_t> *row_of_atom_ = nullptr; // of what is packed, or -1
     Traffic traffic_;
+
+    // Where rows are staged: first those of the border, then those of the ghosts.
+    at::Tensor border_;                       // int64 [n_border], nodes; undefined: not staged
+    std::vector<int64_t> staged_row_of_atom_; // -1 for atoms that do not travel
 
     // the block that is being sent
     char *data_ = nullptr;  // first row, first column

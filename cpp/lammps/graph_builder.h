@@ -7,9 +7,10 @@
 // ghosts are dealt with, without ghosts or without those that are too far away to matter.
 #pragma once
 
-#include "core/model.h"
+#include "lammps/edge_list.h"
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace egraff {
@@ -40,24 +41,20 @@ struct NeighbourList {
 class GraphBuilder {
   public:
     // species: of each type, -1 for NULL (entry 0 is type 1).
-    // cutoffs: [n_species, n_species] in Angstrom, row = centre.
-    // angstrom: LAMMPS length units per Angstrom.
     // n_exchanges: how many times the model would ask for features of neighbours.
-    GraphBuilder(std::vector<int> species, std::vector<double> cutoffs, double angstrom,
-                 int n_exchanges);
+    GraphBuilder(std::vector<int> species, int n_exchanges, std::unique_ptr<EdgeList> edges);
 
     // Takes over a new neighbour list; to be called whenever LAMMPS has built one.
     void rebuild(const AtomArrays &atoms, const NeighbourList &list, Ghosts ghosts);
 
     // Finds the edges within the cutoffs at the atoms' present positions.
-    void update(const double *x);
+    void update(const double *x) { edges_->update(x, graph_); }
 
     const Graph &graph() const { return graph_; }
-    // Of each edge, the atoms at both ends; neighbours are ghosts, not the atoms they copy.
-    const std::vector<int64_t> &centre_atoms() const { return centre_atoms_; }
-    const std::vector<int64_t> &neighbour_atoms() const { return neighbour_atoms_; }
+    // The same edges between atoms: neighbours are ghosts, not the atoms that they copy.
+    const EdgeList &edges() const { return *edges_; }
     // The node of each atom, or -1, and the atom of each node.
-    const std::vector<int64_t> &node_of_atom() const { return node_of_atom_; }
+    const std::vector<int64_t> &node_of_atom() const { return candidates_.node_of_atom; }
     const std::vector<int64_t> &atom_of_node() const { return atom_of_node_; }
 
     double memory_bytes() const;
@@ -69,23 +66,13 @@ class GraphBuilder {
     void collect_candidates(const NeighbourList &list);
 
     std::vector<int> species_of_type_;
-    std::vector<double> cutoffs_squared_; // Angstrom^2
-    double per_angstrom_;                 // Angstrom per LAMMPS length unit
     int n_exchanges_;
-    int64_t n_species_;
+    std::unique_ptr<EdgeList> edges_;
 
-    std::vector<int64_t> node_of_atom_, atom_of_node_;
+    std::vector<int64_t> atom_of_node_;
     std::vector<int> hops_;
-
-    // Candidates: all pairs of LAMMPS's list (within cutoff plus skin), by ascending centre.
-    std::vector<int> candidate_centres_;   // atoms
-    std::vector<int64_t> first_candidate_; // [n centres + 1]
-    std::vector<int> candidates_;          // atoms
-    std::vector<int> species_of_atom_;     // [n_local + n_ghost]
-    std::vector<int64_t> first_edge_;      // [n centres + 1]
-
+    Candidates candidates_;
     Graph graph_;
-    std::vector<int64_t> centre_atoms_, neighbour_atoms_;
 };
 
 } // namespace egraff

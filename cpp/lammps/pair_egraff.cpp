@@ -79,10 +79,10 @@ void PairEgraff::guarded(bool alike_on_all_ranks, const std::function<void()> &a
         return;
     } catch (const LAMMPSException &) {
         throw; // from LAMMPS, which has dealt with it
-    } catch (const std::bad_alloc &) {
-        message = egraff::out_of_memory(atom->nlocal + atom->nghost, -1, "").what();
     } catch (const std::exception &failure) {
-        message = failure.what();
+        message = egraff::is_out_of_memory(failure)
+                      ? egraff::out_of_memory(atom->nlocal + atom->nghost, -1, "").what()
+                      : failure.what();
     }
     if (alike_on_all_ranks || comm->nprocs == 1) {
         error->all(FLERR, message);
@@ -183,7 +183,14 @@ void PairEgraff::log_model() const {
     }
     utils::logmesg(lmp, "  mode {} on {} rank(s), device {}, {} thread(s) per rank\n",
                    egraff::name(mode_), comm->nprocs, members_.front()->device(), threads_);
-    if (threads_ * layout.ranks > layout.cores && members_.front()->device() == "cpu") {
+    const bool on_cpu = members_.front()->device() == "cpu";
+    if (!on_cpu && layout.ranks > egraff::gpus_of_node()) {
+        error->warning(FLERR,
+                       "pair_style egraff: {} rank(s) share {} GPU(s) of this node; one rank for "
+                       "each will be faster",
+                       layout.ranks, egraff::gpus_of_node());
+    }
+    if (on_cpu && threads_ * layout.ranks > layout.cores) {
         error->warning(FLERR,
                        "pair_style egraff: {} rank(s) x {} thread(s) share {} core(s) of this node;"
                        " fewer will be faster",
@@ -206,13 +213,27 @@ void PairEgraff::init_style() {
                           NeighConst::REQ_FULL | (needs_extended() ? NeighConst::REQ_GHOST : 0));
 }
 
+bool PairEgraff::graph_on_host() const {
+    using Place = egraff::StyleOptions::GraphPlace;
+    return options_.graph == Place::host ||
+           (options_.graph == Place::automatic && members_.front()->device() == "cpu");
+}
+
 std::unique_ptr<egraff::GraphBuilder> PairEgraff::make_builder() const {
-    const auto n_species = int(metadata().elements.size());
-    auto cutoffs = metadata().pair_cutoffs;
-    if (cutoffs.empty()) {
-        cutoffs.assign(n_species * n_species, metadata().r_max);
+    const auto n_species = int64_t(metadata().elements.size());
+    auto squared = metadata().pair_cutoffs;
+    if (squared.empty()) {
+        squared.assign(n_species * n_species, metadata().r_max);
     }
-    return std::make_unique<egraff::GraphBuilder>(species_, cutoffs, units_.length, n_exchanges());
+    for (double &cutoff : squared) {
+        cutoff *= cutoff;
+    }
+    const egraff::Cutoffs cutoffs{squared, n_species, 1.0 / units_.length};
+    return std::make_unique<egraff::GraphBuilder>(
+        species_, n_exchanges(),
+        graph_on_host()
+            ? egraff::make_host_edges(cutoffs)
+            : egraff::make_device_edges(cutoffs, at::Device(members_.front()->device())));
 }
 
 // Everything in LAMMPS's set-up that would take atoms or forces away from the model.

@@ -3,11 +3,12 @@
 // pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
 //                   [check yes|no] [min_distance D] [max_force F]
 //                   [devi_freq N] [devi_file F] [committee together|in_turn]
+//                   [graph auto|host|device]
 // pair_coeff * * MODEL [MODEL ...] ELEMENT_1 ... ELEMENT_ntypes
 //
 // The thin layer between LAMMPS and egraff_core: the neighbour list becomes a graph
 // (graph_builder.h), the model is evaluated (core/model.h), edge gradients become forces and
-// virials (core/edges.h), and features of ghosts travel through LAMMPS (ghost_backend.h).
+// virials (edge_list.h), and features of ghosts travel through LAMMPS (ghost_backend.h).
 #pragma once
 
 #include "lammps/ghost_backend.h"
@@ -62,6 +63,7 @@ class PairEgraff : public Pair {
     int64_t widest_exchange() const;
     void reserve_communication();
     void sort_for_cache();
+    bool graph_on_host() const;
     std::unique_ptr<egraff::GraphBuilder> make_builder() const;
     double cutoff(int i, int j) const;
 
@@ -69,6 +71,7 @@ class PairEgraff : public Pair {
     void log_traffic();
     void rebuild_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
     void find_owners();
+    void set_exchange_nodes(const egraff::GraphBuilder &builder);
     std::vector<egraff::Evaluation> evaluate_members(const egraff::GraphBuilder &builder,
                                                      egraff::Mode mode,
                                                      const std::vector<std::string> &extras = {});

@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <optional>
 
 namespace LAMMPS_NS {
 
@@ -76,39 +77,34 @@ bool PairEgraff::in_dynamics() const { return update->whichflag == 1; }
 
 // What is wrong on this rank, or nothing. Collective where there is a limit on forces.
 std::string PairEgraff::find_trouble(const egraff::Evaluation &evaluation) {
-    const auto &graph = builder_->graph();
-    const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
-    const double *gradient = evaluation.edge_gradient.const_data_ptr<double>();
-    const double *vec = graph.edge_vec.const_data_ptr<double>();
-    const auto &centres = builder_->centre_atoms();
-    const auto n_edges = int64_t(centres.size());
     std::vector<double> forces;
     if (options_.max_force > 0.0 && in_dynamics()) {
         forces = owned_forces(*builder_, evaluation);
     }
 
-    int64_t bad = -1;
-    for (int64_t node = 0; bad < 0 && node < graph.n_owned; ++node) {
-        bad = std::isfinite(energies[node]) ? -1 : builder_->atom_of_node()[node];
+    const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
+    std::optional<int> bad;
+    for (int64_t node = 0; !bad && node < builder_->graph().n_owned; ++node) {
+        if (!std::isfinite(energies[node])) {
+            bad = int(builder_->atom_of_node()[node]);
+        }
     }
-    for (int64_t k = 0; bad < 0 && k < 3 * n_edges; ++k) {
-        bad = std::isfinite(gradient[k]) ? -1 : centres[k / 3];
+    if (!bad) {
+        bad = builder_->edges().first_not_finite(evaluation.edge_gradient);
     }
-    if (bad >= 0) {
+    if (bad) {
         return fmt::format(
             "expected finite energies and forces, got others at step {}, first for {}",
-            update->ntimestep, describe_atom(int(bad)));
+            update->ntimestep, describe_atom(*bad));
     }
-    const double shortest = in_dynamics() ? options_.min_distance / units_.length : 0.0;
-    for (int64_t e = 0; shortest > 0.0 && e < n_edges; ++e) {
-        const double square = vec[3 * e] * vec[3 * e] + vec[3 * e + 1] * vec[3 * e + 1] +
-                              vec[3 * e + 2] * vec[3 * e + 2];
-        if (square < shortest * shortest) {
+    if (options_.min_distance > 0.0 && in_dynamics()) {
+        const double shortest = options_.min_distance / units_.length;
+        if (const auto pair = builder_->edges().first_shorter_than(shortest)) {
             return fmt::format(
                 "expected distances of at least min_distance {:g}, got {:.6g} at step "
                 "{} between {} and {}",
-                options_.min_distance, std::sqrt(square) * units_.length, update->ntimestep,
-                describe_atom(int(centres[e])), describe_atom(int(builder_->neighbour_atoms()[e])));
+                options_.min_distance, pair->distance * units_.length, update->ntimestep,
+                describe_atom(pair->centre), describe_atom(pair->neighbour));
         }
     }
     for (size_t i = 0; 3 * i < forces.size(); ++i) {

@@ -4,7 +4,6 @@
 // virials, and rows of numbers per atom travel between ranks.
 #include "lammps/pair_egraff.h"
 
-#include "core/edges.h"
 #include "lammps/array_pool.h"
 #include "lammps/resources.h"
 
@@ -55,7 +54,6 @@ void PairEgraff::compute(int eflag, int vflag) {
 std::vector<egraff::Evaluation>
 PairEgraff::evaluate_members(const egraff::GraphBuilder &builder, Mode mode,
                              const std::vector<std::string> &extras) {
-    backend_.set_nodes(builder.node_of_atom());
     std::vector<egraff::Evaluation> results(members_.size());
     const auto evaluate = [&](size_t k) {
         results[k] = members_[k]->evaluate(builder.graph(), extras);
@@ -96,6 +94,30 @@ void PairEgraff::rebuild_graph(egraff::GraphBuilder &builder, Mode mode) {
                     mode == Mode::fold       ? Ghosts::fold
                     : mode == Mode::exchange ? Ghosts::exchange
                                              : Ghosts::extended);
+    if (mode == Mode::exchange) {
+        set_exchange_nodes(builder);
+    }
+}
+
+void PairEgraff::set_exchange_nodes(const egraff::GraphBuilder &builder) {
+    const std::vector<int64_t> &node_of_atom = builder.node_of_atom();
+    if (graph_on_host() && members_.front()->device() == "cpu") {
+        backend_.set_nodes(node_of_atom);
+        return;
+    }
+    // an atom is a ghost elsewhere if something comes back when every ghost sends something home
+    Message copies{std::vector<double>(atom->nlocal + atom->nghost, 1.0), 1};
+    std::fill_n(copies.rows.begin(), atom->nlocal, 0.0);
+    message_ = &copies;
+    comm->reverse_comm(this, copies.width);
+    message_ = nullptr;
+    std::vector<int64_t> border;
+    for (int i = 0; i < atom->nlocal; ++i) {
+        if (node_of_atom[i] >= 0 && copies.rows[i] > 0.0) {
+            border.push_back(node_of_atom[i]);
+        }
+    }
+    backend_.set_nodes(node_of_atom, border, builder.graph().n_local);
 }
 
 // Every ghost learns the index of the atom that it is a copy of, without atom IDs or an atom map.
@@ -110,13 +132,8 @@ void PairEgraff::find_owners() {
 
 std::vector<double> PairEgraff::owned_forces(const egraff::GraphBuilder &builder,
                                              const egraff::Evaluation &evaluation) {
-    const int n_atoms = atom->nlocal + atom->nghost;
-    const auto &edge_vec = builder.graph().edge_vec;
-    Message forces{std::vector<double>(3 * n_atoms, 0.0), 3};
-    egraff::add_forces({edge_vec.size(0), builder.centre_atoms().data(),
-                        builder.neighbour_atoms().data(), edge_vec.const_data_ptr<double>(),
-                        evaluation.edge_gradient.const_data_ptr<double>()},
-                       n_atoms, 1.0, forces.rows.data());
+    Message forces{std::vector<double>(3 * (atom->nlocal + atom->nghost), 0.0), 3};
+    builder.edges().add_forces(evaluation.edge_gradient, 1.0, forces.rows.data());
     message_ = &forces;
     comm->reverse_comm(this, forces.width);
     message_ = nullptr;
@@ -125,36 +142,34 @@ std::vector<double> PairEgraff::owned_forces(const egraff::GraphBuilder &builder
 }
 
 void PairEgraff::add_results(const egraff::Evaluation &evaluation) {
-    const auto &graph = builder_->graph();
-    const egraff::Edges edges{
-        graph.edge_vec.size(0), builder_->centre_atoms().data(), builder_->neighbour_atoms().data(),
-        graph.edge_vec.const_data_ptr<double>(), evaluation.edge_gradient.const_data_ptr<double>()};
-    const int n_atoms = atom->nlocal + atom->nghost;
-    if (edges.n_edges > 0) {
-        egraff::add_forces(edges, n_atoms, units_.force(), atom->f[0]);
+    const egraff::EdgeList &edges = builder_->edges();
+    const at::Tensor &gradient = evaluation.edge_gradient;
+    const bool any = gradient.size(0) > 0; // else LAMMPS may have no arrays
+    if (any) {
+        edges.add_forces(gradient, units_.force(), atom->f[0]);
     }
     if (eflag_global) {
         eng_vdwl += units_.energy * evaluation.energy;
     }
     if (eflag_atom) {
         const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
-        for (int64_t node = 0; node < graph.n_owned; ++node) {
+        for (int64_t node = 0; node < builder_->graph().n_owned; ++node) {
             eatom[builder_->atom_of_node()[node]] += units_.energy * energies[node];
         }
     }
     if (vflag_global) {
-        const auto w = egraff::virial(edges);
+        const auto w = edges.virial(gradient);
         const double components[6] = {
             w[0], w[4], w[8], 0.5 * (w[1] + w[3]), 0.5 * (w[2] + w[6]), 0.5 * (w[5] + w[7])};
         for (int k = 0; k < 6; ++k) {
             virial[k] += units_.energy * components[k];
         }
     }
-    if (vflag_atom && edges.n_edges > 0) {
-        egraff::add_atom_virials(edges, n_atoms, units_.energy, vatom[0]);
+    if (vflag_atom && any) {
+        edges.add_atom_virials(gradient, units_.energy, vatom[0]);
     }
-    if (cvflag_atom && edges.n_edges > 0) {
-        egraff::add_centroid_virials(edges, n_atoms, units_.energy, cvatom[0]);
+    if (cvflag_atom && any) {
+        edges.add_centroid_virials(gradient, units_.energy, cvatom[0]);
     }
 }
 

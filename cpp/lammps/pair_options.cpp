@@ -16,7 +16,8 @@ namespace {
     throw Error("expected " + expected + ", got " + got, {"pair_style egraff", keyword},
                 "pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] "
                 "[mode auto|fold|exchange|extended] [check yes|no] [min_distance D] "
-                "[max_force F] [devi_freq N] [devi_file F] [committee together|in_turn]");
+                "[max_force F] [devi_freq N] [devi_file F] [committee together|in_turn] "
+                "[graph auto|host|device]");
 }
 
 double number_or_zero(const std::string &keyword, const std::string &text) {
@@ -39,10 +40,10 @@ int positive_integer(const std::string &keyword, const std::string &text) {
     return value;
 }
 
-std::string join(const std::vector<std::string> &parts) {
+std::string join(const std::vector<std::string> &parts, const std::string &between = " ") {
     std::string text;
     for (const std::string &part : parts) {
-        text += (text.empty() ? "" : " ") + part;
+        text += (text.empty() ? "" : between) + part;
     }
     return text;
 }
@@ -66,13 +67,11 @@ StyleOptions parse_style(const std::vector<std::string> &arguments) {
     StyleOptions options;
     for (size_t k = 0; k < arguments.size(); k += 2) {
         const std::string &keyword = arguments[k];
-        const auto keywords = {"device",    "threads",   "mode",      "check",    "min_distance",
-                               "max_force", "devi_freq", "devi_file", "committee"};
+        const std::vector<std::string> keywords = {
+            "device",    "threads",   "mode",      "check",     "min_distance",
+            "max_force", "devi_freq", "devi_file", "committee", "graph"};
         if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) {
-            refuse(keyword,
-                   "one of the keywords device, threads, mode, check, min_distance, max_force, "
-                   "devi_freq, devi_file, committee",
-                   keyword);
+            refuse(keyword, "one of the keywords " + join(keywords, ", "), keyword);
         }
         if (k + 1 == arguments.size()) {
             refuse(keyword, "a value after the keyword", "the end of the line");
@@ -103,6 +102,14 @@ StyleOptions parse_style(const std::vector<std::string> &arguments) {
                 refuse(keyword, "together or in_turn", value);
             }
             options.together = value == "together";
+        } else if (keyword == "graph") {
+            using Place = StyleOptions::GraphPlace;
+            if (value != "auto" && value != "host" && value != "device") {
+                refuse(keyword, "auto, host or device", value);
+            }
+            options.graph = value == "auto"   ? Place::automatic
+                            : value == "host" ? Place::host
+                                              : Place::device;
         } else if (keyword == "devi_file") {
             options.devi_file = value;
         } else if (keyword == "devi_freq") {

@@ -17,6 +17,7 @@ std::string name(Mode mode);
 // pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
 //                   [check yes|no] [min_distance D] [max_force F]
 //                   [devi_freq N] [devi_file F] [committee together|in_turn]
+//                   [graph auto|host|device]
 struct StyleOptions {
     std::string device = "auto";
     int threads = 0; // 0: chosen from the environment
@@ -25,6 +26,9 @@ struct StyleOptions {
     int devi_freq = 100; // steps between lines of devi_file, 0: none; for committees
     std::string devi_file = "egraff_deviation.txt";
     bool together = false; // members of a committee exchange features together (core/lockstep.h)
+    // Where edges are found, each step: by loops on the host, or by torch where the model is (see
+    // lammps/edge_list.h). automatic: on the host only if the model is there.
+    enum class GraphPlace { automatic, host, device } graph = GraphPlace::automatic;
     double min_distance = 0.0; // stop the run below, in LAMMPS's units; 0: never
     double max_force = 0.0;    // stop the run above, in LAMMPS's units; 0: never
 };

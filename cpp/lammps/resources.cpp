@@ -53,8 +53,10 @@ NodeLayout node_layout(int world_rank, int world_size) {
     return {std::max(0, rank), std::clamp(ranks, 1, std::max(1, world_size)), allowed_cores()};
 }
 
+int gpus_of_node() { return at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0; }
+
 std::string device_of_rank(const std::string &requested, const NodeLayout &layout) {
-    const int n_gpus = at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
+    const int n_gpus = gpus_of_node();
     if (requested == "auto" && n_gpus == 0) {
         return "cpu";
     }

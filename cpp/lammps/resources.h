@@ -17,6 +17,9 @@ struct NodeLayout {
 // world_rank and world_size serve where no launcher says anything (they then count as one node).
 NodeLayout node_layout(int world_rank, int world_size);
 
+// GPUs that torch sees on this node.
+int gpus_of_node();
+
 // The device for this rank: "auto" and "cuda" become "cuda:N", N going round the node's GPUs.
 std::string device_of_rank(const std::string &requested, const NodeLayout &layout);
 

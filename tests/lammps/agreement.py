@@ -69,7 +69,7 @@ def _data_file(system: str) -> str:
     return f"{system.replace(' ', '_')}.data"
 
 
-def _script(case: Case, mode: str, prefix: str) -> str:
+def _script(case: Case, style: str, prefix: str) -> str:
     periodic = SYSTEMS[case.system].pbc
     boundary = BOUNDARIES.get(case.system, " ".join("p" if p else "f" for p in periodic))
     empty = case.system == "empty ranks"
@@ -83,18 +83,21 @@ box tilt large
 read_data {_data_file(case.system)}
 {"balance 1.0 rcb" if case.comm_style == "tiled" and not empty else ""}
 neighbor 0.5 bin
-pair_style egraff mode {mode}
+pair_style egraff {style}
 pair_coeff * * {case.file} {" ".join(ELEMENTS)}
 {MEASURE.format(prefix=prefix)}
 """
 
 
 def run_cases(
-    cases: list[Case], directory: Path, *, ranks: int, mode: str, **options: float
+    cases: list[Case], directory: Path, *, ranks: int, style: str = "", **options: float
 ) -> dict[Case, Result]:
-    """Compute all cases in one start of `lmp`, in the directory of :func:`write_systems`."""
-    prefixes = {case: f"{ranks}-{mode}-{k}" for k, case in enumerate(cases)}
-    text = "".join(_script(case, mode, prefix) for case, prefix in prefixes.items())
+    """Compute all cases in one start of `lmp`, in the directory of :func:`write_systems`.
+
+    ``style`` is what follows `pair_style egraff`.
+    """
+    prefixes = {case: f"{ranks}-{style.replace(' ', '-')}-{k}" for k, case in enumerate(cases)}
+    text = "".join(_script(case, style, prefix) for case, prefix in prefixes.items())
     must_run(text, directory, ranks=ranks, **options)
     return {case: read_result(directory / prefix) for case, prefix in prefixes.items()}
 

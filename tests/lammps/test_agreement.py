@@ -37,10 +37,17 @@ MODELS = {
 }
 # relative to the largest number of its kind
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "pair_cutoffs": 1e-10}
-RUNS = [(1, "fold"), (1, "exchange"), (2, "auto"), (4, "auto"), (1, "extended"), (2, "extended")]
+RUNS = [
+    *((1, mode, "host") for mode in ("fold", "exchange", "extended")),
+    *((2, mode, "host") for mode in ("auto", "extended")),
+    (4, "auto", "host"),
+    # what a GPU does, with the CPU for a GPU
+    *((1, mode, "device") for mode in ("fold", "exchange", "extended")),
+    *((ranks, "auto", "device") for ranks in (2, 4)),
+]
 
 
-def cases_of(ranks: int, mode: str) -> list[Case]:
+def cases_of(ranks: int, mode: str, graph: str) -> list[Case]:
     """Return all that are possible on one rank, else a selection.
 
     Ranks that share a core spend their time waiting for each other, so not all are repeated there.
@@ -50,7 +57,7 @@ def cases_of(ranks: int, mode: str) -> list[Case]:
         chosen += [Case(system, "float64", "tiled") for system in SYSTEMS if can_be_tiled(system)]
     chosen += [Case(system, "float32") for system in ("triclinic", "empty ranks")]
     chosen += [Case("triclinic", "pair_cutoffs")]
-    if ranks == 1:
+    if ranks == 1 and graph == "host":
         chosen += [Case(system, model) for system in SYSTEMS for model in MODELS]
     return sorted(set(chosen))
 
@@ -67,14 +74,15 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(directory):
-    """Return a function from ranks and mode to all results of one start of `lmp`, by case."""
+    """Return a function from one of RUNS to all results of one start of `lmp`, by case."""
     made = {}
 
-    def results_of(ranks: int, mode: str):
-        if (ranks, mode) not in made:
-            cases = cases_of(ranks, mode)
-            made[ranks, mode] = run_cases(cases, directory, ranks=ranks, mode=mode)
-        return made[ranks, mode]
+    def results_of(ranks: int, mode: str, graph: str):
+        run = (ranks, mode, graph)
+        if run not in made:
+            style = f"mode {mode} graph {graph}"
+            made[run] = run_cases(cases_of(*run), directory, ranks=ranks, style=style)
+        return made[run]
 
     return results_of
 

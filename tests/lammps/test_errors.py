@@ -19,7 +19,7 @@ from tests.lammps.systems import SYSTEMS
 SYNTAX = (
     "fix: pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] "
     "[mode auto|fold|exchange|extended] [check yes|no] [min_distance D] [max_force F] "
-    "[devi_freq N] [devi_file F] [committee together|in_turn]"
+    "[devi_freq N] [devi_file F] [committee together|in_turn] [graph auto|host|device]"
 )
 
 
@@ -34,7 +34,7 @@ def fails(script: str, directory, *, ranks: int = 1) -> str:
         (
             "speed 9",
             "speed: expected one of the keywords device, threads, mode, check, min_distance, "
-            "max_force, devi_freq, devi_file, committee, got speed",
+            "max_force, devi_freq, devi_file, committee, graph, got speed",
         ),
         ("threads", "threads: expected a value after the keyword, got the end of the line"),
         ("threads 0", "threads: expected a whole number above 0, got 0"),
@@ -42,6 +42,7 @@ def fails(script: str, directory, *, ranks: int = 1) -> str:
         ("device gpu", "device: expected auto, cpu, cuda or cuda:N, got gpu"),
         ("mode both", "mode: expected auto, fold, exchange or extended, got both"),
         ("check maybe", "check: expected yes or no, got maybe"),
+        ("graph gpu", "graph: expected auto, host or device, got gpu"),
         ("max_force -1", "max_force: expected a number above 0, or 0 for no limit, got -1"),
         ("min_distance 1A", "min_distance: expected a number above 0, or 0 for no limit, got 1A"),
     ],

@@ -138,12 +138,15 @@ def scales_of(values: dict[tuple[str, str], Values]) -> dict[tuple[str, str], di
     return sizes
 
 
-def compare(exported, in_python, record, kind: Kind, ranks: int, boxes) -> None:
-    """Check that `lmp` on this number of ranks gives in all boxes what Python gives."""
+def compare(exported, in_python, record, kind: Kind, ranks: int, boxes, style: str = "") -> None:
+    """Check that `lmp` on this number of ranks gives in all boxes what Python gives.
+
+    ``style`` is what follows `pair_style egraff`.
+    """
     made = exported(kind)
     cases = {box: Case(box[0], made.path.name, box[1]) for box in boxes}
     found = run_cases(
-        list(cases.values()), made.path.parent, ranks=ranks, mode="auto", timeout=900.0
+        list(cases.values()), made.path.parent, ranks=ranks, style=style, timeout=900.0
     )
     python = {box: in_python(kind, box[0]) for box in boxes}
     scales = scales_of({box: eager for box, (_, eager, _) in python.items()})
@@ -210,3 +213,22 @@ def test_some_boxes(exported, in_python, record_property, name, ranks, fuse):
     """The part for every day: fused and plain files, float64, boxes of three kinds."""
     kind = Kind(name, "float64", "torchscript", fuse)
     compare(exported, in_python, record_property, kind, ranks, FEW)
+
+
+ON_A_GPU = [
+    pytest.param(kind, ranks, graph, id=f"{kind}-{ranks}-{graph}", marks=group)
+    for name in sorted(ARCHITECTURES)
+    for dtype in RELATIVE
+    for kind in [Kind(name, dtype, "torchscript", False)]
+    for group in [pytest.mark.xdist_group(str(kind))]
+    for ranks in (1, 2, 4)
+    for graph in ("device", "host")
+]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("kind", "ranks", "graph"), ON_A_GPU)
+def test_every_box_on_a_gpu(exported, in_python, record_property, kind, ranks, graph):
+    """The same files in LAMMPS on a GPU, which several ranks share, and in Python on the CPU."""
+    boxes = BOXES if graph == "device" else FEW
+    compare(exported, in_python, record_property, kind, ranks, boxes, f"device cuda graph {graph}")

@@ -18,6 +18,7 @@ from tests.lammps.systems import SYSTEMS
 from tests.lammps.toy import ToyConfig
 
 RANKS = pytest.mark.parametrize("ranks", [1, 2, 4])
+GRAPH = pytest.mark.parametrize("graph", ["host", "device"])
 
 
 def with_options(options: str, setup: str = SETUP) -> str:
@@ -37,12 +38,17 @@ def _inside(here, monkeypatch):
 
 
 @RANKS
-def test_short_distances_stop_the_run(here, ranks):
+@GRAPH
+def test_short_distances_stop_the_run(here, ranks, graph):
     distances = SYSTEMS["orthogonal"].get_all_distances(mic=True)
     np.fill_diagonal(distances, np.inf)
     shortest = distances.min()
-    must_run(with_options(f"min_distance {shortest - 1e-6}") + "run 0\n", here, ranks=ranks)
-    text = must_fail(with_options(f"min_distance {shortest + 1e-6}") + "run 0\n", here, ranks=ranks)
+
+    def script(limit: float) -> str:
+        return with_options(f"min_distance {limit} graph {graph}") + "run 0\n"
+
+    must_run(script(shortest - 1e-6), here, ranks=ranks)
+    text = must_fail(script(shortest + 1e-6), here, ranks=ranks)
 
     assert f"m.pt: expected distances of at least min_distance {shortest + 1e-6:g}" in text
     assert f"got {shortest:.6g} at step 0 between atom " in text
@@ -54,12 +60,17 @@ def test_short_distances_stop_the_run(here, ranks):
 
 
 @RANKS
-def test_large_forces_stop_the_run(here, ranks):
+@GRAPH
+def test_large_forces_stop_the_run(here, ranks, graph):
     """Forces on an atom, summed over ranks and periodic images, not those of single edges."""
     sizes = np.linalg.norm(forces(), axis=1)
     largest = sizes.max()
-    must_run(with_options(f"max_force {largest * 1.0001}") + "run 0\n", here, ranks=ranks)
-    text = must_fail(with_options(f"max_force {largest * 0.9999}") + "run 0\n", here, ranks=ranks)
+
+    def script(limit: float) -> str:
+        return with_options(f"max_force {limit} graph {graph}") + "run 0\n"
+
+    must_run(script(largest * 1.0001), here, ranks=ranks)
+    text = must_fail(script(largest * 0.9999), here, ranks=ranks)
 
     assert "expected forces of at most max_force" in text
     assert f"got {largest:.6g} at step 0 on atom {sizes.argmax() + 1} of type" in text

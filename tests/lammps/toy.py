@@ -75,8 +75,10 @@ class Toy(ForceField):
         distance = square.sqrt()
         envelope = torch.relu(1 - square / self.cutoffs[pair] ** 2) ** 3
         scalars = self.embedding[species]
-        vectors = torch.zeros(n_nodes, self.n_vectors, 3, dtype=edge_vec.dtype)
-        energy = torch.zeros(n_local, dtype=edge_vec.dtype)
+        vectors = torch.zeros(
+            n_nodes, self.n_vectors, 3, device=edge_vec.device, dtype=edge_vec.dtype
+        )
+        energy = edge_vec.new_zeros(n_local)
         for layer in range(self.n_layers):
             waves = torch.cos(distance[:, None] * self.radial[layer][pair] * (math.pi / self.r_max))
             waves = waves * envelope[:, None] * 0.15
@@ -91,9 +93,9 @@ class Toy(ForceField):
                 ],
                 dim=1,
             )
-            new_s = torch.zeros(n_local, from_scalars.shape[1], dtype=edge_vec.dtype)
+            new_s = from_scalars.new_zeros(n_local, from_scalars.shape[1])
             new_s = new_s.index_add(0, centre, from_scalars)
-            new_v = torch.zeros(n_local, from_vectors.shape[1], 3, dtype=edge_vec.dtype)
+            new_v = from_vectors.new_zeros(n_local, from_vectors.shape[1], 3)
             new_v = new_v.index_add(0, centre, from_vectors)
             local_s = torch.tanh(
                 new_s @ self.mix_scalars[layer] + self.embedding[species[:n_local]]

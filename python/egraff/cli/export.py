@@ -20,6 +20,13 @@ class Format(StrEnum):
     aoti = "aoti"
 
 
+class Device(StrEnum):
+    """What an aoti file can be compiled for."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class InstructionSet(StrEnum):
     """Kinds of processors that an aoti file can be compiled for."""
 
@@ -58,6 +65,10 @@ def export(
             "GPU; default: where there are any for the model.",
         ),
     ] = None,
+    device: Annotated[
+        Device | None,
+        typer.Option(help="Of aoti: what the file is for; default: the CPU."),
+    ] = None,
     instruction_set: Annotated[
         InstructionSet | None,
         typer.Option(
@@ -72,12 +83,13 @@ def export(
     """
     from egraff.errors import InputError
 
-    if instruction_set is not None and file_format is not Format.aoti:
-        raise InputError(
-            "expected --format aoti beside it, got a file that is not machine code",
-            field="--instruction-set",
-            fix="leave the option out, or add --format aoti",
-        )
+    for field, value in (("--device", device), ("--instruction-set", instruction_set)):
+        if value is not None and file_format is not Format.aoti:
+            raise InputError(
+                "expected --format aoti beside it, got a file that is not machine code",
+                field=field,
+                fix="leave the option out, or add --format aoti",
+            )
     from ase import Atoms
 
     from egraff.export import MODEL_LICENCE, export_torchscript
@@ -85,10 +97,14 @@ def export(
 
     write = export_torchscript
     if file_format is Format.aoti:
+        import torch
+
         from egraff.export_aoti import export_aoti
 
         chosen = instruction_set.value if instruction_set else None
-        write = functools.partial(export_aoti, instruction_set=chosen)
+        write = functools.partial(
+            export_aoti, instruction_set=chosen, device=device.value if device else "cpu"
+        )
     model = load_model(checkpoint, dtype=dtype.value if dtype else None)
     info = load_info(checkpoint)
     frame = info.get("check_structure")
@@ -103,6 +119,8 @@ def export(
     compiled = ""
     if file_format is Format.aoti:
         compiled = "compiled for {machine} with {instruction_set}, ".format(**metadata["target"])
+        if device is Device.cuda:
+            compiled = f"compiled for {torch.cuda.get_device_name()}, "
     typer.echo(
         f"{output}: {metadata['architecture']}, {metadata['dtype']}, "
         f"{'fused, for the CPU' if metadata['fused'] else 'plain operators'}, "
