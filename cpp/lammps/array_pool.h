@@ -4,9 +4,8 @@
 //
 // A model frees hundreds of megabytes in each step and asks for them again. The C library gives
 // arrays of more than 32 MB back to the operating system at once, and the system clears each page
-// before it hands it out again: for 100,000 atoms a sixth of the
-// time of a step. The pool keeps the pages
-// instead, and never more of them than the arrays of one step need together.
+// before it hands it out again: of 100,000 atoms' step a sixth of the time. The pool keeps the
+// pages instead, and never more of them than the arrays of one step need together.
 #pragma once
 
 #include <c10/core/Allocator.h>
