@@ -14,6 +14,7 @@ from egraff.analysis.runs import Run
 from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.trajectory_file import trajectory_universe
 from egraff.errors import InputError
+from egraff.units import PS_PER_FS
 
 _FEWEST_ROWS = 10
 
@@ -36,7 +37,7 @@ def evenly_spaced(n: int, most: int) -> list[int]:
 
 def log_times_ps(log: ThermoLog, run: Run) -> np.ndarray:
     """Time of each thermo row, ps."""
-    return log.column("step") * run.record["timestep_fs"] * 1e-3
+    return log.column("step") * run.record["timestep_fs"] * PS_PER_FS
 
 
 def universe_of(run: Run, *, unwrap: bool = False):

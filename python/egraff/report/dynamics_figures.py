@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from egraff.report.collect import Simulation
 from egraff.report.figures import colour, legend, thin
 from egraff.report.style import Palette, panels
+from egraff.units import PS_PER_FS
 
 #: Above the hydrogen stretches there is nothing to see.
 _HIGHEST_THZ = 125.0
@@ -59,7 +60,7 @@ def stability(simulations: Sequence[Simulation], palette: Palette) -> Figure:
     positions = np.arange(len(simulations))[::-1]
     for position, one in zip(positions, simulations, strict=True):
         record = one.run.record
-        planned = record["steps"] * record["timestep_fs"] * 1e-3
+        planned = record["steps"] * record["timestep_fs"] * PS_PER_FS
         reached = one.metrics["stability_time"].value or 0.0
         panel.barh(position, planned, height=0.55, color=palette.grid)
         bad = bool(one.violations)
