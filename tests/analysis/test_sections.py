@@ -12,7 +12,7 @@ from egraff.analysis.pipeline import CURVES, Parameters, analyse_run, read_refer
 from egraff.analysis.runs import read_run
 from egraff.analysis.section_model import ModelChecks
 from tests.analysis.dumps import frame_text, log_text, write_run
-from tests.analysis.test_pipeline import make_run, result_of
+from tests.analysis.test_pipeline import atoms_moving, make_run, result_of
 
 N_FRAMES = 30
 SALT = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat(2)
@@ -184,6 +184,17 @@ def test_checks_of_a_model_are_made_once(tmp_path):
     with np.load(run / CURVES) as curves:
         assert curves["dimer/pairs"].tolist() == ["Ar-Ar"]
         assert curves["dimer/energy"].shape == curves["dimer/distance"].shape == (1, 121)
+
+
+def test_checks_are_of_one_cell(tmp_path):
+    load = Counted()
+    checks = ModelChecks(load)
+    for name, length in (("one", 12.0), ("two", 13.0)):
+        frame = frame_text(0, atoms_moving(1)[0].positions, np.eye(3) * length)
+        run = write_run(tmp_path / name, [frame], n_atoms=8)
+        (run / "model.egraff.pt").write_text("a model")
+        analyse_run(read_run(run), checks=checks)
+    assert load.loaded == 2
 
 
 def test_large_systems_are_not_turned_around(tmp_path, monkeypatch):
