@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from egraff.analysis.section import evenly_spaced
 from egraff.report.collect import Simulation, Training
 from egraff.report.numbers import power_of_ten
 from egraff.report.style import N_SERIES, Palette, panels
@@ -24,9 +25,12 @@ def colour(palette: Palette, index: int) -> str:
 
 
 def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most `_MOST_POINTS` points: the page need not carry more than the eye resolves."""
-    step = max(1, -(-len(x) // _MOST_POINTS))
-    return x[::step], y[::step]
+    """At most `_MOST_POINTS` points, ends included: the page need not carry more than the eye sees.
+
+    A run that breaks does so at its end.
+    """
+    chosen = evenly_spaced(len(x), _MOST_POINTS)
+    return x[chosen], y[chosen]
 
 
 def log_axis(panel: Axes) -> None:

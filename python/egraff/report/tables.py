@@ -165,6 +165,10 @@ _LATEX = str.maketrans(
         "⟩": r"$\rangle$",
         "Δ": r"$\Delta$",
         "σ": r"$\sigma$",
+        "°": r"$^\circ$",
+        "<": "$<$",
+        ">": "$>$",
+        "|": "$|$",
         THIN: r"\,",
         MINUS: "$-$",
     }
