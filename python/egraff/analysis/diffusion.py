@@ -7,6 +7,7 @@ import numpy as np
 from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
+from scipy.fft import next_fast_len
 
 from egraff.analysis.fields import even_interval, frame_geometry, species_labels
 from egraff.analysis.metric import Metric, not_enough_data
@@ -34,13 +35,14 @@ def mean_square_displacement(positions: np.ndarray) -> np.ndarray:
     n_frames, n_atoms, _ = positions.shape
     result = np.empty((n_frames, n_atoms))
     counts = np.arange(n_frames, 0, -1)[:, None]
+    padded = next_fast_len(2 * n_frames, real=True)
     for first in range(0, n_atoms, _ATOMS_AT_ONCE):
         part = slice(first, first + _ATOMS_AT_ONCE)
         # a constant shift changes no displacement and keeps the cancellation below small
         r = positions[:, part] - positions[:, part].mean(axis=0)
         square = np.sum(r**2, axis=2)
-        spectrum = np.fft.rfft(r, n=2 * n_frames, axis=0)
-        overlap = np.fft.irfft(spectrum * spectrum.conj(), n=2 * n_frames, axis=0)
+        spectrum = np.fft.rfft(r, n=padded, axis=0)
+        overlap = np.fft.irfft(spectrum * spectrum.conj(), n=padded, axis=0)
         overlap = overlap[:n_frames].sum(axis=2)
         # sum over starts of r(t)^2 + r(t + lag)^2: all squares, minus those that drop out
         cumulative = np.cumsum(square, axis=0)

@@ -255,9 +255,10 @@ def _stored_key(target: Path) -> str | None:
     if not target.is_file() or not (target.parent / CURVES.name).is_file():
         return None
     try:
-        return json.loads(target.read_text(encoding="utf-8")).get("key")
+        content = json.loads(target.read_text(encoding="utf-8"))
     except ValueError:
         return None
+    return content.get("key") if isinstance(content, dict) else None
 
 
 def _write(

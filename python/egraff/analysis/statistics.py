@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.fft import next_fast_len
 
 from egraff.errors import InputError
 
@@ -31,8 +32,9 @@ def autocovariance(series: np.ndarray) -> np.ndarray:
     series = np.asarray(series, dtype=np.float64)
     n = len(series)
     centred = series - series.mean(axis=0)
-    spectrum = np.fft.rfft(centred, n=2 * n, axis=0)
-    sums = np.fft.irfft(spectrum * spectrum.conj(), n=2 * n, axis=0)[:n].real
+    padded = next_fast_len(2 * n, real=True)
+    spectrum = np.fft.rfft(centred, n=padded, axis=0)
+    sums = np.fft.irfft(spectrum * spectrum.conj(), n=padded, axis=0)[:n].real
     pairs = np.arange(n, 0, -1).reshape(-1, *[1] * (series.ndim - 1))
     return sums / pairs
 
