@@ -119,6 +119,12 @@ def test_files_beside_the_page(study, page):
     assert [row["Run"] for row in rows] == ["runs/first", "runs/second"]
     assert float(rows[0]["Wright factor"]) > 0
     assert float(rows[0]["Wright factor standard error"]) > 0
+    with (tables / "errors-mae.csv").open(newline="") as stream:
+        reader = csv.DictReader(stream)
+        errors = list(reader)
+    assert len(set(reader.fieldnames)) == len(reader.fieldnames)
+    assert float(errors[0]["Energy MAE: better (×)"]) == pytest.approx(20.0)
+    assert float(errors[0]["Force MAE: better (×)"]) == pytest.approx(20.0)
     latex = (tables / "simulations.tex").read_text()
     assert r"runs/$<$failed$>$ \& gone" in latex
     assert latex.count(r"\\") == 4

@@ -3,7 +3,8 @@
 
 DCD and XTC hold no elements, so these come from a structure file; neither DCD nor many extended XYZ
 files hold times that can be trusted, so the time between frames is then asked for, never assumed.
-All frames are held in memory in double precision: 24 bytes per atom and frame.
+All frames are held in memory in double precision: 60 bytes per atom and frame, and twice that for
+a moment where atoms are followed through boundaries.
 
 A last frame of DCD or XTC that was cut short is left out and reported (`trajectory_end`).
 """
