@@ -181,6 +181,13 @@ def test_names_are_no_formulas(tmp_path):
     assert "price$_{x$" in write_report(tmp_path).read_text()
 
 
+def test_names_that_begin_with_an_underscore_are_in_legends(tmp_path):
+    run = make_run(tmp_path / "_hidden")
+    analyse_run(read_run(run))
+    html = write_report(tmp_path).read_text()
+    assert re.search(r"<svg(?:(?!</svg>).)*_hidden(?:(?!</svg>).)*temperature", html, re.DOTALL)
+
+
 def test_stopped_runs_are_not_marked_as_bad(tmp_path):
     write_run(tmp_path / "stopped", [], status="interrupted")
     write_run(tmp_path / "broken", [], status="failed", error="boom")

@@ -47,6 +47,11 @@ class Simulation:
     violations: list[dict[str, Any]] = field(default_factory=list)
     analysed: bool = False
 
+    @property
+    def label(self) -> str:
+        """The name for a legend, where matplotlib leaves out what begins with an underscore."""
+        return f" {self.name}" if self.name.startswith("_") else self.name
+
 
 @dataclass(frozen=True)
 class Training:

@@ -27,7 +27,7 @@ def displacement(simulations: Sequence[Simulation], palette: Palette) -> Figure:
             if name not in names:
                 continue
             x, y = thin(one.curves["msd/lag_ps"], one.curves["msd/msd"][names.index(name)])
-            panel.plot(x, y, color=colour(palette, index), label=one.name)
+            panel.plot(x, y, color=colour(palette, index), label=one.label)
         panel.set_title(name)
         panel.set_xlabel("lag (ps)")
         panel.set_xlim(left=0.0)
@@ -44,7 +44,7 @@ def vibrations(simulations: Sequence[Simulation], palette: Palette) -> Figure:
         frequency, density = one.curves["vdos/frequency_THz"], one.curves["vdos/vdos"][-1]
         shown = frequency <= _HIGHEST_THZ
         x, y = thin(frequency[shown], density[shown])
-        panel.plot(x, y, color=colour(palette, index), label=one.name, linewidth=1.1)
+        panel.plot(x, y, color=colour(palette, index), label=one.label, linewidth=1.1)
     panel.set_xlabel("frequency (THz)")
     panel.set_ylabel("density of states (1/THz)")
     panel.set_xlim(left=0.0)
