@@ -27,6 +27,8 @@
 
 #include <string>
 #include <tuple>
+#include <type_traits>
+#include <utility>
 
 // all of an operator's functions take all of its arguments, and few need them all
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -111,8 +113,13 @@ struct Autograd<Op, Result(Arguments...)>
         }
     }
 
-    // what is registered
+    // What is registered. Compiled programs call without any derivative in mind; forward mode,
+    // which torch switches by itself, is left to apply(), which refuses it.
     static Result kernel(Arguments... arguments) {
+        if (!at::GradMode::is_enabled() && !torch::autograd::ForwardADLevel::try_get_by_idx(0)) {
+            at::AutoDispatchBelowADInplaceOrView below_autograd;
+            return call<Op>(arguments...);
+        }
         auto outputs = Autograd::apply(arguments...);
         if constexpr (ONE_RESULT) {
             return outputs;
