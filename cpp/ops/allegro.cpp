@@ -110,7 +110,6 @@ struct Energy {
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
     define<Energy>(library);
     define<EnergyAndGradient>(library);
-    library.impl("allegro_energy", torch::dispatch(c10::DispatchKey::Autograd, Energy::autograd));
 }
 
 } // namespace egraff

@@ -13,6 +13,7 @@
 //   keep(x, n)        a tuple of what derivative() is handed in place of all arguments, for an
 //                     operator with tensors that it does not need and that need not live so long
 //   no_derivative()   in place of derivative(): why there is none, for an error
+//   autograd(x, n)    its kernel for autograd, if Autograd<Op>::kernel, made of these, will not do
 //
 // define<Op>(library) registers an operator, call<Op>(x, n) calls it by way of torch's dispatcher.
 #pragma once
@@ -167,7 +168,9 @@ template <typename Op> void define(torch::Library &library) {
     } else {
         add(c10::DispatchKey::CUDA, torch::CppFunction::makeFromBoxedFunction<&refuse_gpu>());
     }
-    if constexpr (HasDerivative<Op> || RefusesDerivative<Op>) {
+    if constexpr (requires { &Op::autograd; }) {
+        add(c10::DispatchKey::Autograd, Op::autograd);
+    } else if constexpr (HasDerivative<Op> || RefusesDerivative<Op>) {
         add(c10::DispatchKey::Autograd, Autograd<Op>::kernel);
     }
 }
