@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # make demo   train, export, run in LAMMPS on two ranks, analyse, report: on data that egraff ships
-# make test   the test suite
+# make test   the test suite; test-slow: long physics tests; test-gpu: what needs a GPU
 # Both make their own virtual environment in .venv and install what they need.
 
 PYTHON ?= python3.11

@@ -13,7 +13,6 @@ from rich.console import Console
 from egraff import _core
 from egraff.errors import ModelFileError
 from egraff.export import export_torchscript
-from egraff.export_aoti import export_aoti
 from egraff.forces import predict
 from egraff.models import ARCHITECTURES, build
 from egraff.training.fit import fit
@@ -63,17 +62,6 @@ def test_torchscript_files(name, tmp_path):
     model = model_of(name)
     export_torchscript(model, tmp_path / "m.egraff.pt", fuse=False)
     compare_file(tmp_path / "m.egraff.pt", model)
-
-
-@ARCHITECTURE
-def test_compiled_files(name, tmp_path):
-    model = model_of(name)
-    about = export_aoti(model, tmp_path / "m.egraff.pt2", fuse=None, device="cuda")
-    assert about["target"]["device"] == "cuda"
-    assert not about["fused"]
-    compare_file(tmp_path / "m.egraff.pt2", model)
-    with pytest.raises(ModelFileError, match="expected device cuda, for which the model was comp"):
-        _core.Model(str(tmp_path / "m.egraff.pt2"), device="cpu")
 
 
 @ARCHITECTURE

@@ -98,3 +98,41 @@ def test_refuses_periodicity_without_a_cell():
 def test_refuses_pair_cutoffs_without_species():
     with pytest.raises(InputError, match=r"species: expected the species of every atom"):
         find_edges([[0, 0, 0], [1, 0, 0]], None, False, r_max=3.0, pair_cutoffs=[[2.0]])
+
+
+@pytest.mark.parametrize(
+    ("size", "pbc"),
+    [
+        ((2000.0, 2000.0, 1.0), False),
+        ((3000.0, 3000.0, 6.0), True),
+        ((3000.0, 3000.0, 6.0), (True, True, False)),
+        ((5.0, 5.0, 1e6), True),
+        ((1e7, 10.0, 10.0), False),
+        ((1e12, 1e9, 10.0), False),
+    ],
+)
+def test_wide_sheets_long_wires_and_atoms_that_flew_off(size, pbc):
+    # vesin's own grid of these has no cell in the thin direction, and divides by it
+    positions = np.random.default_rng(0).uniform(0.2, 0.8, (40, 3)) * size
+    positions[1] = positions[0] + [0.0, 1.25, 0.0]
+    edges = find_edges(positions, np.diag(size), np.broadcast_to(pbc, 3), r_max=3.0)
+    vectors = edges.vector[(edges.index[0] == 0) & (edges.index[1] == 1)]
+    assert np.any(np.all(np.abs(vectors - [0.0, 1.25, 0.0]) < 1e-3, axis=1))
+    assert np.linalg.norm(edges.vector, axis=1).max() < 3.0
+
+
+def test_pairs_of_a_wide_sheet_are_those_of_ase():
+    sheet = bulk("Cu", "fcc", a=3.6, cubic=True)
+    sheet.pbc = False
+    far = sheet.copy()
+    far.positions += [1500.0, 1200.0, 0.0]
+    middle = sheet.copy()
+    middle.positions += [600.0, 30.0, 0.0]
+    atoms = sheet + middle + far + Atoms("Cu", positions=[[4000.0, 4000.0, 0.0]])
+    edges = find_edges(atoms.positions, None, False, r_max=2.7)
+    assert len(edges) == 3 * len(neighbor_list("i", sheet, 2.7))
+
+
+def test_a_box_that_is_no_number_is_refused():
+    with pytest.raises(InputError, match="cell: expected three independent lattice vectors"):
+        find_edges(np.zeros((1, 3)), np.full((3, 3), np.nan), True, r_max=1.0)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/model.h"
+#include "ops/visibility.h"
 
 namespace egraff {
 

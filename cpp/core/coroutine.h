@@ -4,7 +4,7 @@
 // thread-local state of its own, but that thread and its owner's never run at the same time.
 #pragma once
 
-#include "ops/exchange.h" // EGRAFF_PUBLIC
+#include "ops/visibility.h"
 
 #include <exception>
 #include <functional>

@@ -6,7 +6,7 @@
 // does not depend on the number of threads: the same input gives the same bits.
 #pragma once
 
-#include "ops/exchange.h" // EGRAFF_PUBLIC
+#include "ops/visibility.h"
 
 #include <array>
 #include <cstdint>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include "ops/exchange.h" // EGRAFF_PUBLIC
+#include "ops/visibility.h"
 
 #include <cstdint>
 #include <exception>

@@ -6,6 +6,7 @@
 
 #include "core/coroutine.h"
 #include "ops/exchange.h"
+#include "ops/visibility.h"
 
 #include <cstddef>
 #include <functional>

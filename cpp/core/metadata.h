@@ -3,7 +3,7 @@
 // What an exported model says about itself: the file `egraff.json` inside the archive.
 #pragma once
 
-#include "ops/exchange.h" // EGRAFF_PUBLIC
+#include "ops/visibility.h"
 
 #include <cstdint>
 #include <optional>

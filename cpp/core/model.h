@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/metadata.h"
+#include "ops/visibility.h"
 
 #include <ATen/core/Tensor.h>
 

@@ -4,6 +4,8 @@
 #include "lammps/compute_egraff_atom.h"
 #include "lammps/pair_egraff.h"
 
+#include "ops/visibility.h"
+
 #include "library.h"
 
 #include <cstdio>

@@ -9,11 +9,9 @@
 // The derivative, by the row, is formed from the row alone, so that nothing else is kept. First
 // derivatives; it serves inference, training uses the plain form.
 #include "ops/node_blocks.h"
+#include "ops/operator.h"
 
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty_like.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/library.h>
 
 #include <cmath>
 #include <numeric>
@@ -21,17 +19,7 @@
 namespace egraff {
 namespace {
 
-using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
 constexpr const char *NAME = "egraff::block_norm";
-constexpr const char *DOUBLE_BACKWARD =
-    "egraff::block_norm has no second derivative: fused models are for inference.\n"
-    "  fix: train with the plain model, or export it with --no-fuse";
-constexpr const char *NO_GPU =
-    "egraff::block_norm runs on the CPU only, got tensors on a GPU.\n"
-    "  fix: use device cpu, or export the model with --no-fuse for the GPU";
 
 #define EGRAFF_NORM_ARGUMENTS                                                                      \
     const Tensor &x, const Tensor &weight, const Tensor &bias, at::IntArrayRef sizes, double eps
@@ -150,117 +138,51 @@ template <typename T> Tensor backward_typed(const Tensor &by_out, EGRAFF_NORM_AR
     return d_x;
 }
 
-Tensor forward_kernel(EGRAFF_NORM_ARGUMENTS) {
-    check(EGRAFF_NORM_VALUES);
-    const Tensor a = x.contiguous(), b = weight.contiguous(), c = bias.contiguous();
-    return x.scalar_type() == at::kFloat ? forward_typed<float>(a, b, c, sizes, eps)
-                                         : forward_typed<double>(a, b, c, sizes, eps);
-}
-
-Tensor backward_kernel(const Tensor &by_out, EGRAFF_NORM_ARGUMENTS) {
-    check(EGRAFF_NORM_VALUES);
-    TORCH_CHECK_VALUE(by_out.scalar_type() == x.scalar_type() && by_out.sizes() == x.sizes(), NAME,
-                      ": by_out: expected ", x.scalar_type(), " ", x.sizes(), ", got ",
-                      by_out.scalar_type(), " ", by_out.sizes());
-    const Tensor a = x.contiguous(), b = weight.contiguous(), c = bias.contiguous();
-    const Tensor by = by_out.contiguous();
-    return x.scalar_type() == at::kFloat ? backward_typed<float>(by, a, b, c, sizes, eps)
-                                         : backward_typed<double>(by, a, b, c, sizes, eps);
-}
-
-Tensor forward_no_gpu(EGRAFF_NORM_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_NORM_VALUES);
-    TORCH_CHECK_NOT_IMPLEMENTED(false, NO_GPU);
-}
-
-// ---- shapes, for torch.export and torch.compile ----------------------------------------------
-
-Tensor forward_meta(EGRAFF_NORM_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_NORM_VALUES);
-    return x.new_empty_symint(x.sym_sizes());
-}
-
-Tensor backward_meta(const Tensor &, EGRAFF_NORM_ARGUMENTS) {
-    return forward_meta(EGRAFF_NORM_VALUES);
-}
-
-// ---- derivatives -----------------------------------------------------------------------------
-
-Tensor call_forward(EGRAFF_NORM_ARGUMENTS) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::block_norm", "")
-                               .typed<Tensor(EGRAFF_NORM_ARGUMENTS)>();
-    return op.call(EGRAFF_NORM_VALUES);
-}
-
-Tensor call_backward(const Tensor &by_out, EGRAFF_NORM_ARGUMENTS) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::block_norm_backward", "")
-                               .typed<Tensor(const Tensor &, EGRAFF_NORM_ARGUMENTS)>();
-    return op.call(by_out, EGRAFF_NORM_VALUES);
-}
-
-struct Norm : torch::autograd::Function<Norm> {
-    static Tensor forward(AutogradContext *ctx, EGRAFF_NORM_ARGUMENTS) {
-        ctx->save_for_backward({x, weight, bias});
-        ctx->saved_data["sizes"] = sizes.vec();
-        ctx->saved_data["eps"] = eps;
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        return call_forward(EGRAFF_NORM_VALUES);
-    }
-
-    static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
-        const variable_list s = ctx->get_saved_variables();
-        const std::vector<int64_t> sizes = ctx->saved_data["sizes"].toIntVector();
-        variable_list result(5);
-        result[0] =
-            call_backward(gradients[0], s[0], s[1], s[2], sizes, ctx->saved_data["eps"].toDouble());
-        return result;
-    }
-};
-
-// A first derivative whose own derivative is an error, not a zero.
-struct NormBackward : torch::autograd::Function<NormBackward> {
-    static Tensor forward(AutogradContext *, const Tensor &by_out, EGRAFF_NORM_ARGUMENTS) {
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        return call_backward(by_out, EGRAFF_NORM_VALUES);
-    }
-
-    static variable_list backward(AutogradContext *, const variable_list &) {
-        TORCH_CHECK_NOT_IMPLEMENTED(false, DOUBLE_BACKWARD);
-    }
-};
-
-Tensor forward_autograd(EGRAFF_NORM_ARGUMENTS) { return Norm::apply(EGRAFF_NORM_VALUES); }
-
-Tensor backward_autograd(const Tensor &by_out, EGRAFF_NORM_ARGUMENTS) {
-    return NormBackward::apply(by_out, EGRAFF_NORM_VALUES);
-}
-
-} // namespace
-} // namespace egraff
-
 #define EGRAFF_NORM_SCHEMA "Tensor x, Tensor weight, Tensor bias, int[] sizes, float eps"
 
+struct NormBackward {
+    static constexpr const char *SCHEMA =
+        "block_norm_backward(Tensor by_out, " EGRAFF_NORM_SCHEMA ") -> Tensor";
+
+    static Tensor cpu(const Tensor &by_out, EGRAFF_NORM_ARGUMENTS) {
+        check(EGRAFF_NORM_VALUES);
+        TORCH_CHECK_VALUE(by_out.scalar_type() == x.scalar_type() && by_out.sizes() == x.sizes(),
+                          NAME, ": by_out: expected ", x.scalar_type(), " ", x.sizes(), ", got ",
+                          by_out.scalar_type(), " ", by_out.sizes());
+        const Tensor a = x.contiguous(), b = weight.contiguous(), c = bias.contiguous();
+        const Tensor by = by_out.contiguous();
+        return x.scalar_type() == at::kFloat ? backward_typed<float>(by, a, b, c, sizes, eps)
+                                             : backward_typed<double>(by, a, b, c, sizes, eps);
+    }
+
+    static Tensor meta(const Tensor &by_out, EGRAFF_NORM_ARGUMENTS) { return shape_of(x); }
+
+    static std::string no_derivative() { return no_second_derivative(NAME); }
+};
+
+struct Norm {
+    static constexpr const char *SCHEMA = "block_norm(" EGRAFF_NORM_SCHEMA ") -> Tensor";
+
+    static Tensor cpu(EGRAFF_NORM_ARGUMENTS) {
+        check(EGRAFF_NORM_VALUES);
+        const Tensor a = x.contiguous(), b = weight.contiguous(), c = bias.contiguous();
+        return x.scalar_type() == at::kFloat ? forward_typed<float>(a, b, c, sizes, eps)
+                                             : forward_typed<double>(a, b, c, sizes, eps);
+    }
+
+    static Tensor meta(EGRAFF_NORM_ARGUMENTS) { return shape_of(x); }
+
+    static variable_list derivative(AutogradContext *, const variable_list &by_out,
+                                    EGRAFF_NORM_ARGUMENTS) {
+        return {call<NormBackward>(by_out[0], EGRAFF_NORM_VALUES)};
+    }
+};
+
+} // namespace
+
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("block_norm(" EGRAFF_NORM_SCHEMA ") -> Tensor", {at::Tag::pt2_compliant_tag});
-    library.def("block_norm_backward(Tensor by_out, " EGRAFF_NORM_SCHEMA ") -> Tensor",
-                {at::Tag::pt2_compliant_tag});
+    define<Norm>(library);
+    define<NormBackward>(library);
 }
 
-TORCH_LIBRARY_IMPL(egraff, CPU, library) {
-    library.impl("block_norm", egraff::forward_kernel);
-    library.impl("block_norm_backward", egraff::backward_kernel);
-}
-
-TORCH_LIBRARY_IMPL(egraff, CUDA, library) { library.impl("block_norm", egraff::forward_no_gpu); }
-
-TORCH_LIBRARY_IMPL(egraff, Meta, library) {
-    library.impl("block_norm", egraff::forward_meta);
-    library.impl("block_norm_backward", egraff::backward_meta);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Autograd, library) {
-    library.impl("block_norm", egraff::forward_autograd);
-    library.impl("block_norm_backward", egraff::backward_autograd);
-}
+} // namespace egraff

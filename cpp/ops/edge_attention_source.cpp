@@ -10,32 +10,21 @@
 #include "ops/edge_attention_layout.h"
 #include "ops/edge_convolution_blocks.h"
 #include "ops/node_blocks.h"
+#include "ops/operator.h"
 
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/library.h>
 
 namespace egraff {
 namespace {
 
-using at::Tensor;
 using attention::HeadLayout;
 using convolution::Buffer;
 using convolution::LANES;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 using Pair = std::tuple<Tensor, Tensor>;
 
 constexpr const char *NAME = "egraff::attention_source";
-constexpr const char *DOUBLE_BACKWARD =
-    "egraff::attention_source has no second derivative: fused models are for inference.\n"
-    "  fix: train with the plain model, or export it with --no-fuse";
-constexpr const char *NO_GPU =
-    "egraff::attention_source runs on the CPU only, got tensors on a GPU.\n"
-    "  fix: use device cpu, or export the model with --no-fuse for the GPU";
 
 // rows of a node that are linear maps and nothing else: keys, scalar and push
 constexpr int64_t MAPPED = attention::SOURCE_ROWS_NO_VECTORS;
@@ -176,125 +165,59 @@ Pair backward_typed(const Tensor &by_source, const Call &c, const HeadLayout &la
     return {d_x, d_v};
 }
 
-Tensor forward_kernel(EGRAFF_SOURCE_ARGUMENTS) {
-    const Call call(EGRAFF_SOURCE_VALUES);
-    if (x.scalar_type() == at::kFloat) {
-        return forward_typed<float>(call, HeadLayout(n_heads, call.width, LANES<float>));
-    }
-    return forward_typed<double>(call, HeadLayout(n_heads, call.width, LANES<double>));
-}
-
-Pair backward_kernel(const Tensor &by_source, EGRAFF_SOURCE_ARGUMENTS) {
-    const Call call(EGRAFF_SOURCE_VALUES);
-    call.expect(by_source, "by_source", {call.n, call.n_rows * call.row});
-    const Tensor by = by_source.detach().contiguous();
-    if (x.scalar_type() == at::kFloat) {
-        return backward_typed<float>(by, call, HeadLayout(n_heads, call.width, LANES<float>));
-    }
-    return backward_typed<double>(by, call, HeadLayout(n_heads, call.width, LANES<double>));
-}
-
-Tensor forward_no_gpu(EGRAFF_SOURCE_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_SOURCE_VALUES);
-    TORCH_CHECK_NOT_IMPLEMENTED(false, NO_GPU);
-}
-
-// ---- shapes, for torch.export and torch.compile ----------------------------------------------
-
-Tensor forward_meta(const Tensor &x, const Tensor &v, const Tensor &weight, const Tensor &,
-                    int64_t) {
-    const bool has_vectors = v.sym_size(1) != 0;
-    const c10::SymInt row = weight.sym_size(0) / (has_vectors ? MAPPED + 1 : MAPPED);
-    const int64_t n_rows = has_vectors ? int64_t(attention::SOURCE_ROWS) : MAPPED;
-    return x.new_empty_symint({x.sym_size(0), row * n_rows});
-}
-
-Pair backward_meta(const Tensor &, EGRAFF_SOURCE_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_SOURCE_VALUES);
-    return {x.new_empty_symint(x.sym_sizes()), v.new_empty_symint(v.sym_sizes())};
-}
-
-// ---- derivatives -----------------------------------------------------------------------------
-
-Tensor call_forward(EGRAFF_SOURCE_ARGUMENTS) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::attention_source", "")
-                               .typed<Tensor(EGRAFF_SOURCE_ARGUMENTS)>();
-    return op.call(EGRAFF_SOURCE_VALUES);
-}
-
-Pair call_backward(const Tensor &by_source, EGRAFF_SOURCE_ARGUMENTS) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::attention_source_backward", "")
-                               .typed<Pair(const Tensor &, EGRAFF_SOURCE_ARGUMENTS)>();
-    return op.call(by_source, EGRAFF_SOURCE_VALUES);
-}
-
-struct Source : torch::autograd::Function<Source> {
-    static Tensor forward(AutogradContext *ctx, EGRAFF_SOURCE_ARGUMENTS) {
-        ctx->save_for_backward({x, v, weight, bias});
-        ctx->saved_data["n_heads"] = n_heads;
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        return call_forward(EGRAFF_SOURCE_VALUES);
-    }
-
-    static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
-        const variable_list s = ctx->get_saved_variables();
-        auto [d_x, d_v] =
-            call_backward(gradients[0], s[0], s[1], s[2], s[3], ctx->saved_data["n_heads"].toInt());
-        return {d_x, ctx->needs_input_grad(1) ? d_v : Tensor(), Tensor(), Tensor(), Tensor()};
-    }
-};
-
-// A first derivative whose own derivative is an error, not a zero.
-struct SourceBackward : torch::autograd::Function<SourceBackward> {
-    static variable_list forward(AutogradContext *, const Tensor &by_source,
-                                 EGRAFF_SOURCE_ARGUMENTS) {
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        auto [d_x, d_v] = call_backward(by_source, EGRAFF_SOURCE_VALUES);
-        return {d_x, d_v};
-    }
-
-    static variable_list backward(AutogradContext *, const variable_list &) {
-        TORCH_CHECK_NOT_IMPLEMENTED(false, DOUBLE_BACKWARD);
-    }
-};
-
-Tensor forward_autograd(EGRAFF_SOURCE_ARGUMENTS) { return Source::apply(EGRAFF_SOURCE_VALUES); }
-
-Pair backward_autograd(const Tensor &by_source, EGRAFF_SOURCE_ARGUMENTS) {
-    const variable_list result = SourceBackward::apply(by_source, EGRAFF_SOURCE_VALUES);
-    return {result[0], result[1]};
-}
-
-} // namespace
-} // namespace egraff
-
 #define EGRAFF_SOURCE_SCHEMA "Tensor x, Tensor v, Tensor weight, Tensor bias, int n_heads"
 
+struct SourceBackward {
+    static constexpr const char *SCHEMA =
+        "attention_source_backward(Tensor by_source, " EGRAFF_SOURCE_SCHEMA ") -> (Tensor, Tensor)";
+
+    static Pair cpu(const Tensor &by_source, EGRAFF_SOURCE_ARGUMENTS) {
+        const Call call(EGRAFF_SOURCE_VALUES);
+        call.expect(by_source, "by_source", {call.n, call.n_rows * call.row});
+        const Tensor by = by_source.detach().contiguous();
+        if (x.scalar_type() == at::kFloat) {
+            return backward_typed<float>(by, call, HeadLayout(n_heads, call.width, LANES<float>));
+        }
+        return backward_typed<double>(by, call, HeadLayout(n_heads, call.width, LANES<double>));
+    }
+
+    static Pair meta(const Tensor &by_source, EGRAFF_SOURCE_ARGUMENTS) {
+        return {shape_of(x), shape_of(v)};
+    }
+
+    static std::string no_derivative() { return no_second_derivative(NAME); }
+};
+
+struct Source {
+    static constexpr const char *SCHEMA = "attention_source(" EGRAFF_SOURCE_SCHEMA ") -> Tensor";
+
+    static Tensor cpu(EGRAFF_SOURCE_ARGUMENTS) {
+        const Call call(EGRAFF_SOURCE_VALUES);
+        if (x.scalar_type() == at::kFloat) {
+            return forward_typed<float>(call, HeadLayout(n_heads, call.width, LANES<float>));
+        }
+        return forward_typed<double>(call, HeadLayout(n_heads, call.width, LANES<double>));
+    }
+
+    static Tensor meta(EGRAFF_SOURCE_ARGUMENTS) {
+        const bool has_vectors = v.sym_size(1) != 0;
+        const c10::SymInt row = weight.sym_size(0) / (has_vectors ? MAPPED + 1 : MAPPED);
+        const int64_t n_rows = has_vectors ? int64_t(attention::SOURCE_ROWS) : MAPPED;
+        return x.new_empty_symint({x.sym_size(0), row * n_rows});
+    }
+
+    static variable_list derivative(AutogradContext *ctx, const variable_list &gradients,
+                                    EGRAFF_SOURCE_ARGUMENTS) {
+        auto [d_x, d_v] = call<SourceBackward>(gradients[0], EGRAFF_SOURCE_VALUES);
+        return {d_x, ctx->needs_input_grad(1) ? d_v : Tensor()};
+    }
+};
+
+} // namespace
+
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("attention_source(" EGRAFF_SOURCE_SCHEMA ") -> Tensor",
-                {at::Tag::pt2_compliant_tag});
-    library.def("attention_source_backward(Tensor by_source, " EGRAFF_SOURCE_SCHEMA
-                ") -> (Tensor, Tensor)",
-                {at::Tag::pt2_compliant_tag});
+    define<Source>(library);
+    define<SourceBackward>(library);
 }
 
-TORCH_LIBRARY_IMPL(egraff, CPU, library) {
-    library.impl("attention_source", egraff::forward_kernel);
-    library.impl("attention_source_backward", egraff::backward_kernel);
-}
-
-TORCH_LIBRARY_IMPL(egraff, CUDA, library) {
-    library.impl("attention_source", egraff::forward_no_gpu);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Meta, library) {
-    library.impl("attention_source", egraff::forward_meta);
-    library.impl("attention_source_backward", egraff::backward_meta);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Autograd, library) {
-    library.impl("attention_source", egraff::forward_autograd);
-    library.impl("attention_source_backward", egraff::backward_autograd);
-}
+} // namespace egraff

@@ -9,18 +9,12 @@
 // the sums may follow, so that they, far wider than the features, need not be stored. It has first
 // derivatives by x and edge_vec; it serves inference, training uses the plain form.
 #include "ops/edge_convolution_cpu.h"
-
-#include <ATen/core/dispatch/Dispatcher.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/library.h>
+#include "ops/operator.h"
 
 namespace egraff {
 namespace {
 
-using at::Tensor;
 using convolution::Inputs;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 #define EGRAFF_CONVOLUTION_ARGUMENTS                                                               \
     const Tensor &x, const Tensor &edge_vec, const Tensor &edge_index, const Tensor &species,      \
@@ -33,15 +27,7 @@ using torch::autograd::variable_list;
         coupling_value, grid_start, n_local, width_out, grid_stretch, channels_last, after,        \
         width_after
 
-// arguments before `after`, and those that are no tensors
-constexpr size_t N_TENSORS = 10, N_NUMBERS = 6;
-
-constexpr const char *DOUBLE_BACKWARD =
-    "egraff::edge_convolution has no second derivative: fused models are for inference.\n"
-    "  fix: train with the plain model, or export it with --no-fuse";
-constexpr const char *NO_GPU =
-    "egraff::edge_convolution runs on the CPU only, got tensors on a GPU.\n"
-    "  fix: use device cpu, or export the model with --no-fuse for the GPU";
+using Pair = std::tuple<Tensor, Tensor>;
 
 Inputs checked(EGRAFF_CONVOLUTION_ARGUMENTS) {
     Inputs in{x.contiguous(),
@@ -69,151 +55,65 @@ Inputs checked(EGRAFF_CONVOLUTION_ARGUMENTS) {
     return in;
 }
 
-Tensor forward_kernel(EGRAFF_CONVOLUTION_ARGUMENTS) {
-    return convolution::forward_cpu(checked(EGRAFF_CONVOLUTION_VALUES));
-}
-
-std::tuple<Tensor, Tensor> backward_kernel(const Tensor &gradient, EGRAFF_CONVOLUTION_ARGUMENTS,
-                                           bool wants_x, bool wants_edge_vec) {
-    const Inputs in = checked(EGRAFF_CONVOLUTION_VALUES);
-    const std::array<int64_t, 2> shape{in.n_local, in.width_result()};
-    TORCH_CHECK_VALUE(
-        gradient.scalar_type() == x.scalar_type() && gradient.sizes() == at::IntArrayRef(shape),
-        "egraff::edge_convolution_backward: gradient: expected ", x.scalar_type(), " ",
-        at::IntArrayRef(shape), ", got ", gradient.scalar_type(), " ", gradient.sizes());
-    auto [d_x, d_vec] =
-        convolution::backward_cpu(gradient.contiguous(), in, wants_x, wants_edge_vec);
-    return {d_x.defined() ? d_x : x.new_empty({0}), d_vec.defined() ? d_vec : x.new_empty({0})};
-}
-
-Tensor forward_no_gpu(EGRAFF_CONVOLUTION_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_CONVOLUTION_VALUES);
-    TORCH_CHECK_NOT_IMPLEMENTED(false, NO_GPU);
-}
-
-// ---- shapes, for torch.export and torch.compile ----------------------------------------------
-
-Tensor forward_meta(EGRAFF_CONVOLUTION_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_CONVOLUTION_VALUES);
-    return x.new_empty_symint({n_local, width_after == 0 ? width_out : width_after});
-}
-
-std::tuple<Tensor, Tensor> backward_meta(const Tensor &, EGRAFF_CONVOLUTION_ARGUMENTS, bool wants_x,
-                                         bool wants_edge_vec) {
-    (void)std::make_tuple(EGRAFF_CONVOLUTION_VALUES);
-    return {wants_x ? x.new_empty_symint(x.sym_sizes()) : x.new_empty({0}),
-            wants_edge_vec ? x.new_empty_symint(edge_vec.sym_sizes()) : x.new_empty({0})};
-}
-
-// ---- derivatives -----------------------------------------------------------------------------
-
-Tensor call_forward(EGRAFF_CONVOLUTION_ARGUMENTS) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::edge_convolution", "")
-                               .typed<Tensor(EGRAFF_CONVOLUTION_ARGUMENTS)>();
-    return op.call(EGRAFF_CONVOLUTION_VALUES);
-}
-
-std::tuple<Tensor, Tensor> call_backward(const Tensor &gradient, EGRAFF_CONVOLUTION_ARGUMENTS,
-                                         bool wants_x, bool wants_edge_vec) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::edge_convolution_backward", "")
-                               .typed<std::tuple<Tensor, Tensor>(
-                                   const Tensor &, EGRAFF_CONVOLUTION_ARGUMENTS, bool, bool)>();
-    return op.call(gradient, EGRAFF_CONVOLUTION_VALUES, wants_x, wants_edge_vec);
-}
-
-struct Convolution : torch::autograd::Function<Convolution> {
-    static Tensor forward(AutogradContext *ctx, EGRAFF_CONVOLUTION_ARGUMENTS) {
-        variable_list saved{x,          edge_vec,   edge_index, species,        tables,
-                            pair_scale, pair_table, paths,      coupling_index, coupling_value};
-        saved.insert(saved.end(), after.begin(), after.end());
-        ctx->save_for_backward(saved);
-        ctx->saved_data["grid_start"] = grid_start;
-        ctx->saved_data["n_local"] = n_local;
-        ctx->saved_data["width_out"] = width_out;
-        ctx->saved_data["grid_stretch"] = grid_stretch;
-        ctx->saved_data["channels_last"] = channels_last;
-        ctx->saved_data["width_after"] = width_after;
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        return call_forward(EGRAFF_CONVOLUTION_VALUES);
-    }
-
-    static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
-        const variable_list s = ctx->get_saved_variables();
-        const bool wants_x = ctx->needs_input_grad(0);
-        const bool wants_edge_vec = ctx->needs_input_grad(1);
-        auto [d_x, d_vec] = call_backward(
-            gradients[0], s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9],
-            ctx->saved_data["grid_start"].toDouble(), ctx->saved_data["n_local"].toSymInt(),
-            ctx->saved_data["width_out"].toSymInt(), ctx->saved_data["grid_stretch"].toDouble(),
-            ctx->saved_data["channels_last"].toBool(), at::TensorList(s).slice(N_TENSORS),
-            ctx->saved_data["width_after"].toSymInt(), wants_x, wants_edge_vec);
-        variable_list result(s.size() + N_NUMBERS);
-        result[0] = wants_x ? d_x : Tensor();
-        result[1] = wants_edge_vec ? d_vec : Tensor();
-        return result;
-    }
-};
-
-// A first derivative whose own derivative is an error, not a zero.
-struct ConvolutionBackward : torch::autograd::Function<ConvolutionBackward> {
-    static variable_list forward(AutogradContext *, const Tensor &gradient,
-                                 EGRAFF_CONVOLUTION_ARGUMENTS, bool wants_x, bool wants_edge_vec) {
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        auto [d_x, d_vec] =
-            call_backward(gradient, EGRAFF_CONVOLUTION_VALUES, wants_x, wants_edge_vec);
-        return {d_x, d_vec};
-    }
-
-    static variable_list backward(AutogradContext *, const variable_list &) {
-        TORCH_CHECK_NOT_IMPLEMENTED(false, DOUBLE_BACKWARD);
-    }
-};
-
-Tensor forward_autograd(EGRAFF_CONVOLUTION_ARGUMENTS) {
-    return Convolution::apply(EGRAFF_CONVOLUTION_VALUES);
-}
-
-std::tuple<Tensor, Tensor> backward_autograd(const Tensor &gradient, EGRAFF_CONVOLUTION_ARGUMENTS,
-                                             bool wants_x, bool wants_edge_vec) {
-    variable_list result =
-        ConvolutionBackward::apply(gradient, EGRAFF_CONVOLUTION_VALUES, wants_x, wants_edge_vec);
-    return {result[0], result[1]};
-}
-
-} // namespace
-} // namespace egraff
-
 #define EGRAFF_CONVOLUTION_SCHEMA                                                                  \
     "Tensor x, Tensor edge_vec, Tensor edge_index, Tensor species, Tensor tables, "                \
     "Tensor pair_scale, Tensor pair_table, Tensor paths, Tensor coupling_index, "                  \
     "Tensor coupling_value, float grid_start, SymInt n_local, SymInt width_out, "                  \
     "float grid_stretch, bool channels_last, Tensor[] after, SymInt width_after"
 
+struct ConvolutionBackward {
+    static constexpr const char *SCHEMA =
+        "edge_convolution_backward(Tensor gradient, " EGRAFF_CONVOLUTION_SCHEMA
+        ", bool wants_x, bool wants_edge_vec) -> (Tensor, Tensor)";
+
+    static Pair cpu(const Tensor &gradient, EGRAFF_CONVOLUTION_ARGUMENTS, bool wants_x,
+                    bool wants_edge_vec) {
+        const Inputs in = checked(EGRAFF_CONVOLUTION_VALUES);
+        const std::array<int64_t, 2> shape{in.n_local, in.width_result()};
+        TORCH_CHECK_VALUE(
+            gradient.scalar_type() == x.scalar_type() && gradient.sizes() == at::IntArrayRef(shape),
+            "egraff::edge_convolution_backward: gradient: expected ", x.scalar_type(), " ",
+            at::IntArrayRef(shape), ", got ", gradient.scalar_type(), " ", gradient.sizes());
+        auto [d_x, d_vec] =
+            convolution::backward_cpu(gradient.contiguous(), in, wants_x, wants_edge_vec);
+        return {d_x.defined() ? d_x : x.new_empty({0}), d_vec.defined() ? d_vec : x.new_empty({0})};
+    }
+
+    static Pair meta(const Tensor &gradient, EGRAFF_CONVOLUTION_ARGUMENTS, bool wants_x,
+                     bool wants_edge_vec) {
+        return {wants_x ? shape_of(x) : x.new_empty({0}),
+                wants_edge_vec ? x.new_empty_symint(edge_vec.sym_sizes()) : x.new_empty({0})};
+    }
+
+    static std::string no_derivative() { return no_second_derivative("egraff::edge_convolution"); }
+};
+
+struct Convolution {
+    static constexpr const char *SCHEMA =
+        "edge_convolution(" EGRAFF_CONVOLUTION_SCHEMA ") -> Tensor";
+
+    static Tensor cpu(EGRAFF_CONVOLUTION_ARGUMENTS) {
+        return convolution::forward_cpu(checked(EGRAFF_CONVOLUTION_VALUES));
+    }
+
+    static Tensor meta(EGRAFF_CONVOLUTION_ARGUMENTS) {
+        return x.new_empty_symint({n_local, width_after == 0 ? width_out : width_after});
+    }
+
+    static variable_list derivative(AutogradContext *ctx, const variable_list &gradients,
+                                    EGRAFF_CONVOLUTION_ARGUMENTS) {
+        const bool wants_x = ctx->needs_input_grad(0), wants_edge_vec = ctx->needs_input_grad(1);
+        auto [d_x, d_vec] = call<ConvolutionBackward>(gradients[0], EGRAFF_CONVOLUTION_VALUES,
+                                                      wants_x, wants_edge_vec);
+        return {wants_x ? d_x : Tensor(), wants_edge_vec ? d_vec : Tensor()};
+    }
+};
+
+} // namespace
+
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("edge_convolution(" EGRAFF_CONVOLUTION_SCHEMA ") -> Tensor",
-                {at::Tag::pt2_compliant_tag});
-    library.def("edge_convolution_backward(Tensor gradient, " EGRAFF_CONVOLUTION_SCHEMA
-                ", bool wants_x, bool wants_edge_vec) -> (Tensor, Tensor)",
-                {at::Tag::pt2_compliant_tag});
+    define<Convolution>(library);
+    define<ConvolutionBackward>(library);
 }
 
-TORCH_LIBRARY_IMPL(egraff, CPU, library) {
-    library.impl("edge_convolution", egraff::forward_kernel);
-    library.impl("edge_convolution_backward", egraff::backward_kernel);
-}
-
-TORCH_LIBRARY_IMPL(egraff, CUDA, library) {
-    library.impl("edge_convolution", egraff::forward_no_gpu);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Meta, library) {
-    library.impl("edge_convolution", egraff::forward_meta);
-    library.impl("edge_convolution_backward", egraff::backward_meta);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Autograd, library) {
-    library.impl("edge_convolution", egraff::forward_autograd);
-    library.impl("edge_convolution_backward", egraff::backward_autograd);
-}
+} // namespace egraff

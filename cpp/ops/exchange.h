@@ -8,15 +8,11 @@
 // and the operator is the identity.
 #pragma once
 
+#include "ops/visibility.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-
-#if defined(_WIN32)
-#define EGRAFF_PUBLIC
-#else
-#define EGRAFF_PUBLIC __attribute__((visibility("default")))
-#endif
 
 namespace egraff {
 

@@ -5,13 +5,11 @@
 // section 3.2), in one pass through memory. Channels lie as [component][channel]. First derivative
 // by x; it serves inference, training uses the plain form.
 #include "ops/edge_convolution_kernels.h"
+#include "ops/operator.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <vector>
@@ -19,18 +17,9 @@
 namespace egraff {
 namespace {
 
-using at::Tensor;
 using gate::NO_GATE;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 constexpr const char *OPERATOR = "egraff::gate";
-constexpr const char *DOUBLE_BACKWARD =
-    "egraff::gate has no second derivative: fused models are for inference.\n"
-    "  fix: train with the plain model, or export it with --no-fuse";
-constexpr const char *NO_GPU =
-    "egraff::gate runs on the CPU only, got tensors on a GPU.\n"
-    "  fix: use device cpu, or export the model with --no-fuse for the GPU";
 // nodes that a thread takes at a time: their rows stay in the cache from block to block
 constexpr int64_t GRAIN = 16;
 
@@ -125,124 +114,64 @@ Tensor backward_typed(const Tensor &gradient, const Tensor &x,
     return d_x;
 }
 
-Tensor forward_kernel(const Tensor &x, const Tensor &blocks, const Tensor &factors,
-                      c10::SymInt width_out) {
-    check(x, blocks, factors);
-    const Tensor a = x.contiguous(), b = blocks.contiguous(), c = factors.contiguous();
-    const int64_t width = width_out.guard_int(__FILE__, __LINE__);
-    return x.scalar_type() == at::kFloat
-               ? forward_typed(a, read_blocks<float>(a, b, c, width), width)
-               : forward_typed(a, read_blocks<double>(a, b, c, width), width);
-}
+struct GateBackward {
+    static constexpr const char *SCHEMA =
+        "gate_backward(Tensor gradient, Tensor x, Tensor blocks, Tensor factors) -> Tensor";
 
-Tensor backward_kernel(const Tensor &gradient, const Tensor &x, const Tensor &blocks,
+    static Tensor cpu(const Tensor &gradient, const Tensor &x, const Tensor &blocks,
+                      const Tensor &factors) {
+        check(x, blocks, factors);
+        TORCH_CHECK_VALUE(gradient.scalar_type() == x.scalar_type() && gradient.dim() == 2 &&
+                              gradient.size(0) == x.size(0),
+                          OPERATOR, "_backward: gradient: expected ", x.scalar_type(), " [",
+                          x.size(0), ", width_out], got ", gradient.scalar_type(), " ",
+                          gradient.sizes());
+        const Tensor g = gradient.contiguous(), a = x.contiguous();
+        const Tensor b = blocks.contiguous(), c = factors.contiguous();
+        return x.scalar_type() == at::kFloat
+                   ? backward_typed(g, a, read_blocks<float>(a, b, c, g.size(1)))
+                   : backward_typed(g, a, read_blocks<double>(a, b, c, g.size(1)));
+    }
+
+    static Tensor meta(const Tensor &gradient, const Tensor &x, const Tensor &blocks,
                        const Tensor &factors) {
-    check(x, blocks, factors);
-    TORCH_CHECK_VALUE(gradient.scalar_type() == x.scalar_type() && gradient.dim() == 2 &&
-                          gradient.size(0) == x.size(0),
-                      OPERATOR, "_backward: gradient: expected ", x.scalar_type(), " [", x.size(0),
-                      ", width_out], got ", gradient.scalar_type(), " ", gradient.sizes());
-    const Tensor g = gradient.contiguous(), a = x.contiguous();
-    const Tensor b = blocks.contiguous(), c = factors.contiguous();
-    return x.scalar_type() == at::kFloat
-               ? backward_typed(g, a, read_blocks<float>(a, b, c, g.size(1)))
-               : backward_typed(g, a, read_blocks<double>(a, b, c, g.size(1)));
-}
-
-Tensor forward_no_gpu(const Tensor &, const Tensor &, const Tensor &, c10::SymInt) {
-    TORCH_CHECK_NOT_IMPLEMENTED(false, NO_GPU);
-}
-
-// ---- shapes, for torch.export and torch.compile ----------------------------------------------
-
-Tensor forward_meta(const Tensor &x, const Tensor &, const Tensor &, c10::SymInt width_out) {
-    return x.new_empty_symint({x.sym_size(0), width_out});
-}
-
-Tensor backward_meta(const Tensor &, const Tensor &x, const Tensor &, const Tensor &) {
-    return x.new_empty_symint(x.sym_sizes());
-}
-
-// ---- derivatives -----------------------------------------------------------------------------
-
-Tensor call_forward(const Tensor &x, const Tensor &blocks, const Tensor &factors,
-                    c10::SymInt width_out) {
-    static const auto op =
-        c10::Dispatcher::singleton()
-            .findSchemaOrThrow("egraff::gate", "")
-            .typed<Tensor(const Tensor &, const Tensor &, const Tensor &, c10::SymInt)>();
-    return op.call(x, blocks, factors, std::move(width_out));
-}
-
-Tensor call_backward(const Tensor &gradient, const Tensor &x, const Tensor &blocks,
-                     const Tensor &factors) {
-    static const auto op =
-        c10::Dispatcher::singleton()
-            .findSchemaOrThrow("egraff::gate_backward", "")
-            .typed<Tensor(const Tensor &, const Tensor &, const Tensor &, const Tensor &)>();
-    return op.call(gradient, x, blocks, factors);
-}
-
-struct Gate : torch::autograd::Function<Gate> {
-    static Tensor forward(AutogradContext *ctx, const Tensor &x, const Tensor &blocks,
-                          const Tensor &factors, c10::SymInt width_out) {
-        ctx->save_for_backward({x, blocks, factors});
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        return call_forward(x, blocks, factors, std::move(width_out));
+        return shape_of(x);
     }
 
-    static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
-        const variable_list s = ctx->get_saved_variables();
-        return {call_backward(gradients[0], s[0], s[1], s[2]), Tensor(), Tensor(), Tensor()};
-    }
+    static std::string no_derivative() { return no_second_derivative(OPERATOR); }
 };
 
-// A first derivative whose own derivative is an error, not a zero.
-struct GateBackward : torch::autograd::Function<GateBackward> {
-    static Tensor forward(AutogradContext *, const Tensor &gradient, const Tensor &x,
-                          const Tensor &blocks, const Tensor &factors) {
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        return call_backward(gradient, x, blocks, factors);
+struct Gate {
+    static constexpr const char *SCHEMA =
+        "gate(Tensor x, Tensor blocks, Tensor factors, SymInt width_out) -> Tensor";
+
+    static Tensor cpu(const Tensor &x, const Tensor &blocks, const Tensor &factors,
+                      c10::SymInt width_out) {
+        check(x, blocks, factors);
+        const Tensor a = x.contiguous(), b = blocks.contiguous(), c = factors.contiguous();
+        const int64_t width = width_out.guard_int(__FILE__, __LINE__);
+        return x.scalar_type() == at::kFloat
+                   ? forward_typed(a, read_blocks<float>(a, b, c, width), width)
+                   : forward_typed(a, read_blocks<double>(a, b, c, width), width);
     }
 
-    static variable_list backward(AutogradContext *, const variable_list &) {
-        TORCH_CHECK_NOT_IMPLEMENTED(false, DOUBLE_BACKWARD);
+    static Tensor meta(const Tensor &x, const Tensor &blocks, const Tensor &factors,
+                       c10::SymInt width_out) {
+        return x.new_empty_symint({x.sym_size(0), width_out});
+    }
+
+    static variable_list derivative(AutogradContext *, const variable_list &gradients,
+                                    const Tensor &x, const Tensor &blocks, const Tensor &factors,
+                                    const c10::SymInt &width_out) {
+        return {call<GateBackward>(gradients[0], x, blocks, factors)};
     }
 };
-
-Tensor forward_autograd(const Tensor &x, const Tensor &blocks, const Tensor &factors,
-                        c10::SymInt width_out) {
-    return Gate::apply(x, blocks, factors, std::move(width_out));
-}
-
-Tensor backward_autograd(const Tensor &gradient, const Tensor &x, const Tensor &blocks,
-                         const Tensor &factors) {
-    return GateBackward::apply(gradient, x, blocks, factors);
-}
 
 } // namespace
-} // namespace egraff
 
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("gate(Tensor x, Tensor blocks, Tensor factors, SymInt width_out) -> Tensor",
-                {at::Tag::pt2_compliant_tag});
-    library.def("gate_backward(Tensor gradient, Tensor x, Tensor blocks, Tensor factors) -> Tensor",
-                {at::Tag::pt2_compliant_tag});
+    define<Gate>(library);
+    define<GateBackward>(library);
 }
 
-TORCH_LIBRARY_IMPL(egraff, CPU, library) {
-    library.impl("gate", egraff::forward_kernel);
-    library.impl("gate_backward", egraff::backward_kernel);
-}
-
-TORCH_LIBRARY_IMPL(egraff, CUDA, library) { library.impl("gate", egraff::forward_no_gpu); }
-
-TORCH_LIBRARY_IMPL(egraff, Meta, library) {
-    library.impl("gate", egraff::forward_meta);
-    library.impl("gate_backward", egraff::backward_meta);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Autograd, library) {
-    library.impl("gate", egraff::forward_autograd);
-    library.impl("gate_backward", egraff::backward_autograd);
-}
+} // namespace egraff

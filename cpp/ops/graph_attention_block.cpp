@@ -120,44 +120,44 @@ template <typename T> PathMatrix<T> Worker<T>::path_matrix(const Path &path) {
             n_harmonics_ * LANES<T>};
 }
 
-template <typename T> ProductArgs<T> Worker<T>::product_args(const Path &path, T *d_message) {
+template <typename T>
+template <typename Args>
+Args Worker<T>::path_args(const Path &path, const T *features, T *d_features) {
     const Block &block = plan_.blocks[path.block];
-    const InnerGroup &group = plan_.inner[path.group];
-    ProductArgs<T> args{};
-    args.n_edges = static_cast<int>(n_edges_);
+    Args args{};
     args.channels = static_cast<int>(block.channels);
     args.path = path_matrix(path);
-    args.in = message_.data() + block.first;
+    args.in = features + block.first;
     args.in_row = plan_.width;
     args.in_step = block.channels;
+    args.d_in = d_features + block.first;
+    return args;
+}
+
+template <typename T> ProductArgs<T> Worker<T>::product_args(const Path &path, T *d_message) {
+    const InnerGroup &group = plan_.inner[path.group];
+    auto args = path_args<ProductArgs<T>>(path, message_.data(), d_message);
+    args.n_edges = static_cast<int>(n_edges_);
     args.weight = weights(group) + path.first;
     args.weight_row = group.width;
     args.out = product_.data() + path.first;
     args.out_row = group.dim * group.width;
     args.out_step = group.width;
-    args.d_in = d_message + block.first;
     args.d_weight = weights(group) + path.first; // each is read before it is written
     return args;
 }
 
 template <typename T> ValueArgs<T> Worker<T>::value_args(const Path &path) {
-    const Block &block = plan_.blocks[path.block];
     const OuterGroup &group = plan_.outer[path.group];
-    ValueArgs<T> args{};
+    auto args = path_args<ValueArgs<T>>(path, gated_.data(), d_gated_.data());
     args.n_nodes = static_cast<int>(n_nodes_);
     args.first = first_.data();
     args.n_heads = static_cast<int>(heads_);
-    args.channels = static_cast<int>(block.channels);
-    args.path = path_matrix(path);
-    args.in = gated_.data() + block.first;
-    args.in_row = plan_.width;
-    args.in_step = block.channels;
     args.alpha = alpha_.data();
     args.sums = sums(group) + path.first;
     args.head_step = n_nodes_ * group.dim * group.width;
     args.node_step = group.dim * group.width;
     args.out_step = group.width;
-    args.d_in = d_gated_.data() + block.first;
     args.d_alpha = d_alpha_.data();
     return args;
 }

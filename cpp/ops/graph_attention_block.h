@@ -40,6 +40,8 @@ template <typename T> class Worker {
 
     allegro::TableArgs<T> table_args(const T *basis, T *rows);
     PathMatrix<T> path_matrix(const Path &path);
+    // what any product with a path's matrices reads of each edge
+    template <typename Args> Args path_args(const Path &path, const T *features, T *d_features);
     ProductArgs<T> product_args(const Path &path, T *d_message);
     ValueArgs<T> value_args(const Path &path);
     GateArgs<T> gate_args(T *out);

@@ -7,15 +7,14 @@
 // data choose. AOTInductor of torch 2.13 would write atomic additions in their place: slow, in an
 // order that differs from run to run, and, in a loop tiled in two directions, with an offset that
 // counts the inner direction twice.
+#include "ops/operator.h"
+
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
-#include <torch/library.h>
 
 namespace egraff {
 namespace {
-
-using at::Tensor;
 
 // Columns that one thread adds at least: two cache lines of float64.
 constexpr int64_t MIN_COLUMNS = 16;
@@ -26,12 +25,6 @@ void check(const Tensor &source, int64_t dim, const Tensor &index) {
     TORCH_CHECK_VALUE(index.scalar_type() == at::kLong && index.dim() == 1,
                       "egraff::index_sum: index: expected int64 [k], got ", index.scalar_type(),
                       " with ", index.dim(), " dimension(s)");
-}
-
-std::vector<c10::SymInt> result_shape(const Tensor &source, int64_t dim, c10::SymInt size) {
-    std::vector<c10::SymInt> shape = source.sym_sizes().vec();
-    shape[dim] = std::move(size);
-    return shape;
 }
 
 // result[o][index[k]][c] += source[o][k][c] for c in [first, last), in the order of k.
@@ -71,54 +64,52 @@ void add_all(const Tensor &source, const Tensor &index, int64_t slices, int64_t 
     });
 }
 
-Tensor index_sum_cpu(const Tensor &source, int64_t dim, const Tensor &index, int64_t size) {
-    check(source, dim, index);
-    TORCH_CHECK_VALUE(index.size(0) == source.size(dim), "egraff::index_sum: index: expected ",
-                      source.size(dim), " places, one per slice of source, got ", index.size(0));
-    const Tensor rows = source.contiguous(), places = index.contiguous();
-    const int64_t *place = places.const_data_ptr<int64_t>();
-    for (int64_t k = 0; k < places.size(0); ++k) {
-        TORCH_CHECK_VALUE(place[k] >= 0 && place[k] < size,
-                          "egraff::index_sum: index: expected 0 <= index < ", size, ", got ",
-                          place[k]);
-    }
-    int64_t slices = 1, columns = 1;
-    for (int64_t d = 0; d < source.dim(); ++d) {
-        (d < dim ? slices : columns) *= d == dim ? 1 : source.size(d);
-    }
-    std::vector<int64_t> shape = source.sizes().vec();
-    shape[dim] = size;
-    Tensor result = at::zeros(shape, source.options());
-    AT_DISPATCH_FLOATING_TYPES(source.scalar_type(), "egraff::index_sum", [&] {
-        add_all<scalar_t>(rows, places, slices, columns, size, result);
-    });
-    return result;
-}
+struct IndexSum {
+    static constexpr const char *SCHEMA =
+        "index_sum(Tensor source, int dim, Tensor index, SymInt size) -> Tensor";
 
-Tensor index_sum_elsewhere(const Tensor &source, int64_t dim, const Tensor &index, int64_t size) {
-    check(source, dim, index);
-    std::vector<int64_t> shape = source.sizes().vec();
-    shape[dim] = size;
-    return at::zeros(shape, source.options()).index_add_(dim, index, source);
-}
+    static Tensor cpu(const Tensor &source, int64_t dim, const Tensor &index, int64_t size) {
+        check(source, dim, index);
+        TORCH_CHECK_VALUE(index.size(0) == source.size(dim), "egraff::index_sum: index: expected ",
+                          source.size(dim), " places, one per slice of source, got ",
+                          index.size(0));
+        const Tensor rows = source.contiguous(), places = index.contiguous();
+        const int64_t *place = places.const_data_ptr<int64_t>();
+        for (int64_t k = 0; k < places.size(0); ++k) {
+            TORCH_CHECK_VALUE(place[k] >= 0 && place[k] < size,
+                              "egraff::index_sum: index: expected 0 <= index < ", size, ", got ",
+                              place[k]);
+        }
+        int64_t slices = 1, columns = 1;
+        for (int64_t d = 0; d < source.dim(); ++d) {
+            (d < dim ? slices : columns) *= d == dim ? 1 : source.size(d);
+        }
+        std::vector<int64_t> shape = source.sizes().vec();
+        shape[dim] = size;
+        Tensor result = at::zeros(shape, source.options());
+        AT_DISPATCH_FLOATING_TYPES(source.scalar_type(), "egraff::index_sum", [&] {
+            add_all<scalar_t>(rows, places, slices, columns, size, result);
+        });
+        return result;
+    }
 
-Tensor index_sum_meta(const Tensor &source, int64_t dim, const Tensor &index, c10::SymInt size) {
-    check(source, dim, index);
-    return at::empty_symint(result_shape(source, dim, std::move(size)), source.options());
-}
+    static Tensor cuda(const Tensor &source, int64_t dim, const Tensor &index, int64_t size) {
+        check(source, dim, index);
+        std::vector<int64_t> shape = source.sizes().vec();
+        shape[dim] = size;
+        return at::zeros(shape, source.options()).index_add_(dim, index, source);
+    }
+
+    static Tensor meta(const Tensor &source, int64_t dim, const Tensor &index, c10::SymInt size) {
+        check(source, dim, index);
+        std::vector<c10::SymInt> shape = source.sym_sizes().vec();
+        shape[dim] = std::move(size);
+        return at::empty_symint(shape, source.options());
+    }
+};
 
 } // namespace
+
+TORCH_LIBRARY_FRAGMENT(egraff, library) { define<IndexSum>(library); }
+
 } // namespace egraff
-
-TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("index_sum(Tensor source, int dim, Tensor index, SymInt size) -> Tensor",
-                {at::Tag::pt2_compliant_tag});
-}
-
-TORCH_LIBRARY_IMPL(egraff, CPU, library) { library.impl("index_sum", egraff::index_sum_cpu); }
-
-TORCH_LIBRARY_IMPL(egraff, CUDA, library) {
-    library.impl("index_sum", egraff::index_sum_elsewhere);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Meta, library) { library.impl("index_sum", egraff::index_sum_meta); }

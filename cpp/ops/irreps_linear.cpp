@@ -9,12 +9,10 @@
 // in a dozen, each of which writes an array of the size of all features. It is linear: the
 // derivative by x is the same map with the other weights, to any order. The weights are constants.
 #include "ops/irreps_linear_map.h"
+#include "ops/operator.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <numeric>
@@ -23,20 +21,13 @@
 namespace egraff {
 namespace {
 
-using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 using MaybeTensor = std::optional<Tensor>;
 
 #define EGRAFF_LINEAR_ARGUMENTS                                                                    \
     const Tensor &x, const MaybeTensor &species, const Tensor &weights, const Tensor &blocks,      \
         const Tensor &weights_back, const Tensor &blocks_back, c10::SymInt width_out
-#define EGRAFF_LINEAR_VALUES x, species, weights, blocks, weights_back, blocks_back, width_out
 
 constexpr const char *OPERATOR = "egraff::irreps_linear";
-constexpr const char *NO_GPU =
-    "egraff::irreps_linear runs on the CPU only, got tensors on a GPU.\n"
-    "  fix: use device cpu, or export the model with --no-fuse for the GPU";
 
 void expect(bool good, const char *name, const char *expected, const Tensor &got) {
     TORCH_CHECK_VALUE(good, "egraff::irreps_linear: ", name, ": expected ", expected, ", got ",
@@ -110,75 +101,48 @@ Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
     return result;
 }
 
-Tensor kernel_cpu(EGRAFF_LINEAR_ARGUMENTS) {
-    (void)std::tie(weights_back, blocks_back); // of the derivative
-    check_features(x);
-    expect(weights.scalar_type() == x.scalar_type() && weights.dim() == 2 && weights.size(0) > 0,
-           "weights", "[n_species, n_weights] of the type of x", weights);
-    if (weights.size(0) > 1) {
-        TORCH_CHECK_VALUE(species.has_value(), "egraff::irreps_linear: species: expected int64 [",
-                          x.size(0), "], got none");
-        expect(species->scalar_type() == at::kLong && species->dim() == 1 &&
-                   species->size(0) == x.size(0),
-               "species", "int64 [n] as in x", *species);
-    }
-    const auto call = x.scalar_type() == at::kFloat ? apply<float> : apply<double>;
-    return call(x.contiguous(), species, weights.contiguous(), blocks, width_out.expect_int());
-}
+struct Linear {
+    static constexpr const char *SCHEMA =
+        "irreps_linear(Tensor x, Tensor? species, Tensor weights, Tensor blocks, "
+        "Tensor weights_back, Tensor blocks_back, SymInt width_out) -> Tensor";
 
-Tensor no_gpu(EGRAFF_LINEAR_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_LINEAR_VALUES);
-    TORCH_CHECK_NOT_IMPLEMENTED(false, NO_GPU);
-}
-
-Tensor meta(EGRAFF_LINEAR_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_LINEAR_VALUES);
-    return x.new_empty_symint({x.sym_size(0), width_out});
-}
-
-Tensor call(EGRAFF_LINEAR_ARGUMENTS) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::irreps_linear", "")
-                               .typed<Tensor(EGRAFF_LINEAR_ARGUMENTS)>();
-    return op.call(EGRAFF_LINEAR_VALUES);
-}
-
-struct Linear : torch::autograd::Function<Linear> {
-    static Tensor forward(AutogradContext *ctx, EGRAFF_LINEAR_ARGUMENTS) {
-        ctx->save_for_backward(
-            {species.value_or(Tensor()), weights, blocks, weights_back, blocks_back});
-        ctx->saved_data["width_in"] = x.sym_size(1);
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        return call(EGRAFF_LINEAR_VALUES);
+    static Tensor cpu(EGRAFF_LINEAR_ARGUMENTS) {
+        check_features(x);
+        expect(weights.scalar_type() == x.scalar_type() && weights.dim() == 2 &&
+                   weights.size(0) > 0,
+               "weights", "[n_species, n_weights] of the type of x", weights);
+        if (weights.size(0) > 1) {
+            TORCH_CHECK_VALUE(species.has_value(),
+                              "egraff::irreps_linear: species: expected int64 [", x.size(0),
+                              "], got none");
+            expect(species->scalar_type() == at::kLong && species->dim() == 1 &&
+                       species->size(0) == x.size(0),
+                   "species", "int64 [n] as in x", *species);
+        }
+        const auto map = x.scalar_type() == at::kFloat ? apply<float> : apply<double>;
+        return map(x.contiguous(), species, weights.contiguous(), blocks, width_out.expect_int());
     }
 
-    static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
-        const variable_list s = ctx->get_saved_variables();
-        variable_list result(7);
-        result[0] = call(gradients[0], s[0].defined() ? MaybeTensor(s[0]) : std::nullopt, s[3],
-                         s[4], s[1], s[2], ctx->saved_data["width_in"].toSymInt());
-        return result;
+    static Tensor meta(EGRAFF_LINEAR_ARGUMENTS) {
+        return x.new_empty_symint({x.sym_size(0), width_out});
+    }
+
+    static auto keep(EGRAFF_LINEAR_ARGUMENTS) {
+        check_features(x);
+        return std::tuple(species, weights, blocks, weights_back, blocks_back, x.sym_size(1));
+    }
+
+    static variable_list derivative(AutogradContext *, const variable_list &gradients,
+                                    const MaybeTensor &species, const Tensor &weights,
+                                    const Tensor &blocks, const Tensor &weights_back,
+                                    const Tensor &blocks_back, const c10::SymInt &width_in) {
+        return {call<Linear>(gradients[0], species, weights_back, blocks_back, weights, blocks,
+                             width_in)};
     }
 };
 
-Tensor autograd(EGRAFF_LINEAR_ARGUMENTS) {
-    check_features(x);
-    return Linear::apply(EGRAFF_LINEAR_VALUES);
-}
-
 } // namespace
+
+TORCH_LIBRARY_FRAGMENT(egraff, library) { define<Linear>(library); }
+
 } // namespace egraff
-
-TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("irreps_linear(Tensor x, Tensor? species, Tensor weights, Tensor blocks, "
-                "Tensor weights_back, Tensor blocks_back, SymInt width_out) -> Tensor",
-                {at::Tag::pt2_compliant_tag});
-}
-
-TORCH_LIBRARY_IMPL(egraff, CPU, library) { library.impl("irreps_linear", egraff::kernel_cpu); }
-
-TORCH_LIBRARY_IMPL(egraff, CUDA, library) { library.impl("irreps_linear", egraff::no_gpu); }
-
-TORCH_LIBRARY_IMPL(egraff, Meta, library) { library.impl("irreps_linear", egraff::meta); }
-
-TORCH_LIBRARY_IMPL(egraff, Autograd, library) { library.impl("irreps_linear", egraff::autograd); }

@@ -8,13 +8,11 @@
 // Monomials live in the cache for one atom and one cache line of channels; nothing else is stored.
 // First derivative by x only: it serves inference, training uses the plain form.
 #include "ops/edge_convolution_blocks.h"
+#include "ops/operator.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <vector>
@@ -22,11 +20,8 @@
 namespace egraff {
 namespace {
 
-using at::Tensor;
 using convolution::Buffer;
 using convolution::LANES;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 #define EGRAFF_CONTRACTION_ARGUMENTS                                                               \
     const Tensor &x, const Tensor &species, const Tensor &weights, const Tensor &variables,        \
@@ -34,13 +29,6 @@ using torch::autograd::variable_list;
         const Tensor &coefficients, const Tensor &outputs
 #define EGRAFF_CONTRACTION_VALUES                                                                  \
     x, species, weights, variables, products, paths, terms, coefficients, outputs
-
-constexpr const char *DOUBLE_BACKWARD =
-    "egraff::symmetric_contraction has no second derivative: fused models are for inference.\n"
-    "  fix: train with the plain model, or export it with --no-fuse";
-constexpr const char *NO_GPU =
-    "egraff::symmetric_contraction runs on the CPU only, got tensors on a GPU.\n"
-    "  fix: use device cpu, or export the model with --no-fuse for the GPU";
 
 void expect(bool good, const char *name, const char *expected, const Tensor &got) {
     TORCH_CHECK_VALUE(good, "egraff::symmetric_contraction: ", name, ": expected ", expected,
@@ -224,115 +212,54 @@ Tensor dispatch(const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) {
                 variables, products, paths, terms, coefficients, outputs);
 }
 
-Tensor forward_kernel(EGRAFF_CONTRACTION_ARGUMENTS) {
-    return dispatch(Tensor(), EGRAFF_CONTRACTION_VALUES);
-}
-
-Tensor backward_kernel(const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) {
-    const int64_t width = weights.size(2) * outputs.size(0);
-    TORCH_CHECK_VALUE(gradient.scalar_type() == x.scalar_type() && gradient.dim() == 2 &&
-                          gradient.size(0) == x.size(0) && gradient.size(1) == width,
-                      "egraff::symmetric_contraction_backward: gradient: expected ",
-                      x.scalar_type(), " [", x.size(0), ", ", width, "], got ",
-                      gradient.scalar_type(), " ", gradient.sizes());
-    return dispatch(gradient, EGRAFF_CONTRACTION_VALUES);
-}
-
-Tensor forward_no_gpu(EGRAFF_CONTRACTION_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_CONTRACTION_VALUES);
-    TORCH_CHECK_NOT_IMPLEMENTED(false, NO_GPU);
-}
-
-Tensor forward_meta(EGRAFF_CONTRACTION_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_CONTRACTION_VALUES);
-    return x.new_empty_symint({x.sym_size(0), weights.sym_size(2) * outputs.sym_size(0)});
-}
-
-Tensor backward_meta(const Tensor &, EGRAFF_CONTRACTION_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_CONTRACTION_VALUES);
-    return x.new_empty_symint(x.sym_sizes());
-}
-
-Tensor call_forward(EGRAFF_CONTRACTION_ARGUMENTS) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::symmetric_contraction", "")
-                               .typed<Tensor(EGRAFF_CONTRACTION_ARGUMENTS)>();
-    return op.call(EGRAFF_CONTRACTION_VALUES);
-}
-
-Tensor call_backward(const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::symmetric_contraction_backward", "")
-                               .typed<Tensor(const Tensor &, EGRAFF_CONTRACTION_ARGUMENTS)>();
-    return op.call(gradient, EGRAFF_CONTRACTION_VALUES);
-}
-
-struct Contraction : torch::autograd::Function<Contraction> {
-    static Tensor forward(AutogradContext *ctx, EGRAFF_CONTRACTION_ARGUMENTS) {
-        ctx->save_for_backward({EGRAFF_CONTRACTION_VALUES});
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        return call_forward(EGRAFF_CONTRACTION_VALUES);
-    }
-
-    static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
-        const variable_list s = ctx->get_saved_variables();
-        variable_list result(9);
-        result[0] =
-            call_backward(gradients[0], s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8]);
-        return result;
-    }
-};
-
-// A first derivative whose own derivative is an error, not a zero.
-struct ContractionBackward : torch::autograd::Function<ContractionBackward> {
-    static Tensor forward(AutogradContext *, const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) {
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        return call_backward(gradient, EGRAFF_CONTRACTION_VALUES);
-    }
-
-    static variable_list backward(AutogradContext *, const variable_list &) {
-        TORCH_CHECK_NOT_IMPLEMENTED(false, DOUBLE_BACKWARD);
-    }
-};
-
-Tensor forward_autograd(EGRAFF_CONTRACTION_ARGUMENTS) {
-    return Contraction::apply(EGRAFF_CONTRACTION_VALUES);
-}
-
-Tensor backward_autograd(const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) {
-    return ContractionBackward::apply(gradient, EGRAFF_CONTRACTION_VALUES);
-}
-
-} // namespace
-} // namespace egraff
-
 #define EGRAFF_CONTRACTION_SCHEMA                                                                  \
     "Tensor x, Tensor species, Tensor weights, Tensor variables, Tensor products, Tensor paths, "  \
     "Tensor terms, Tensor coefficients, Tensor outputs"
 
+struct ContractionBackward {
+    static constexpr const char *SCHEMA =
+        "symmetric_contraction_backward(Tensor gradient, " EGRAFF_CONTRACTION_SCHEMA ") -> Tensor";
+
+    static Tensor cpu(const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) {
+        const int64_t width = weights.size(2) * outputs.size(0);
+        TORCH_CHECK_VALUE(gradient.scalar_type() == x.scalar_type() && gradient.dim() == 2 &&
+                              gradient.size(0) == x.size(0) && gradient.size(1) == width,
+                          "egraff::symmetric_contraction_backward: gradient: expected ",
+                          x.scalar_type(), " [", x.size(0), ", ", width, "], got ",
+                          gradient.scalar_type(), " ", gradient.sizes());
+        return dispatch(gradient, EGRAFF_CONTRACTION_VALUES);
+    }
+
+    static Tensor meta(const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) { return shape_of(x); }
+
+    static std::string no_derivative() {
+        return no_second_derivative("egraff::symmetric_contraction");
+    }
+};
+
+struct Contraction {
+    static constexpr const char *SCHEMA =
+        "symmetric_contraction(" EGRAFF_CONTRACTION_SCHEMA ") -> Tensor";
+
+    static Tensor cpu(EGRAFF_CONTRACTION_ARGUMENTS) {
+        return dispatch(Tensor(), EGRAFF_CONTRACTION_VALUES);
+    }
+
+    static Tensor meta(EGRAFF_CONTRACTION_ARGUMENTS) {
+        return x.new_empty_symint({x.sym_size(0), weights.sym_size(2) * outputs.sym_size(0)});
+    }
+
+    static variable_list derivative(AutogradContext *, const variable_list &gradients,
+                                    EGRAFF_CONTRACTION_ARGUMENTS) {
+        return {call<ContractionBackward>(gradients[0], EGRAFF_CONTRACTION_VALUES)};
+    }
+};
+
+} // namespace
+
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("symmetric_contraction(" EGRAFF_CONTRACTION_SCHEMA ") -> Tensor",
-                {at::Tag::pt2_compliant_tag});
-    library.def("symmetric_contraction_backward(Tensor gradient, " EGRAFF_CONTRACTION_SCHEMA
-                ") -> Tensor",
-                {at::Tag::pt2_compliant_tag});
+    define<Contraction>(library);
+    define<ContractionBackward>(library);
 }
 
-TORCH_LIBRARY_IMPL(egraff, CPU, library) {
-    library.impl("symmetric_contraction", egraff::forward_kernel);
-    library.impl("symmetric_contraction_backward", egraff::backward_kernel);
-}
-
-TORCH_LIBRARY_IMPL(egraff, CUDA, library) {
-    library.impl("symmetric_contraction", egraff::forward_no_gpu);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Meta, library) {
-    library.impl("symmetric_contraction", egraff::forward_meta);
-    library.impl("symmetric_contraction_backward", egraff::backward_meta);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Autograd, library) {
-    library.impl("symmetric_contraction", egraff::forward_autograd);
-    library.impl("symmetric_contraction_backward", egraff::backward_autograd);
-}
+} // namespace egraff

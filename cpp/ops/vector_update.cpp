@@ -11,39 +11,25 @@
 // serves inference, training uses the plain form.
 #include "ops/edge_convolution_kernels.h"
 #include "ops/node_blocks.h"
+#include "ops/operator.h"
 
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/library.h>
 
 namespace egraff {
 namespace {
 
-using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
 using Pair = std::tuple<Tensor, Tensor>;
 
 constexpr const char *NAME = "egraff::gated_vector_update";
-constexpr const char *DOUBLE_BACKWARD =
-    "egraff::gated_vector_update has no second derivative: fused models are for inference.\n"
-    "  fix: train with the plain model, or export it with --no-fuse";
-constexpr const char *NO_GPU =
-    "egraff::gated_vector_update runs on the CPU only, got tensors on a GPU.\n"
-    "  fix: use device cpu, or export the model with --no-fuse for the GPU";
 
 #define EGRAFF_UPDATE_ARGUMENTS                                                                    \
     const Tensor &x, const Tensor &v, const Tensor &scalars, const Tensor &vectors,                \
         const Tensor &weight, const Tensor &bias, const Tensor &maps
-#define EGRAFF_UPDATE_VALUES x, v, scalars, vectors, weight, bias, maps
 // what derivatives depend on
 #define EGRAFF_UPDATE_BACKWARD_ARGUMENTS                                                           \
     const Tensor &by_x, const Tensor &by_v, const Tensor &v, const Tensor &scalars,                \
         const Tensor &weight, const Tensor &bias, const Tensor &maps
-#define EGRAFF_UPDATE_BACKWARD_VALUES by_x, by_v, v, scalars, weight, bias, maps
 
 constexpr int64_t PARTS = 3;      // gates, and maps of vectors
 constexpr int64_t COMPONENTS = 3; // of vectors
@@ -143,123 +129,56 @@ template <typename T> Pair backward_typed(const Tensor &by_x, const Tensor &by_v
     return {d_v, d_scalars};
 }
 
-Pair forward_kernel(EGRAFF_UPDATE_ARGUMENTS) {
-    const Call call(v, scalars, weight, bias, maps);
-    call.expect(x, "x", {call.n, call.width});
-    call.expect(vectors, "vectors", {call.n, COMPONENTS, call.width});
-    const Tensor a = x.detach().contiguous(), b = vectors.detach().contiguous();
-    return x.scalar_type() == at::kFloat ? forward_typed<float>(call, a, b)
-                                         : forward_typed<double>(call, a, b);
-}
+struct UpdateBackward {
+    static constexpr const char *SCHEMA =
+        "gated_vector_update_backward(Tensor by_x, Tensor by_v, Tensor v, Tensor scalars, "
+        "Tensor weight, Tensor bias, Tensor maps) -> (Tensor, Tensor)";
 
-Pair backward_kernel(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
-    const Call call(v, scalars, weight, bias, maps);
-    call.expect(by_x, "by_x", {call.n, call.width});
-    call.expect(by_v, "by_v", {call.n, COMPONENTS, call.width});
-    const Tensor a = by_x.detach().contiguous(), b = by_v.detach().contiguous();
-    return v.scalar_type() == at::kFloat ? backward_typed<float>(a, b, call)
-                                         : backward_typed<double>(a, b, call);
-}
-
-Pair forward_no_gpu(EGRAFF_UPDATE_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_UPDATE_VALUES);
-    TORCH_CHECK_NOT_IMPLEMENTED(false, NO_GPU);
-}
-
-// ---- shapes, for torch.export and torch.compile ----------------------------------------------
-
-Pair forward_meta(EGRAFF_UPDATE_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_UPDATE_VALUES);
-    return {x.new_empty_symint(x.sym_sizes()), v.new_empty_symint(v.sym_sizes())};
-}
-
-Pair backward_meta(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
-    (void)std::make_tuple(EGRAFF_UPDATE_BACKWARD_VALUES);
-    return {v.new_empty_symint(v.sym_sizes()), scalars.new_empty_symint(scalars.sym_sizes())};
-}
-
-// ---- derivatives -----------------------------------------------------------------------------
-
-Pair call_forward(EGRAFF_UPDATE_ARGUMENTS) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::gated_vector_update", "")
-                               .typed<Pair(EGRAFF_UPDATE_ARGUMENTS)>();
-    return op.call(EGRAFF_UPDATE_VALUES);
-}
-
-Pair call_backward(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("egraff::gated_vector_update_backward", "")
-                               .typed<Pair(EGRAFF_UPDATE_BACKWARD_ARGUMENTS)>();
-    return op.call(EGRAFF_UPDATE_BACKWARD_VALUES);
-}
-
-struct Update : torch::autograd::Function<Update> {
-    static variable_list forward(AutogradContext *ctx, EGRAFF_UPDATE_ARGUMENTS) {
-        ctx->save_for_backward({v, scalars, weight, bias, maps});
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        auto [x_out, v_out] = call_forward(EGRAFF_UPDATE_VALUES);
-        return {x_out, v_out};
+    static Pair cpu(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
+        const Call call(v, scalars, weight, bias, maps);
+        call.expect(by_x, "by_x", {call.n, call.width});
+        call.expect(by_v, "by_v", {call.n, COMPONENTS, call.width});
+        const Tensor a = by_x.detach().contiguous(), b = by_v.detach().contiguous();
+        return v.scalar_type() == at::kFloat ? backward_typed<float>(a, b, call)
+                                             : backward_typed<double>(a, b, call);
     }
 
-    static variable_list backward(AutogradContext *ctx, const variable_list &gradients) {
-        const variable_list s = ctx->get_saved_variables();
-        auto [d_v, d_scalars] =
-            call_backward(gradients[0], gradients[1], s[0], s[1], s[2], s[3], s[4]);
-        return {gradients[0], d_v, d_scalars, gradients[1], Tensor(), Tensor(), Tensor()};
-    }
+    static Pair meta(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) { return {shape_of(v), shape_of(scalars)}; }
+
+    static std::string no_derivative() { return no_second_derivative(NAME); }
 };
 
-// A first derivative whose own derivative is an error, not a zero.
-struct UpdateBackward : torch::autograd::Function<UpdateBackward> {
-    static variable_list forward(AutogradContext *, EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
-        at::AutoDispatchBelowADInplaceOrView below_autograd;
-        auto [d_v, d_scalars] = call_backward(EGRAFF_UPDATE_BACKWARD_VALUES);
-        return {d_v, d_scalars};
+struct Update {
+    static constexpr const char *SCHEMA =
+        "gated_vector_update(Tensor x, Tensor v, Tensor scalars, Tensor vectors, "
+        "Tensor weight, Tensor bias, Tensor maps) -> (Tensor, Tensor)";
+
+    static Pair cpu(EGRAFF_UPDATE_ARGUMENTS) {
+        const Call call(v, scalars, weight, bias, maps);
+        call.expect(x, "x", {call.n, call.width});
+        call.expect(vectors, "vectors", {call.n, COMPONENTS, call.width});
+        const Tensor a = x.detach().contiguous(), b = vectors.detach().contiguous();
+        return x.scalar_type() == at::kFloat ? forward_typed<float>(call, a, b)
+                                             : forward_typed<double>(call, a, b);
     }
 
-    static variable_list backward(AutogradContext *, const variable_list &) {
-        TORCH_CHECK_NOT_IMPLEMENTED(false, DOUBLE_BACKWARD);
+    static Pair meta(EGRAFF_UPDATE_ARGUMENTS) { return {shape_of(x), shape_of(v)}; }
+
+    static auto keep(EGRAFF_UPDATE_ARGUMENTS) { return std::tie(v, scalars, weight, bias, maps); }
+
+    static variable_list derivative(AutogradContext *, const variable_list &by, const Tensor &v,
+                                    const Tensor &scalars, const Tensor &weight, const Tensor &bias,
+                                    const Tensor &maps) {
+        auto [d_v, d_scalars] = call<UpdateBackward>(by[0], by[1], v, scalars, weight, bias, maps);
+        return {by[0], d_v, d_scalars, by[1]};
     }
 };
-
-Pair forward_autograd(EGRAFF_UPDATE_ARGUMENTS) {
-    const variable_list result = Update::apply(EGRAFF_UPDATE_VALUES);
-    return {result[0], result[1]};
-}
-
-Pair backward_autograd(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
-    const variable_list result = UpdateBackward::apply(EGRAFF_UPDATE_BACKWARD_VALUES);
-    return {result[0], result[1]};
-}
 
 } // namespace
-} // namespace egraff
 
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    library.def("gated_vector_update(Tensor x, Tensor v, Tensor scalars, Tensor vectors, "
-                "Tensor weight, Tensor bias, Tensor maps) -> (Tensor, Tensor)",
-                {at::Tag::pt2_compliant_tag});
-    library.def("gated_vector_update_backward(Tensor by_x, Tensor by_v, Tensor v, Tensor scalars, "
-                "Tensor weight, Tensor bias, Tensor maps) -> (Tensor, Tensor)",
-                {at::Tag::pt2_compliant_tag});
+    define<Update>(library);
+    define<UpdateBackward>(library);
 }
 
-TORCH_LIBRARY_IMPL(egraff, CPU, library) {
-    library.impl("gated_vector_update", egraff::forward_kernel);
-    library.impl("gated_vector_update_backward", egraff::backward_kernel);
-}
-
-TORCH_LIBRARY_IMPL(egraff, CUDA, library) {
-    library.impl("gated_vector_update", egraff::forward_no_gpu);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Meta, library) {
-    library.impl("gated_vector_update", egraff::forward_meta);
-    library.impl("gated_vector_update_backward", egraff::backward_meta);
-}
-
-TORCH_LIBRARY_IMPL(egraff, Autograd, library) {
-    library.impl("gated_vector_update", egraff::forward_autograd);
-    library.impl("gated_vector_update_backward", egraff::backward_autograd);
-}
+} // namespace egraff

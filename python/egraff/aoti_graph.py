@@ -28,12 +28,11 @@ from egraff.models.base import ForceField
 TRACED_NODES, TRACED_LOCAL, TRACED_EDGES = 700, 500, 12_000
 
 
-def trace(model: ForceField, device: str = "cpu") -> torch.export.ExportedProgram:
+def trace(model: ForceField) -> torch.export.ExportedProgram:
     """Return a model and its derivative as a program for any numbers of atoms and edges.
 
     Args:
         model: a plain or a fused model in evaluation mode.
-        device: where its weights are, and the program will run.
 
     Raises:
         EgraffError: parts of the model are TorchScript, which cannot be traced for any size.
@@ -61,10 +60,10 @@ def trace(model: ForceField, device: str = "cpu") -> torch.export.ExportedProgra
         return [outputs[name].detach() for name in model.outputs] + [gradient]
 
     arguments = (
-        torch.zeros(TRACED_NODES, dtype=torch.int64, device=device),
-        torch.zeros(2, TRACED_EDGES, dtype=torch.int64, device=device),
-        torch.ones(TRACED_EDGES, 3, dtype=getattr(torch, model.dtype), device=device),
-        torch.ones(TRACED_LOCAL, dtype=torch.float64, device=device),
+        torch.zeros(TRACED_NODES, dtype=torch.int64),
+        torch.zeros(2, TRACED_EDGES, dtype=torch.int64),
+        torch.ones(TRACED_EDGES, 3, dtype=getattr(torch, model.dtype)),
+        torch.ones(TRACED_LOCAL, dtype=torch.float64),
     )
     with _constant_weights(model):
         graph = make_fx(

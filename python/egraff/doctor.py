@@ -130,5 +130,6 @@ def _gpu(what: str) -> Finding:
     import torch
 
     if torch.cuda.is_available():
-        return Finding(what, "note", torch.cuda.get_device_name(0), "egraff on CUDA is untested")
+        found = torch.cuda.get_device_name(0)
+        return Finding(what, "note", found, "for models that were exported with --no-fuse")
     return Finding(what, "ok", "none; runs on the CPU")

@@ -8,7 +8,6 @@ The package is a zip archive; ``egraff.json`` is added to it as to a TorchScript
 
 from __future__ import annotations
 
-import copy
 import json
 import platform
 import warnings
@@ -50,9 +49,8 @@ def export_aoti(
     licence: str = MODEL_LICENCE,
     fuse: bool | None = False,
     instruction_set: str | None = None,
-    device: str = "cpu",
 ) -> dict[str, Any]:
-    """Write ``model`` to ``target``, compiled for the CPU or a GPU. Takes a minute or so.
+    """Write ``model`` to ``target``, compiled for the CPU. Takes a minute or so.
 
     Args:
         model: an eager model; its dtype is the file's.
@@ -63,8 +61,6 @@ def export_aoti(
         fuse: likewise.
         instruction_set: one of :data:`INSTRUCTION_SETS`; the file runs on processors that have
             it. Default: that of this machine.
-        device: ``cpu`` or ``cuda``; for GPUs of the kind that this machine has, and without fused
-            operators.
 
     Returns:
         The metadata in the file.
@@ -73,11 +69,8 @@ def export_aoti(
         DisagreementError: the compiled model differs from the eager one; nothing is written.
         EgraffError: there is no C++ compiler, or it fails, or there are no fused operators for
             this model.
-        InputError: an instruction set that this machine cannot check, or that does not exist; a
-            GPU where torch finds none, or for fused operators.
+        InputError: an instruction set that this machine cannot check, or that does not exist.
     """
-    if device == "cuda":
-        fuse = _check_gpu(fuse)
     instruction_set = _choose_instruction_set(instruction_set)
     find_compiler()
     prepared = prepare(
@@ -87,31 +80,14 @@ def export_aoti(
     prepared.metadata["target"] = {
         "machine": platform.machine(),
         "instruction_set": instruction_set,
-        "device": device,
+        "device": "cpu",
     }
-    written = prepared.written if device == "cpu" else copy.deepcopy(prepared.written).to(device)
-    program = trace(written, device)
+    program = trace(prepared.written)
     with atomic_path(target) as partial:
         _compile(program, partial, instruction_set)
         _add_metadata(partial, prepared.metadata)
         _check(prepared, partial)
     return prepared.metadata
-
-
-def _check_gpu(fuse: bool | None) -> bool:
-    if not torch.cuda.is_available():
-        raise InputError(
-            "expected a CUDA device, which compiles for its own kind, torch finds none",
-            field="--device",
-            fix="export on a machine like the one that the model will run on",
-        )
-    if fuse:
-        raise InputError(
-            "expected the CPU for fused operators, got cuda",
-            field="--device",
-            fix="leave --fuse out, or export for the CPU",
-        )
-    return False
 
 
 def find_compiler() -> str:
@@ -188,7 +164,7 @@ def _add_metadata(package: Path, metadata: dict[str, Any]) -> None:
 
 def _check(prepared: Prepared, package: Path) -> None:
     """Compare the package with the model it was made of, as LAMMPS will run it."""
-    compiled = _core.Model(str(package), device=prepared.metadata["target"]["device"])
+    compiled = _core.Model(str(package))
     for name, graph in prepared.graphs.items():
         compare_predictions(
             predict(prepared.model, graph),

@@ -59,27 +59,13 @@ def find_edges(
     points = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 3)
     box = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=np.float64)
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
-    if not np.isfinite(points).all():
-        bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise InputError(
-            f"expected finite numbers, got {points[bad]} for atom {bad}",
-            field="positions",
-            fix="remove the frame or repair the file that it came from",
-        )
-    if periodic.any() and abs(np.linalg.det(_completed(box, periodic))) < 1e-9:
-        raise InputError(
-            f"expected three independent lattice vectors with pbc {periodic.tolist()}, "
-            f"got {box.tolist()}",
-            field="cell",
-            fix="give the structure a cell or set its pbc to false",
-        )
+    box = checked_box(points, box, periodic)
     if len(points) == 0:
         return Edges(np.zeros((2, 0), dtype=np.int64), np.zeros((0, 3)))
 
-    pairs = NeighborList(cutoff=r_max, full_list=True, sorted=True)
-    first, second, vector, length = pairs.compute(
-        points, _completed(box, periodic), periodic.copy(), quantities="ijDd"
-    )
+    points, cutoff = safe_grid(points, box, periodic, r_max)
+    pairs = NeighborList(cutoff=cutoff, full_list=True, sorted=True)
+    first, second, vector, length = pairs.compute(points, box, periodic.copy(), quantities="ijDd")
     keep = length < r_max
     if pair_cutoffs is not None:
         if species is None:
@@ -94,7 +80,98 @@ def find_edges(
     return Edges(index, np.ascontiguousarray(vector[keep]))
 
 
-def _completed(box: NDArray[np.float64], periodic: NDArray[np.bool_]) -> NDArray[np.float64]:
+def checked_box(
+    points: NDArray[np.float64], box: NDArray[np.float64], periodic: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return an invertible box for a neighbour list, ``[3, 3]``; vesin dies of any other.
+
+    Args:
+        points: ``[n_atoms, 3]`` in Angstrom.
+        box: ``[3, 3]`` in Angstrom; lattice vectors of open directions may be zero.
+        periodic: ``[3]``.
+
+    Raises:
+        InputError: non-finite positions, or a periodic direction without a cell.
+    """
+    if not np.isfinite(points).all():
+        bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
+        raise InputError(
+            f"expected finite numbers, got {points[bad]} for atom {bad}",
+            field="positions",
+            fix="remove the frame or repair the file that it came from",
+        )
+    full = completed_box(box, periodic)
+    # written so that a box of NaN is refused too
+    if periodic.any() and not 1e-9 <= abs(np.linalg.det(full)) < np.inf:
+        raise InputError(
+            f"expected three independent lattice vectors with pbc {periodic.tolist()}, "
+            f"got {box.tolist()}",
+            field="cell",
+            fix="give the structure a cell or set its pbc to false",
+        )
+    return full
+
+
+#: vesin searches at most 1e5 cells, and coarsens its grid by one factor in all directions when
+#: there would be more; half of that keeps clear of the margins it adds.
+_MOST_CELLS = 5e4
+
+
+def safe_grid(
+    points: NDArray[np.float64],
+    box: NDArray[np.float64],
+    periodic: NDArray[np.bool_],
+    r_max: float,
+) -> tuple[NDArray[np.float64], float]:
+    """Return the positions and the cutoff to ask vesin for, so that all pairs within r_max come.
+
+    A wide sheet, a long wire or a molecule of which an atom flew off has many cells along one
+    direction and few along another. Coarsened by vesin (0.6.2), the few become none, and the
+    process dies of a division by zero. Empty space along open directions is closed up and, where
+    that does not help, a larger cutoff makes a grid that needs no coarsening; the caller drops
+    the pairs beyond ``r_max``. Other structures are left as they are.
+
+    Args:
+        points: ``[n_atoms, 3]`` in Angstrom, finite.
+        box: ``[3, 3]``, invertible.
+        periodic: ``[3]``.
+        r_max: in Angstrom.
+    """
+    if _grid_is_safe(points, box, periodic, r_max):
+        return points, r_max
+    points = _closed_up(points, box, periodic, 2.0 * r_max)
+    cutoff = float(r_max)
+    while not _grid_is_safe(points, box, periodic, cutoff):
+        cutoff *= 1.2
+    return points, cutoff
+
+
+def _grid_is_safe(points, box, periodic, cutoff: float) -> bool:
+    """Whether vesin's grid keeps two cells in every direction that has some, or needs no change."""
+    inverse = np.linalg.inv(box)
+    heights = 1.0 / np.linalg.norm(inverse, axis=0)
+    growth = np.where(periodic, 1.0, np.maximum(np.ptp(points @ inverse, axis=0), 1.0))
+    cells = np.maximum(np.floor(heights * growth / cutoff), 1.0)
+    total = float(np.prod(cells))
+    return total <= _MOST_CELLS or bool(np.all(cells * np.cbrt(_MOST_CELLS / total) >= 2.0))
+
+
+def _closed_up(points, box, periodic, gap: float) -> NDArray[np.float64]:
+    """Points moved along open directions so that no empty layer is thicker than ``gap``."""
+    inverse = np.linalg.inv(box)
+    moved = points.copy()
+    for axis in np.flatnonzero(~periodic):
+        height = 1.0 / np.linalg.norm(inverse[:, axis])
+        along = points @ inverse[:, axis] * height
+        order = np.argsort(along)
+        excess = np.maximum(np.diff(along[order]) - gap, 0.0)
+        shift = np.zeros(len(points))
+        shift[order[1:]] = np.cumsum(excess)
+        moved -= shift[:, None] * box[axis] / height
+    return moved
+
+
+def completed_box(box: NDArray[np.float64], periodic: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Replace the lattice vectors of non-periodic directions by unit vectors normal to the rest.
 
     A slab or a wire may come with a zero vector along its open directions; the list itself only

@@ -19,3 +19,6 @@ AMU_ANG2_PER_FS2_IN_EV = 103.642697
 
 MEV_PER_EV = 1000.0
 """Millielectronvolts in an electronvolt."""
+
+PS_PER_FS = 1e-3
+"""Picoseconds in a femtosecond."""

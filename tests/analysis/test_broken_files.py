@@ -219,6 +219,14 @@ def test_log_of_a_restart_repeats_steps(tmp_path):
     read = log(tmp_path, log_text(COLUMNS, ROWS, finished=False) + log_text(COLUMNS, later))
     assert read.column("step").tolist() == [0, 10, 20, 30]
     assert read.column("temp").tolist() == [300.0, 1.0, 2.0, 3.0]
+    assert read.problems == [
+        "steps go back from 20 to 10 (a restart, or reset_timestep); of rows of the same steps the "
+        "later ones are kept"
+    ]
+    follows = [(20, 1.0, -2.0), (30, 2.0, -2.0)]
+    read = log(tmp_path, log_text(COLUMNS, ROWS) + log_text(COLUMNS, follows))
+    assert read.column("temp").tolist() == [300.0, 310.5, 1.0, 2.0]
+    assert read.problems == []
 
 
 def test_log_runs_with_other_columns(tmp_path):
@@ -269,6 +277,15 @@ def test_log_with_only_an_error(tmp_path):
     )
     assert read.errors == ["ERROR on proc 0: Unknown pair style (src/f.cpp:1)"]
     assert read.runs == []
+
+
+def test_log_that_echoes_the_word_error(tmp_path):
+    read = log(
+        tmp_path,
+        "# watch for ERROR: lost atoms\nvariable ERROR_MAX equal 1\n" + log_text(COLUMNS, ROWS),
+    )
+    assert read.errors == []
+    assert read.finished
 
 
 def test_missing_log(tmp_path):

@@ -4,6 +4,7 @@
 import bz2
 import gzip
 import pickle
+import time
 
 import MDAnalysis
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import zstandard
 from ase.units import kcal, mol
 
-from egraff.analysis.dump_file import DumpFile, read_first_frame
+from egraff.analysis.dump_file import DumpFile, _scan, read_first_frame
 from egraff.analysis.dump_format import DumpError
 from egraff.analysis.reader import EgraffDumpReader, open_universe, standard_cell
 from tests.analysis.dumps import frame_text
@@ -214,8 +215,10 @@ def test_index_is_saved_and_trusted_only_for_its_file(tmp_path, positions):
     assert again.entries == dump.entries
     write(path, *frames, frame_text(30, positions, ORTHOGONAL))
     assert len(DumpFile(path)) == 4
-    dump.index_path.write_bytes(b"not an index")
-    assert len(DumpFile(path)) == 4
+    whole = DumpFile(path, save_index=True).index_path.read_bytes()
+    for damaged in (b"not an index", b"", whole[:-40], whole[:200]):
+        dump.index_path.write_bytes(damaged)
+        assert len(DumpFile(path)) == 4
 
 
 def test_first_frame_alone(tmp_path, positions):
@@ -232,3 +235,94 @@ def test_boundary_words(tmp_path, positions):
         False,
         False,
     )
+    old = frame.replace("BOUNDS pp ff ss", "BOUNDS")  # as LAMMPS wrote before 2010
+    assert open_universe(write(tmp_path / "d", old)).trajectory.ts.data["pbc"] == (True,) * 3
+    tilted = frame_text(0, positions, TILTED).replace("xy xz yz pp pp pp", "xy xz yz")
+    assert open_universe(write(tmp_path / "d", tilted)).trajectory.ts.data["pbc"] == (True,) * 3
+    with pytest.raises(DumpError, match="expected three boundary words such as pp or fs, got pp q"):
+        open_universe(write(tmp_path / "d", frame.replace("pp ff ss", "pp q")))
+
+
+def without(text, column):
+    """A frame without one of its columns."""
+    lines = text.split("\n")
+    start = next(i for i, line in enumerate(lines) if line.startswith("ITEM: ATOMS")) + 1
+    place = lines[start - 1].split().index(column) - 2
+    lines[start - 1] = lines[start - 1].replace(f" {column}", "")
+    for number in range(start, len(lines)):
+        words = lines[number].split()
+        lines[number] = " ".join(words[:place] + words[place + 1 :])
+    return "\n".join(lines)
+
+
+def test_atoms_without_ids_are_refused_where_their_order_matters(tmp_path, positions):
+    frames = [without(frame_text(10 * k, positions, ORTHOGONAL), "id") for k in range(2)]
+    assert len(open_universe(write(tmp_path / "d", frames[0])).atoms) == 5
+    with pytest.raises(DumpError, match="expected a column id, got type element x y z") as caught:
+        open_universe(write(tmp_path / "d", *frames))
+    assert "fix: add id to the dump command" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ids": [1, 2, 3, 4, 6]}, "step 10: expected the atoms of the first frame, id 5, got 6"),
+        (
+            {"elements": ["Ar", "Ne", "Ne", "Ar", "Ar"]},
+            "first frame, type 1 of atom id 3, got 2",
+        ),
+    ],
+)
+def test_atoms_that_become_others_are_refused(tmp_path, positions, options, message):
+    start = {"ids": range(1, 6), "elements": ["Ar", "Ne", "Ar", "Ar", "Ar"]}
+    frames = [
+        frame_text(10 * k, positions, ORTHOGONAL, **chosen)
+        for k, chosen in enumerate((start, start | options))
+    ]
+    universe = open_universe(write(tmp_path / "d", *frames))
+    with pytest.raises(DumpError, match=message):
+        universe.trajectory[1]
+
+
+def test_two_systems_in_one_file_are_refused(tmp_path, positions):
+    first = frame_text(10, positions, ORTHOGONAL, elements=["Ar", "Ne", "Ar", "Ar", "Ar"])
+    second = frame_text(0, positions, ORTHOGONAL, elements=["Ne", "Ar", "Ar", "Ar", "Ar"])
+    with pytest.raises(DumpError, match="expected one system, got frames of two: another type"):
+        open_universe(write(tmp_path / "d", first, second))
+
+
+def test_elements_must_be_told_by_the_dump_or_by_types(tmp_path, positions):
+    text = frame_text(0, positions, ORTHOGONAL, elements=["C"] * 5)
+    path = write(tmp_path / "d", text)
+    # LAMMPS writes C for all atoms unless it is told their elements
+    message = "element: expected element Na of type 1, got C"
+    with pytest.raises(DumpError, match=message):
+        open_universe(path, elements=["Na", "Cl"])
+    path = write(tmp_path / "d", without(without(text, "type"), "element"))
+    with pytest.raises(DumpError, match="expected a column type or element, got id x y z"):
+        open_universe(path, elements=["Na", "Cl"])
+    assert set(open_universe(path, elements=["Na"]).atoms.elements) == {"Na"}
+
+
+def test_a_large_compressed_frame_costs_little_more_than_its_decompression(tmp_path):
+    # it comes in many pieces; copying what is there for each of them is quadratic
+    n_atoms = 400_000
+    noise = np.random.default_rng(0).random((n_atoms, 3)).tolist()
+    lines = b"".join(b"%d 1 Ar %.8f %.8f %.8f\n" % (i, *r) for i, r in enumerate(noise))
+    head = frame_text(0, np.zeros((0, 3)), ORTHOGONAL).replace("ATOMS\n0", f"ATOMS\n{n_atoms}")
+    path = tmp_path / "d.gz"
+    path.write_bytes(gzip.compress(head.encode() + lines, 1))
+
+    def cost(work):
+        start = time.process_time()
+        work()
+        return time.process_time() - start
+
+    def decompress():
+        with gzip.open(path) as stream:
+            while stream.read1(1 << 22):
+                pass
+
+    entries, _ = _scan(path, [])
+    assert entries[0].n_atoms == n_atoms
+    assert min(cost(lambda: _scan(path, [])) for _ in range(2)) < 4.0 * cost(decompress)

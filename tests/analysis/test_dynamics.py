@@ -16,16 +16,19 @@ from egraff.analysis.diffusion import (
     diffusion_coefficient,
     diffusive_exponent,
     finite_size_correction,
+    followed,
     mean_square_displacement,
 )
 from egraff.analysis.fields import even_interval, frame_forces, frame_velocities
 from egraff.analysis.frames import frames_universe
+from egraff.analysis.reader import open_universe
 from egraff.analysis.vibrations import (
     WAVENUMBER_PER_THZ,
     VibrationalDensityOfStates,
     velocity_autocorrelation,
 )
 from egraff.errors import InputError
+from tests.analysis.dumps import frame_text
 
 RANDOM = np.random.default_rng(11)
 
@@ -99,6 +102,63 @@ def test_drift_is_removed():
     still = MeanSquareDisplacement(universe_of(noise, 1.0).atoms).run().results.msd
     moving = MeanSquareDisplacement(universe_of(noise + drift, 1.0).atoms).run().results.msd
     np.testing.assert_allclose(still, moving, rtol=1e-9, atol=1e-12)
+
+
+def fluctuating(n_frames, n_atoms, seed, d=0.5, dt=0.1):
+    """Brownian atoms in a cell that breathes by 1 %: unwrapped with image flags, and the truth."""
+    random = np.random.default_rng(seed)
+    length = 10.0 * (1.0 + 0.01 * random.normal(size=n_frames))
+    steps = random.normal(scale=np.sqrt(2 * d * dt), size=(n_frames, n_atoms, 3))
+    wrapped = np.empty_like(steps)
+    images = np.zeros_like(steps)
+    wrapped[0] = random.uniform(0, length[0], (n_atoms, 3))
+    for t in range(1, n_frames):
+        # the barostat moves every atom with the cell
+        moved = wrapped[t - 1] * length[t] / length[t - 1] + steps[t]
+        crossed = np.floor(moved / length[t])
+        wrapped[t] = moved - crossed * length[t]
+        images[t] = images[t - 1] + crossed
+    cells = length[:, None, None] * np.eye(3)
+    return wrapped, images, cells, steps
+
+
+def test_followed_is_the_sum_of_the_steps():
+    wrapped, images, cells, _ = fluctuating(400, 6, seed=1, d=4.0)
+    positions = wrapped + images @ cells
+    assert np.abs(images).max() >= 5
+    moves = np.diff(wrapped, axis=0) + np.diff(images, axis=0) @ cells[1:]
+    expected = wrapped[0] + np.cumsum(np.concatenate([0.0 * wrapped[:1], moves]), axis=0)
+    np.testing.assert_allclose(followed(positions, cells), expected, atol=1e-9)
+    assert np.abs(positions - expected).max() > 1.0
+    still = np.broadcast_to(np.eye(3) * 10.0, cells.shape)
+    np.testing.assert_array_equal(followed(positions, still), positions)
+
+
+def test_diffusion_in_a_cell_that_breathes(tmp_path):
+    wrapped, images, cells, steps = fluctuating(1500, 20, seed=2)
+    positions = wrapped + images @ cells
+    truth = mean_square_displacement(np.cumsum(steps, axis=0)).mean(axis=1)
+    texts = []
+    for t, cell in enumerate(cells):
+        texts.append(frame_text(t, positions[t], cell, coordinates="xu yu zu"))
+    (tmp_path / "d").write_text("".join(texts))
+    universe = open_universe(tmp_path / "d", timestep_fs=100.0, unwrap=True)
+    analysis = MeanSquareDisplacement(universe.atoms, remove_drift=False).run()
+    (metric,) = analysis.diffusion(window_ps=(2.0, 12.0), provenance="p")
+    lag = analysis.results.lag_ps
+    assert metric.value == pytest.approx(diffusion_coefficient(lag, truth, (2.0, 12.0)), rel=0.05)
+    assert analysis.results.msd[0, 1] == pytest.approx(truth[1], rel=0.15)
+
+
+def test_a_window_without_lags_is_not_enough_data():
+    universe = universe_of(RANDOM.normal(size=(100, 4, 3)).cumsum(axis=0), 0.1)
+    (metric,) = (
+        MeanSquareDisplacement(universe.atoms)
+        .run()
+        .diffusion(window_ps=(0.32, 0.38), provenance="p")
+    )
+    assert metric.value is None
+    assert "expected at least 2 lags between 0.32 and 0.38 ps, got 0" in metric.note
 
 
 def test_too_few_lags():
@@ -289,6 +349,19 @@ def test_bond_length_deviation():
     assert worst.value == pytest.approx(0.05)
     with pytest.raises(InputError, match="expected at least one bond, got none"):
         BondLengths(frames_universe([Atoms("Ar2", positions=[[0, 0, 0], [9, 0, 0]])]).atoms)
+
+
+def test_bond_length_deviation_has_the_errors_of_both_means():
+    sign = np.random.default_rng(0).permutation(np.repeat([-1.0, 1.0], 200))[:, None]
+    still, moving = np.full((400, 1), 1.5), 1.5 + 0.1 * sign
+    mean, _ = bond_length_deviation(1.6 + 0.1 * sign, moving, provenance="p")
+    assert mean.value == pytest.approx(0.1)
+    # each mean has an error of 0.1 / sqrt(400)
+    assert mean.error == pytest.approx(0.005 * np.sqrt(2.0), rel=0.1)
+    mean, _ = bond_length_deviation(1.6 + 0.1 * sign, still, provenance="p")
+    assert mean.error == pytest.approx(0.005, rel=0.1)
+    mean, _ = bond_length_deviation(1.6 + 0.1 * sign, moving[:1], provenance="p")
+    assert mean.note.startswith("without the error of the reference")
 
 
 def test_uneven_frames_are_refused():

@@ -76,6 +76,12 @@ def test_replay_of_a_model_with_known_errors():
     assert metrics["replay_ev"].value > 0.0
 
 
+def test_constant_energies_have_no_violation_of_their_changes():
+    metrics = metrics_of(replay(labelled(1) * 3, Broken()))
+    assert metrics["replay_ev_offset_free"].value is None
+    assert "does not vary" in metrics["replay_ev_offset_free"].note
+
+
 def test_replay_refuses_what_has_no_labels():
     with pytest.raises(InputError, match="ref: expected at least one frame, got none"):
         replay([], Broken(), where="ref")

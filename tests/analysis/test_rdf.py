@@ -68,6 +68,14 @@ def test_coordination_of_rock_salt():
         coordination_numbers(analysis, 9.0, provenance="p")
 
 
+def test_shells_end_at_edges_of_bins():
+    # both middles of bins lie half a bin below the edges that include these bins
+    analysis = run([bulk("NaCl", "rocksalt", a=5.64, cubic=True)], r_max=6.0, bin_width=0.5)
+    for cutoff, edge in ((2.25, 2.5), (2.75, 3.0), (3.0, 3.0), (3.2, 3.0)):
+        definitions = {m.definition for m in coordination_numbers(analysis, cutoff, provenance="")}
+        assert all(f"nearer than {edge:g} A to" in text for text in definitions), cutoff
+
+
 def test_tilted_cells_of_any_orientation_give_the_same():
     frame = bulk("NaCl", "rocksalt", a=5.64).repeat((3, 3, 3))
     frame.rattle(0.1, seed=1)

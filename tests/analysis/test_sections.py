@@ -8,11 +8,13 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.lj import LennardJones
 
-from egraff.analysis.pipeline import CURVES, Parameters, analyse_run, read_reference
+from egraff.analysis import section
+from egraff.analysis.logfile import read_log
+from egraff.analysis.pipeline import CURVES, RESULT, Parameters, analyse_run, read_reference
 from egraff.analysis.runs import read_run
 from egraff.analysis.section_model import ModelChecks
 from tests.analysis.dumps import frame_text, log_text, write_run
-from tests.analysis.test_pipeline import make_run, result_of
+from tests.analysis.test_pipeline import atoms_moving, make_run, result_of
 
 N_FRAMES = 30
 SALT = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat(2)
@@ -186,6 +188,17 @@ def test_checks_of_a_model_are_made_once(tmp_path):
         assert curves["dimer/energy"].shape == curves["dimer/distance"].shape == (1, 121)
 
 
+def test_checks_are_of_one_cell(tmp_path):
+    load = Counted()
+    checks = ModelChecks(load)
+    for name, length in (("one", 12.0), ("two", 13.0)):
+        frame = frame_text(0, atoms_moving(1)[0].positions, np.eye(3) * length)
+        run = write_run(tmp_path / name, [frame], n_atoms=8)
+        (run / "model.egraff.pt").write_text("a model")
+        analyse_run(read_run(run), checks=checks)
+    assert load.loaded == 2
+
+
 def test_large_systems_are_not_turned_around(tmp_path, monkeypatch):
     monkeypatch.setattr("egraff.analysis.section_model._MOST_ATOMS", 4)
     run = make_run(tmp_path / "run")
@@ -200,3 +213,26 @@ def test_checks_change_what_is_up_to_date(tmp_path):
     run = read_run(make_run(tmp_path / "run"))
     assert analyse_run(run, parameters=Parameters(max_frames=10))
     assert analyse_run(run, parameters=Parameters(max_frames=10), checks=ModelChecks(Counted()))
+
+
+def test_a_log_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(section, "read_log", lambda path: read.append(path) or read_log(path))
+    directory = make_run(tmp_path / "run")
+    run = read_run(directory)
+    start = section.equilibrated_from(run)
+    assert section.equilibrated_from(run) == start
+    assert len(read) == 1
+    drifting = [(10 * i, -1.0 - (i < 200)) for i in range(500)]
+    (directory / "log.lammps").write_text(log_text(("Step", "PotEng"), drifting))
+    assert section.equilibrated_from(run) == pytest.approx(200 * 10 * 2e-3, abs=0.1)
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "3"])
+def test_a_result_that_is_none_is_made_again(tmp_path, text):
+    run = make_run(tmp_path / "run")
+    analyse_run(read_run(run))
+    (run / RESULT).write_text(text)
+    assert analyse_run(read_run(run))
+    assert result_of(run)[0]["metrics"]

@@ -8,11 +8,11 @@ from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.series import geometric_mean_metric, mean_metric
 from egraff.analysis.statistics import (
     autocovariance,
-    block_error,
     block_means,
     bootstrap_error,
     equilibration_start,
     mean_with_error,
+    standard_error,
     statistical_inefficiency,
     summary_over_runs,
 )
@@ -89,10 +89,11 @@ def test_equilibration_is_found():
     assert equilibration_start(noise) < 200
 
 
-def test_block_error_of_blocks_longer_than_the_correlation():
+def test_error_from_blocks_longer_than_the_correlation():
     x = autoregressive(20000, 0.8, seed=5, n_series=20)
     exact = np.sqrt(9.0 / (1 - 0.8**2) / 20000)  # sigma^2 g / n
-    assert np.mean(block_error(x, 40)) == pytest.approx(exact, rel=0.1)
+    assert np.mean(standard_error(block_means(x, 40))) == pytest.approx(exact, rel=0.1)
+    assert standard_error([1.0, 2.0, 3.0]) == pytest.approx(1.0 / np.sqrt(3.0))
 
 
 def test_block_means():
@@ -108,10 +109,16 @@ def test_bootstrap_error_of_a_mean():
     assert error == bootstrap_error(lambda rows: float(rows.mean()), x, n_resamples=2000)
 
 
+def test_bootstrap_error_of_few_rows_is_not_too_small():
+    x = np.random.default_rng(7).normal(size=4)
+    error = bootstrap_error(lambda rows: float(rows.mean()), x, n_resamples=20_000)
+    assert error == pytest.approx(x.std(ddof=1) / 2.0, rel=0.02)
+
+
 def test_summary_over_runs():
     summary = summary_over_runs([1.0, 2.0, 3.0, 4.0])
     assert summary.value == 2.5
-    assert summary.error == pytest.approx(np.std([1, 2, 3, 4]) / 2.0, rel=0.1)
+    assert summary.error == pytest.approx(np.std([1, 2, 3, 4], ddof=1) / 2.0)
     assert summary_over_runs([1.0, 2.0]).error is None
 
 

@@ -263,3 +263,36 @@ def test_directory_of_another_run_is_kept(refused, frames, tmp_path):
         "md: expected a free name for the results, got the directory of another run\n"
         "  fix: rename md.extxyz"
     )
+
+
+def test_times_that_go_back(refused, frames, tmp_path):
+    again = [frame.copy() for frame in (*frames[:4], *frames[2:5])]
+    assert refused("a.extxyz", again) == (
+        "a.extxyz: frame 4: expected times that grow from frame to frame, got 0.06 and then 0.04 "
+        "ps\n  fix: leave out what a restart wrote again, or give --interval"
+    )
+
+
+def test_stability_is_counted_from_the_first_frame(frames, tmp_path):
+    later = [frame.copy() for frame in frames]
+    for frame in later:
+        frame.info["time_ps"] += 500.0
+    run = run_of_trajectory(write(tmp_path / "a.extxyz", later))
+    analyse_run(run)
+    _, metrics, _ = results(tmp_path / "a")
+    assert metrics["stability_time"].value == pytest.approx((N_FRAMES - 1) * INTERVAL_PS)
+    assert run.record["timestep_fs"] == pytest.approx(1e3 * INTERVAL_PS)
+
+
+def test_density_of_a_trajectory_whose_cell_changes(frames, tmp_path):
+    sizes = 1.0 + 0.01 * np.random.default_rng(0).choice([-1.0, 1.0], size=len(frames))
+    breathing = [frame.copy() for frame in frames]
+    for frame, size in zip(breathing, sizes, strict=True):
+        frame.set_cell(CELL * size, scale_atoms=True)
+    analyse_run(run_of_trajectory(write(tmp_path / "a.extxyz", breathing)))
+    density = results(tmp_path / "a")[1]["density"]
+    mass = frames[0].get_masses().sum() * 1.66053906892
+    expected = mass / (LENGTH * sizes) ** 3
+    assert density.value == pytest.approx(expected.mean(), abs=4.0 * density.error)
+    assert density.error == pytest.approx(expected.std() / np.sqrt(len(frames)), rel=0.5)
+    assert density.provenance.startswith("a.extxyz: cells and masses of 80 frames")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from egraff.data import list_embedded, read_frames, reference_energies_from_atoms
 from egraff.data.generate import __main__ as command
-from egraff.data.generate.output import write_frames
+from egraff.data.generate.output import describe_file, write_frames
 from egraff.data.generate.protocols import MOLECULE, PROTOCOLS, Run
 from egraff.data.generate.sampling import displace_thermally, isolated_atoms, xtb_calculator
 from egraff.errors import InputError
@@ -75,3 +76,17 @@ def test_a_missing_tblite_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "tblite.ase", None)
     with pytest.raises(InputError, match=r"tblite, which is not installed\n  fix: pip install"):
         xtb_calculator("GFN2-xTB", accuracy=1.0)
+
+
+def test_the_pressure_of_a_file_is_without_motion(tmp_path):
+    frames = []
+    for size in (0.01, 0.03):
+        frame = Atoms("Ar2", positions=[[0, 0, 0], [2, 0, 0]], cell=[5.0] * 3, pbc=True)
+        stress = [-size, -size, -size, 0.0, 0.0, 0.0]
+        labels = {"energy": 1.0, "forces": np.zeros((2, 3)), "stress": stress}
+        frame.calc = SinglePointCalculator(frame, **labels)
+        frames.append(frame)
+    write_frames(tmp_path / "a.xyz.gz", frames)
+    entry = describe_file(tmp_path / "a.xyz.gz", frames)
+    assert entry["static_pressure_mean_eV_per_A3"] == pytest.approx(0.02)
+    assert "pressure_mean_eV_per_A3" not in entry

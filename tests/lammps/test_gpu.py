@@ -6,10 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from egraff.export_aoti import export_aoti
 from tests.lammps.conftest import SETUP, START
 from tests.lammps.engine import must_fail, must_run, read_dump, run_lmp
-from tests.lammps.toy import toy
 
 pytestmark = pytest.mark.gpu
 RANKS = pytest.mark.parametrize("ranks", [1, 2])
@@ -59,17 +57,6 @@ run 0
         found[device] = read_dump(here / "c.dump")
     for column, values in found["cpu"].items():
         assert np.abs(found["cuda"][column] - values).max() < 1e-9, column
-
-
-@RANKS
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_compiled_files(here, ranks):
-    export_aoti(toy(), here / "m.pt2", device="cuda")
-    energies = []
-    for models, device in (("m.pt", "cpu"), ("m.pt2", "cuda")):
-        must_run(SETUP + style(device, models) + NVE, here, ranks=ranks)
-        energies.append(float((here / "pe.txt").read_text()))
-    assert energies[0] == pytest.approx(energies[1], rel=1e-8)
 
 
 def test_ranks_that_share_a_gpu_are_warned_of(here):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs that differ only in their seed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_siblings_are_grouped():
     ]
     assert [row[1].plain, row[2].plain] == ["5", "0"]
     assert row[3].raw == pytest.approx(302.0)
-    assert row[3].raw_error == pytest.approx(np.std(range(5)) / np.sqrt(5), rel=0.1)
+    assert row[3].raw_error == pytest.approx(np.std(range(5), ddof=1) / np.sqrt(5))
 
 
 def test_few_siblings_have_no_error():
@@ -43,6 +44,17 @@ def test_few_siblings_have_no_error():
     cell = over_runs(study).rows[0][3]
     assert (cell.raw, cell.raw_error) == (301.5, None)
     assert cell.title == "2 runs, from 301 to 302; fewer than 4: no error"
+
+
+def test_mean_stability_is_a_lower_bound():
+    def one(seed, violations):
+        made = simulation(f"r{seed}", seed, 300.0)
+        time = replace(made.metrics["temperature"], name="stability_time", value=10.0 * seed)
+        return replace(made, metrics={"stability_time": time}, violations=violations)
+
+    study = Study(Path(), simulations=[one(1, [{"criterion": "x"}]), one(2, [])])
+    title = over_runs(study).rows[0][3].title
+    assert "1 of them ended without a violation: a lower bound" in title
 
 
 def test_one_run_on_several_ranks_is_no_group():

@@ -2,17 +2,24 @@
 """The report: what it holds, that it needs nothing else, and the files beside it."""
 
 import csv
+import json
 import re
+import shutil
 from html.parser import HTMLParser
 from importlib import resources
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from egraff.analysis.pipeline import analyse_run
+from egraff.analysis.runs import read_run
 from egraff.errors import InputError
 from egraff.report.collect import collect
+from egraff.report.figures import thin
 from egraff.report.page import write_report
 from tests.analysis.dumps import write_run
+from tests.analysis.test_pipeline import make_run
 
 
 class Page(HTMLParser):
@@ -112,8 +119,14 @@ def test_files_beside_the_page(study, page):
     assert [row["Run"] for row in rows] == ["runs/first", "runs/second"]
     assert float(rows[0]["Wright factor"]) > 0
     assert float(rows[0]["Wright factor standard error"]) > 0
+    with (tables / "errors-mae.csv").open(newline="") as stream:
+        reader = csv.DictReader(stream)
+        errors = list(reader)
+    assert len(set(reader.fieldnames)) == len(reader.fieldnames)
+    assert float(errors[0]["Energy MAE: better (×)"]) == pytest.approx(20.0)
+    assert float(errors[0]["Force MAE: better (×)"]) == pytest.approx(20.0)
     latex = (tables / "simulations.tex").read_text()
-    assert r"runs/<failed> \& gone" in latex
+    assert r"runs/$<$failed$>$ \& gone" in latex
     assert latex.count(r"\\") == 4
     assert study.joinpath("report.html") == page
 
@@ -138,6 +151,57 @@ def test_what_cannot_be_read_is_listed(tmp_path):
     assert "expected a int, got 'x'" in problems[0]
     (tmp_path / "eval.json").write_text("[]")
     assert "expected a JSON dict, got list" in collect(tmp_path).problems[1]
+
+
+def test_damaged_and_missing_curves(study, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(study, root)
+    first, second = (root / "runs" / name / "analysis/curves.npz" for name in ("first", "second"))
+    first.write_bytes(first.read_bytes()[:-100])
+    second.unlink()
+    (problem,) = collect(root).problems
+    assert "expected the arrays of an analysis, got a damaged file" in problem
+    assert "fix: run egraff analyse --force" in problem
+    page = Page(write_report(root).read_text())
+    assert "runs/second" in page.text
+
+
+def test_a_result_without_a_field_is_told_of(study, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(study, root)
+    path = root / "runs/first/analysis/result.json"
+    path.write_text(json.dumps({"key": "k"}))
+    assert collect(root).problems == ["runs/first/run.json was left out: it has no field 'metrics'"]
+
+
+def test_names_are_no_formulas(tmp_path):
+    # two dollar signs would begin and end one
+    run = make_run(tmp_path / "price$_{x$")
+    analyse_run(read_run(run))
+    assert "price$_{x$" in write_report(tmp_path).read_text()
+
+
+def test_names_that_begin_with_an_underscore_are_in_legends(tmp_path):
+    run = make_run(tmp_path / "_hidden")
+    analyse_run(read_run(run))
+    html = write_report(tmp_path).read_text()
+    assert re.search(r"<svg(?:(?!</svg>).)*_hidden(?:(?!</svg>).)*temperature", html, re.DOTALL)
+
+
+def test_stopped_runs_are_not_marked_as_bad(tmp_path):
+    write_run(tmp_path / "stopped", [], status="interrupted")
+    write_run(tmp_path / "broken", [], status="failed", error="boom")
+    text = write_report(tmp_path).read_text()
+    assert re.search(r'class="t bad"[^>]*>failed<', text)
+    assert re.search(r'class="t "[^>]*>interrupted<', text)
+    assert "of 2" in Page(text).text
+
+
+def test_figures_hold_the_ends_of_a_series():
+    x = np.arange(2001.0)
+    thinned, _ = thin(x, x)
+    assert len(thinned) == 800
+    assert (thinned[0], thinned[-1]) == (0.0, 2000.0)
 
 
 def test_nothing_to_report(tmp_path):

@@ -120,8 +120,12 @@ class AngleDistribution(AnalysisBase):
             species=self._index,
             pair_cutoffs=self._cutoffs,
         )
-        unit = edges.vector / np.linalg.norm(edges.vector, axis=1, keepdims=True)
+        length = np.linalg.norm(edges.vector, axis=1, keepdims=True)
+        # atoms in one place have no direction from one to the other: no angle is counted there
+        unit = np.divide(edges.vector, length, out=np.zeros_like(edges.vector), where=length > 0.0)
         first, second = edge_pairs(edges.index[0])
+        apart = (length[first, 0] > 0.0) & (length[second, 0] > 0.0)
+        first, second = first[apart], second[apart]
         cosine = np.clip(np.sum(unit[first] * unit[second], axis=1), -1.0, 1.0)
         bins = (np.degrees(np.arccos(cosine)) * self.n_bins / 180.0).astype(np.int64)
         species = self._index

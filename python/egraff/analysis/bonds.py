@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 from MDAnalysis.analysis.base import AnalysisBase
@@ -125,8 +127,9 @@ def bond_length_deviation(
         provenance: for the metrics.
 
     Returns:
-        ``bond_length_deviation``, the mean over bonds of |mean length - mean reference length|,
-        and ``bond_length_worst``, the largest |length - mean reference length| in any frame.
+        ``bond_length_deviation``, the mean over bonds of |mean length - mean reference length|
+        with the statistical errors of both means, and ``bond_length_worst``, the largest
+        |length - mean reference length| in any frame.
     """
     mean_ref = reference.mean(axis=0)
     worst = Metric(
@@ -145,4 +148,10 @@ def bond_length_deviation(
         "mean over bonds of |mean length - mean reference length|",
         provenance,
     )
+    other = mean_metric("", ((reference - mean_ref) * signs).mean(axis=1), "A", "", "")
+    if deviation.error is not None and other.error is not None:
+        deviation = replace(deviation, error=float(np.hypot(deviation.error, other.error)))
+    elif deviation.error is not None:
+        note = "without the error of the reference, which has too few independent samples"
+        deviation = replace(deviation, note=note)
     return [deviation, worst]

@@ -7,9 +7,11 @@ import numpy as np
 from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
+from scipy.fft import next_fast_len
 
 from egraff.analysis.fields import even_interval, frame_geometry, species_labels
 from egraff.analysis.metric import Metric, not_enough_data
+from egraff.analysis.statistics import standard_error
 from egraff.errors import InputError
 from egraff.units import BOLTZMANN_EV_PER_K
 
@@ -33,13 +35,14 @@ def mean_square_displacement(positions: np.ndarray) -> np.ndarray:
     n_frames, n_atoms, _ = positions.shape
     result = np.empty((n_frames, n_atoms))
     counts = np.arange(n_frames, 0, -1)[:, None]
+    padded = next_fast_len(2 * n_frames, real=True)
     for first in range(0, n_atoms, _ATOMS_AT_ONCE):
         part = slice(first, first + _ATOMS_AT_ONCE)
         # a constant shift changes no displacement and keeps the cancellation below small
         r = positions[:, part] - positions[:, part].mean(axis=0)
         square = np.sum(r**2, axis=2)
-        spectrum = np.fft.rfft(r, n=2 * n_frames, axis=0)
-        overlap = np.fft.irfft(spectrum * spectrum.conj(), n=2 * n_frames, axis=0)
+        spectrum = np.fft.rfft(r, n=padded, axis=0)
+        overlap = np.fft.irfft(spectrum * spectrum.conj(), n=padded, axis=0)
         overlap = overlap[:n_frames].sum(axis=2)
         # sum over starts of r(t)^2 + r(t + lag)^2: all squares, minus those that drop out
         cumulative = np.cumsum(square, axis=0)
@@ -48,6 +51,35 @@ def mean_square_displacement(positions: np.ndarray) -> np.ndarray:
         lost_start = np.vstack([np.zeros(square.shape[1]), cumulative[:-1]])
         result[:, part] = (2.0 * total - lost_end - lost_start - 2.0 * overlap) / counts
     return np.maximum(result, 0.0)
+
+
+def followed(positions: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Unwrapped positions without the images' share in the changes of the cell.
+
+    Adding image flags times box vectors moves an atom that is n cells away by n times the change
+    of the cell, so where the cell fluctuates its displacement grows with the distance from home.
+    The steps between frames are added up instead, each from the image that the atom is in
+    (von Buelow, Bullerjahn and Hummer, J. Chem. Phys. 153, 021101 (2020), equation 5). In a cell
+    that does not change nothing changes.
+
+    Args:
+        positions: unwrapped with image flags, `[n_frames, n_atoms, 3]`, Angstrom.
+        cells: box vectors as rows, `[n_frames, 3, 3]`, Angstrom.
+
+    Returns:
+        `[n_frames, n_atoms, 3]`, Angstrom.
+    """
+    result = positions.copy()
+    changed = np.flatnonzero(np.any(np.diff(cells, axis=0) != 0.0, axis=(1, 2)))
+    offset = np.zeros(positions.shape[1:])
+    last = 0
+    for frame in changed:
+        result[last + 1 : frame + 1] -= offset
+        images = np.floor(positions[frame] @ np.linalg.inv(cells[frame]))
+        offset = offset + images @ (cells[frame + 1] - cells[frame])
+        last = frame
+    result[last + 1 :] -= offset
+    return result
 
 
 def diffusion_coefficient(lag_ps: np.ndarray, msd: np.ndarray, window_ps: tuple[float, float]):
@@ -96,6 +128,8 @@ def diffusive_exponent(
 class MeanSquareDisplacement(AnalysisBase):
     """MSD of each species from an evenly spaced, unwrapped trajectory.
 
+    Of dumps in a cell that changes, see `followed`.
+
     Args:
         atoms: atoms of a universe opened with ``unwrap=True``.
         remove_drift: subtract the motion of the centre of mass of ``atoms``.
@@ -125,22 +159,27 @@ class MeanSquareDisplacement(AnalysisBase):
 
     def _prepare(self) -> None:
         self.results.positions = []
+        self.results.cells = []
         self.results.times_ps = []
 
     def _single_frame(self) -> None:
-        positions, _, _ = frame_geometry(self.atoms)
-        if self.remove_drift:
-            positions = positions - np.average(positions, axis=0, weights=self.atoms.masses)
+        positions, cell, _ = frame_geometry(self.atoms)
         self.results.positions.append(positions.copy())
+        self.results.cells.append(np.array(cell))
         self.results.times_ps.append(self._ts.time)
 
     def _get_aggregator(self) -> ResultsGroup:
         flatten = ResultsGroup.flatten_sequence
-        return ResultsGroup(lookup={"positions": flatten, "times_ps": flatten})
+        return ResultsGroup(lookup=dict.fromkeys(("positions", "cells", "times_ps"), flatten))
 
     def _conclude(self) -> None:
         results = self.results
-        results.positions = np.array(results.positions)
+        results.positions, results.cells = np.array(results.positions), np.array(results.cells)
+        if self._trajectory.ts.data.get("unwrapped_by_cell"):
+            results.positions = followed(results.positions, results.cells)
+        if self.remove_drift:
+            weights = self.atoms.masses / self.atoms.masses.sum()
+            results.positions -= np.einsum("i,tik->tk", weights, results.positions)[:, None]
         interval = even_interval(np.array(results.times_ps), "mean square displacement")
         results.lag_ps = np.arange(len(results.positions)) * interval
         results.species = self.species
@@ -169,18 +208,9 @@ class MeanSquareDisplacement(AnalysisBase):
             else f"slope / 6 of the mean square displacement between lags {low:.4g} and "
             f"{high:.4g} ps; of the periodic box, without finite-size correction"
         )
-        per_block = None
-        if min(len(block) for block in blocks) * (lag[1] - lag[0]) > high:
+        curves = []
+        if (min(len(block) for block in blocks) - 1) * (lag[1] - lag[0]) >= high:
             curves = [self._species_means(mean_square_displacement(block)) for block in blocks]
-            per_block = np.array(
-                [
-                    [
-                        diffusion_coefficient(lag[: curve.shape[1]], row, (low, high))
-                        for row in curve
-                    ]
-                    for curve in curves
-                ]
-            )
         metrics = []
         for index, name in enumerate(self.species):
             text = {
@@ -203,8 +233,12 @@ class MeanSquareDisplacement(AnalysisBase):
                 metrics.append(not_enough_data(**text, note=note))
                 continue
             error = None
-            if per_block is not None:
-                error = float(per_block[:, index].std(ddof=1) / np.sqrt(_BLOCKS))
+            if curves:
+                of_blocks = [
+                    diffusion_coefficient(lag[: curve.shape[1]], curve[index], (low, high))
+                    for curve in curves
+                ]
+                error = float(standard_error(of_blocks))
             metrics.append(
                 Metric(
                     value=value,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
         yield block
 
 
-def _frame_start(buffer: bytes, mark: int) -> int:
+def _frame_start(buffer: bytearray, mark: int) -> int:
     """Start of the frame whose TIMESTEP section is at ``mark``: before its UNITS and TIME."""
     start = mark
     for title in (b"ITEM: TIME\n", b"ITEM: UNITS\n"):
@@ -87,7 +88,9 @@ def _frame_start(buffer: bytes, mark: int) -> int:
 
 def _split(stream: BinaryIO, problems: list[Problem], where: str) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, bytes) of each frame, whole or not."""
-    buffer, base = b"", 0  # what is in memory, and its offset in the file
+    # what is in memory, and its offset in the file; extended in place, as compressed files come in
+    # small pieces and a frame of millions of atoms would be copied for each of them
+    buffer, base = bytearray(), 0
     begin, mark = 0, -1  # in the buffer: where the current frame begins, and its TIMESTEP
     searched = 0
     blocks = _chunks(stream)
@@ -99,14 +102,15 @@ def _split(stream: BinaryIO, problems: list[Problem], where: str) -> Iterator[tu
                 Problem("compression", f"{where}: the compressed file is damaged or cut: {error}")
             )
             block = b""
-        buffer = buffer[begin:] + block
+        del buffer[:begin]
+        buffer += block
         base, mark, searched, begin = base + begin, mark - begin, searched - begin, 0
         if mark < 0:
             mark = -1
         while (following := buffer.find(_MARK, max(searched, mark + 1))) >= 0:
             start = _frame_start(buffer, following)
             if mark >= 0:
-                yield base + begin, buffer[begin:start]
+                yield base + begin, bytes(buffer[begin:start])
             elif buffer[:start].strip():
                 raise _not_a_dump(buffer, where)
             begin, mark = start, following
@@ -116,14 +120,14 @@ def _split(stream: BinaryIO, problems: list[Problem], where: str) -> Iterator[tu
         if not block:
             break
     if mark >= 0:
-        yield base + begin, buffer[begin:]
+        yield base + begin, bytes(buffer[begin:])
     elif buffer.strip():
         raise _not_a_dump(buffer, where)
 
 
-def _not_a_dump(buffer: bytes, where: str) -> DumpError:
+def _not_a_dump(buffer: bytearray, where: str) -> DumpError:
     return DumpError(
-        f"expected a line that begins with 'ITEM: ', got {buffer[:40]!r}",
+        f"expected a line that begins with 'ITEM: ', got {bytes(buffer[:40])!r}",
         where=where,
         fix="give a text dump written by LAMMPS (dump styles atom or custom)",
     )
@@ -255,12 +259,13 @@ class DumpFile:
                 rows = zip(
                     *(saved[name].tolist() for name in FrameEntry.__annotations__), strict=True
                 )
-                self.entries = [FrameEntry(*row) for row in rows]
-                self.problems += [Problem(*row) for row in saved["problems"].tolist()]
-                self.units = str(saved["units"]) or None
-        except (OSError, ValueError, KeyError):
+                entries = [FrameEntry(*row) for row in rows]
+                problems = [Problem(*row) for row in saved["problems"].tolist()]
+                units = str(saved["units"]) or None
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             # an index is only a copy of what the dump says: a damaged one is made again
             return False
+        self.entries, self.problems, self.units = entries, problems, units
         return True
 
     def _save_index(self) -> None:

@@ -79,6 +79,20 @@ def _box(title: list[str], lines: list[list[str]]) -> tuple[np.ndarray, np.ndarr
     return np.diag(high - low), low.copy(), False
 
 
+def _boundary(title: list[str]) -> tuple[str, str, str]:
+    """Boundary words of a BOX BOUNDS title; LAMMPS before 2010 wrote none, of periodic boxes too.
+
+    Raises:
+        ValueError: there are some, but not three.
+    """
+    words = [word for word in title if word not in ("xy", "xz", "yz", "abc", "origin")]
+    if not words:
+        return ("pp",) * 3
+    if len(words) != 3 or not all(set(word) <= set("pfsm") for word in words):
+        raise ValueError(f"expected three boundary words such as pp or fs, got {' '.join(words)}")
+    return tuple(words)
+
+
 def parse_header(text: bytes, *, where: str) -> FrameHeader:
     """Parse the ``ITEM:`` sections at the start of ``text``.
 
@@ -129,7 +143,7 @@ def parse_header(text: bytes, *, where: str) -> FrameHeader:
             elif words[:2] == ["BOX", "BOUNDS"]:
                 rows = [line().split() for _ in range(3)]
                 found["cell"], found["origin"], found["general"] = _box(words[2:], rows)
-                found["boundary"] = tuple(words[-3:]) if len(words) >= 5 else ("pp",) * 3
+                found["boundary"] = _boundary(words[2:])
             elif words[0] == "ATOMS":
                 found["columns"] = tuple(words[1:])
             else:

@@ -46,7 +46,7 @@ def equivariance_errors(
     worst = {"rotation": 0.0, "translation": 0.0, "permutation": 0.0}
     worst_energy = 0.0
     for _ in range(n_trials):
-        matrix = Rotation.random(rng=random).as_matrix()
+        matrix = Rotation.random(None, random).as_matrix()
         rotated = atoms.copy()
         rotated.set_cell(np.array(atoms.cell) @ matrix.T)
         rotated.positions = atoms.positions @ matrix.T

@@ -10,11 +10,20 @@ from MDAnalysis.lib.mdamath import triclinic_vectors
 from egraff.errors import InputError
 
 
-def frame_geometry(atoms: AtomGroup) -> tuple[np.ndarray, np.ndarray, tuple[bool, bool, bool]]:
+def frame_geometry(
+    atoms: AtomGroup, *, finite: bool = True
+) -> tuple[np.ndarray, np.ndarray, tuple[bool, bool, bool]]:
     """Positions, cell and periodicity of the current frame.
+
+    Args:
+        atoms: the atoms.
+        finite: refuse positions that are not finite.
 
     Returns:
         positions `[n_atoms, 3]` and cell `[3, 3]` in Angstrom (zeros without one), pbc.
+
+    Raises:
+        InputError: a position is NaN or infinite.
     """
     ts = atoms.universe.trajectory.ts
     positions = ts.data.get("positions")
@@ -24,6 +33,8 @@ def frame_geometry(atoms: AtomGroup) -> tuple[np.ndarray, np.ndarray, tuple[bool
         box = ts.dimensions
         cell = np.zeros((3, 3)) if box is None else triclinic_vectors(box).astype(np.float64)
     pbc = ts.data.get("pbc", (bool(np.any(cell)),) * 3)
+    if finite:
+        _check_finite(positions, "positions", atoms)
     return positions, cell, tuple(pbc)
 
 
@@ -31,7 +42,7 @@ def frame_velocities(atoms: AtomGroup) -> np.ndarray:
     """Velocities of the current frame, `[n_atoms, 3]`, Angstrom/ps.
 
     Raises:
-        InputError: the trajectory has no velocities.
+        InputError: the trajectory has no velocities, or one is not finite.
     """
     ts = atoms.universe.trajectory.ts
     if not ts.has_velocities:
@@ -41,14 +52,15 @@ def frame_velocities(atoms: AtomGroup) -> np.ndarray:
             fix="dump vx vy vz",
         )
     stored = ts.data.get("velocities")
-    return atoms.velocities.astype(np.float64) if stored is None else stored[atoms.ix]
+    found = atoms.velocities.astype(np.float64) if stored is None else stored[atoms.ix]
+    return _check_finite(found, "velocities", atoms)
 
 
 def frame_forces(atoms: AtomGroup) -> np.ndarray:
     """Forces of the current frame, `[n_atoms, 3]`, eV/Angstrom.
 
     Raises:
-        InputError: the trajectory has no forces.
+        InputError: the trajectory has no forces, or one is not finite.
     """
     ts = atoms.universe.trajectory.ts
     if not ts.has_forces:
@@ -58,7 +70,23 @@ def frame_forces(atoms: AtomGroup) -> np.ndarray:
             fix="dump fx fy fz",
         )
     stored = ts.data.get("forces")
-    return atoms.forces.astype(np.float64) if stored is None else stored[atoms.ix]
+    found = atoms.forces.astype(np.float64) if stored is None else stored[atoms.ix]
+    return _check_finite(found, "forces", atoms)
+
+
+def _check_finite(values: np.ndarray, what: str, atoms: AtomGroup) -> np.ndarray:
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        bad = int(np.argmin(finite))
+        trajectory = atoms.universe.trajectory
+        raise InputError(
+            f"expected finite {what}, got {', '.join(f'{x:g}' for x in values[bad])} of atom "
+            f"{bad + 1}",
+            where=trajectory.filename,
+            field=f"frame {trajectory.ts.frame}",
+            fix="analyse the part of the trajectory before the simulation broke",
+        )
+    return values
 
 
 def species_labels(atoms: AtomGroup) -> np.ndarray:

@@ -17,6 +17,8 @@ from MDAnalysis.lib.mdamath import triclinic_box
 from egraff.analysis.dump_file import Problem
 from egraff.analysis.reader import standard_cell
 from egraff.errors import InputError
+from egraff.neighbours import completed_box
+from egraff.units import PS_PER_FS
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class FramesReader(ReaderBase):
 
 def frame_times_ps(frames: Sequence[Atoms]) -> np.ndarray | None:
     """Times from ``info["time_ps"]`` or ``info["time_fs"]`` of every frame, or None."""
-    for key, scale in (("time_ps", 1.0), ("time_fs", 1e-3)):
+    for key, scale in (("time_ps", 1.0), ("time_fs", PS_PER_FS)):
         if all(key in frame.info for frame in frames):
             return np.array([float(frame.info[key]) for frame in frames]) * scale
     return None
@@ -123,6 +125,8 @@ def frames_universe(
                 fix="give a reference trajectory of one system",
             )
         cell = np.array(frame.cell)
+        if np.any(frame.pbc) and not np.all(frame.pbc):
+            cell = completed_box(cell, frame.pbc)  # a slab may come without a third vector
         if abs(np.linalg.det(cell)) > 0.0:
             cell, rotation = standard_cell(cell)
             positions.append(frame.positions @ rotation)
@@ -144,26 +148,30 @@ def frames_universe(
     return universe
 
 
-def half_shortest_lattice_vector(cell: np.ndarray) -> float:
+def half_shortest_lattice_vector(
+    cell: np.ndarray, pbc: Sequence[bool] = (True, True, True)
+) -> float:
     """Half the length of the shortest lattice vector of a cell, Angstrom.
 
     The minimum image is unique within it. Taken after Minkowski reduction: in a tilted cell it is
-    not half the shortest edge.
+    not half the shortest edge. Directions that are not periodic do not count.
     """
-    reduced, _ = minkowski_reduce(cell)
-    return 0.5 * float(np.linalg.norm(reduced, axis=1).min())
+    reduced, _ = minkowski_reduce(cell, pbc)
+    return 0.5 * float(np.linalg.norm(reduced, axis=1)[np.asarray(pbc, dtype=bool)].min())
 
 
 def default_r_max(frames: Sequence[Atoms], bin_width: float) -> float:
     """Range over which structures are compared, Angstrom, a whole number of bins.
 
-    Periodic frames: half the shortest lattice vector of the first frame, between 5 and 10. There
-    and beyond, curves of a small cell are right but are those of a crystal of such cells.
+    Frames periodic in any direction: half the shortest lattice vector of the first frame, between
+    5 and 10. There and beyond, curves of a small cell are right but are those of a crystal of such
+    cells.
     Molecules: 1.25 times the largest distance in the frames, plus 1, so that what a simulation
     does to them stays in sight.
     """
-    if all(frames[0].pbc):
-        radius = min(10.0, max(5.0, half_shortest_lattice_vector(np.array(frames[0].cell))))
+    if any(frames[0].pbc):
+        half = half_shortest_lattice_vector(np.array(frames[0].cell), frames[0].pbc)
+        radius = min(10.0, max(5.0, half))
     else:
         largest = max(float(np.max(frame.get_all_distances())) for frame in frames)
         radius = 1.25 * largest + 1.0

@@ -194,6 +194,24 @@ def _parse_run(lines: _Lines, problems: list[str]) -> ThermoRun | None:
     return ThermoRun(columns, np.array(rows, dtype=np.float64).reshape(-1, len(columns)))
 
 
+def _tell_repeats(log: ThermoLog) -> None:
+    """Say which rows `ThermoLog.column` leaves out; a step shared by two runs is none to tell."""
+    if "step" not in {name.lower() for name in log.column_names()}:
+        return
+    last: float | None = None
+    again: list[float] = []
+    for run in log.runs:
+        steps = run.rows[:, [name.lower() for name in run.columns].index("step")]
+        if len(steps) and last is not None and steps[0] < last:
+            again += [steps[0], last]
+        last = steps[-1] if len(steps) else last
+    if again:
+        log.problems.append(
+            f"steps go back from {max(again):.0f} to {min(again):.0f} (a restart, or "
+            "reset_timestep); of rows of the same steps the later ones are kept"
+        )
+
+
 def read_log(path: str | os.PathLike[str]) -> ThermoLog:
     """Read a LAMMPS log, whatever became of the run.
 
@@ -224,7 +242,7 @@ def read_log(path: str | os.PathLike[str]) -> ThermoLog:
         if stripped.startswith(_START):
             finish()
             lines = []
-        elif "ERROR" in stripped.split(":")[0].split(" on ")[0]:
+        elif stripped.startswith("ERROR"):  # elsewhere it is an echoed command or comment
             log.errors.append(stripped)
         elif stripped.startswith("WARNING"):
             log.warnings.append(stripped)
@@ -236,6 +254,7 @@ def read_log(path: str | os.PathLike[str]) -> ThermoLog:
         number, _ = lines.pop()
         log.problems.append(f"line {number}: the log ends inside this line; it is left out")
     finish()
+    _tell_repeats(log)
     if not log.runs and not log.errors:
         raise LogError(
             "no thermo output and no LAMMPS error in it",

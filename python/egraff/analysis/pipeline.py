@@ -41,7 +41,7 @@ CURVES = Path("analysis") / "curves.npz"
 _FEWEST_FRAMES = 50
 
 #: Raised whenever what the same input gives changes.
-REVISION = 5
+REVISION = 6
 
 
 @dataclass(frozen=True)
@@ -255,9 +255,10 @@ def _stored_key(target: Path) -> str | None:
     if not target.is_file() or not (target.parent / CURVES.name).is_file():
         return None
     try:
-        return json.loads(target.read_text(encoding="utf-8")).get("key")
+        content = json.loads(target.read_text(encoding="utf-8"))
     except ValueError:
         return None
+    return content.get("key") if isinstance(content, dict) else None
 
 
 def _write(

@@ -17,6 +17,7 @@ from vesin import NeighborList
 
 from egraff.analysis.fields import frame_geometry, species_labels
 from egraff.errors import InputError
+from egraff.neighbours import checked_box, safe_grid
 
 TOTAL = "total"
 
@@ -33,9 +34,10 @@ class RadialDistribution(AnalysisBase):
     shell of volume v(r) and N_ab = N_a N_b, or N_a (N_a - 1) / 2 for like atoms; 1 for an ideal
     gas at every r.
 
-    Frames that are not periodic in all three directions (molecules): there is no volume, so the
-    curve is the *pair-distance distribution* over that of points uniform in a sphere of radius
-    ``r_max``: V in the formula becomes 4/3 pi r_max^3. V cancels in the Wright factor.
+    Frames that are not periodic in all three directions (molecules, wires, slabs): there is no
+    volume, so the curve is the *pair-distance distribution* over that of points uniform in a
+    sphere of radius ``r_max``: V in the formula becomes 4/3 pi r_max^3. V cancels in the Wright
+    factor.
 
     Args:
         atoms: the atoms; an updating group is not supported.
@@ -49,8 +51,8 @@ class RadialDistribution(AnalysisBase):
     names such as ``H-O`` with ``total`` last (a species of one atom has no pair with itself);
     ``g`` `[n_pairs, n_bins]`; ``counts`` `[n_frames, n_pairs, n_bins]` pairs per frame; ``volume``
     `[n_frames]` in Angstrom^3; ``beyond`` `[n_frames, n_pairs]`, for molecules the number of pairs
-    farther apart than r_max (0 in periodic frames, which have no last pair); ``periodic``;
-    ``times_ps`` `[n_frames]`.
+    farther apart than r_max (0 in frames periodic in any direction, which have no last pair);
+    ``periodic``, in all directions; ``times_ps`` `[n_frames]`.
 
     Raises:
         InputError: ``r_max`` or ``bin_width`` is not positive, or there is a single atom.
@@ -110,12 +112,8 @@ class RadialDistribution(AnalysisBase):
         self._neighbours = None
 
     def _single_frame(self) -> None:
-        if self._neighbours is None:
-            self._neighbours = NeighborList(
-                cutoff=self.r_max, full_list=False, n_threads=self.n_threads
-            )
         positions, cell, pbc = frame_geometry(self.atoms)
-        first, second, distance = self._neighbours.compute(positions, cell, pbc, "ijd")
+        first, second, distance = self._pairs_within(positions, cell, np.array(pbc))
         if not self.self_images:
             other = first != second
             if not other.all():  # in a large box there are none, and millions of pairs to copy
@@ -130,9 +128,23 @@ class RadialDistribution(AnalysisBase):
         self.results.counts.append(counts)
         self.results.volume.append(abs(np.linalg.det(cell)) if periodic else 0.0)
         self.results.beyond.append(
-            np.zeros(len(counts)) if periodic else self.n_pairs - counts.sum(axis=1)
+            np.zeros(len(counts)) if any(pbc) else self.n_pairs - counts.sum(axis=1)
         )
         self.results.times_ps.append(self._ts.time)
+
+    def _pairs_within(self, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray):
+        """Indices and distance of every pair nearer than ``r_max``, each once."""
+        box = checked_box(positions, cell, pbc)
+        positions, cutoff = safe_grid(positions, box, pbc, self.r_max)
+        if self._neighbours is None or self._neighbours.cutoff != cutoff:
+            self._neighbours = NeighborList(
+                cutoff=cutoff, full_list=False, n_threads=self.n_threads
+            )
+        found = self._neighbours.compute(positions, box, pbc, "ijd")
+        if cutoff > self.r_max:
+            near = found[2] < self.r_max
+            found = [values[near] for values in found]
+        return found
 
     def __getstate__(self) -> dict:
         # analyses travel between processes, C memory does not

@@ -23,6 +23,7 @@ from ase.data import atomic_masses, atomic_numbers
 from ase.units import kcal, mol
 from MDAnalysis.coordinates.base import ReaderBase
 from MDAnalysis.core import topologyattrs
+from MDAnalysis.core.groups import AtomGroup
 from MDAnalysis.core.topology import Topology
 from MDAnalysis.lib.mdamath import triclinic_box
 from MDAnalysis.topology.base import TopologyReaderBase
@@ -35,9 +36,9 @@ FORMAT = "EGRAFFDUMP"
 #: Factors to (ps, Angstrom/ps, eV/Angstrom) from each LAMMPS unit style with Angstrom lengths.
 _UNIT_STYLES = {"metal": (1.0, 1.0, 1.0), "real": (1e-3, 1e3, kcal / mol)}
 
-_COORDINATES = frozenset(
-    f"{axis}{kind}" for axis in "xyz" for kind in ("", "s", "u", "su")
-) | frozenset(("ix", "iy", "iz", "vx", "vy", "vz", "fx", "fy", "fz", "id"))
+_READ = frozenset(f"{axis}{kind}" for axis in "xyz" for kind in ("", "s", "u", "su")) | frozenset(
+    ("ix", "iy", "iz", "vx", "vy", "vz", "fx", "fy", "fz", "id", "type")
+)
 
 
 def standard_cell(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +61,9 @@ class EgraffDumpReader(ReaderBase):
     """Trajectory reader for LAMMPS text dumps (orthogonal, triclinic and general triclinic).
 
     Positions are in Angstrom relative to the lower corner of the box, velocities in Angstrom/ps,
-    forces in eV/Angstrom, times in ps. Frames of a general triclinic box are turned into the
+    forces in eV/Angstrom, times in ps. Atoms are in order of id; a trajectory whose frames hold
+    other ids or other types than the first is refused, as is one of several frames without ids
+    (LAMMPS reorders atoms as it goes). Frames of a general triclinic box are turned into the
     lower-triangular orientation that MDAnalysis assumes, vectors with them.
 
     Args:
@@ -110,6 +113,14 @@ class EgraffDumpReader(ReaderBase):
         self._keep_atom_number()
         self._columns, self._extra = self._choose_columns(additional_columns)
         self._current = -1
+        self._identity: dict[str, np.ndarray] | None = None
+        if self.n_frames > 1 and "id" not in self.dump.first.columns:
+            raise DumpError(
+                f"expected a column id, got {' '.join(self.dump.first.columns)}: atoms change "
+                "their order from frame to frame",
+                where=self.filename,
+                fix="add id to the dump command",
+            )
         self.ts = self._Timestep(self.n_atoms, reader=self, **self._ts_kwargs)
         self._read_frame(0)
 
@@ -130,7 +141,7 @@ class EgraffDumpReader(ReaderBase):
 
     def _choose_columns(self, extra: Sequence[str] | bool) -> tuple[frozenset[str], list[str]]:
         present = self.dump.first.columns
-        others = [name for name in present if name not in _COORDINATES | TEXT_COLUMNS]
+        others = [name for name in present if name not in (_READ - {"type"}) | TEXT_COLUMNS]
         names = others if extra is True else list(extra or ())
         for name in names:
             if name not in others:
@@ -139,7 +150,7 @@ class EgraffDumpReader(ReaderBase):
                     where=self.filename,
                     field="additional_columns",
                 )
-        return _COORDINATES | frozenset(names), names
+        return _READ | frozenset(names), names
 
     @property
     def n_frames(self) -> int:
@@ -191,7 +202,42 @@ class EgraffDumpReader(ReaderBase):
             self.ts.data["time"] = self.dump.entries[entry].step * self._timestep_ps
         return self.ts
 
+    def _check_identity(self, frame: DumpFrame) -> None:
+        """Raise when ids or types are not those of the first frame read."""
+        own = {name: frame.numbers[name] for name in ("id", "type") if name in frame.numbers}
+        if self._identity is None:
+            self._identity = own
+        for name, values in own.items():
+            first = self._identity.get(name)
+            if first is None or np.array_equal(values, first):
+                continue
+            bad = int(np.flatnonzero(values != first)[0])
+            whose = "" if name == "id" else f" of atom id {int(own['id'][bad])}"
+            raise DumpError(
+                f"expected the atoms of the first frame, {name} {int(first[bad])}{whose}, got "
+                f"{int(values[bad])}",
+                where=self.filename,
+                field=f"frame of step {frame.header.step}",
+                fix="dump one group of atoms that stay what they are",
+            )
+
+    def check_topology(self, atoms: AtomGroup) -> None:
+        """Raise `DumpError` when ``atoms`` are not those of the frames.
+
+        Atoms are made from the first frame of a file; frames of an earlier run in it are dropped.
+        """
+        known = self._identity or {}
+        own = {"id": atoms.ids, "type": atoms.types.astype(np.int64)}
+        for name in known:
+            if not np.array_equal(own[name], known[name]):
+                raise DumpError(
+                    f"expected one system, got frames of two: another {name} in the first frame",
+                    where=self.filename,
+                    fix="keep only the frames of one run in the file",
+                )
+
     def _fill(self, frame: DumpFrame) -> None:
+        self._check_identity(frame)
         ts, header = self.ts, frame.header
         lower, rotation = header.cell, None
         if header.general:
@@ -212,6 +258,7 @@ class EgraffDumpReader(ReaderBase):
             ts.forces = ts.data["forces"] = forces * self._force
         ts.data["step"] = header.step
         ts.data["cell"] = lower
+        ts.data["unwrapped_by_cell"] = self._unwrap
         ts.data["pbc"] = header.pbc
         for name in self._extra:
             ts.data[name] = frame.numbers[name]
@@ -222,7 +269,8 @@ class EgraffDumpParser(TopologyReaderBase):
 
     Args (of `parse`):
         elements: element symbol of LAMMPS type 1, 2, ...; needed only when the dump has no
-            ``element`` column.
+            ``element`` column, and checked against it where it has one: LAMMPS writes C for
+            every atom unless ``dump_modify`` says otherwise.
     """
 
     format = FORMAT
@@ -242,7 +290,13 @@ class EgraffDumpParser(TopologyReaderBase):
             topologyattrs.Segids(np.array(["SYSTEM"], dtype=object)),
         ]
         symbols = frame.words.get("element")
-        if symbols is None and elements is not None:
+        if elements is not None and (symbols is None or "type" in numbers):
+            if "type" not in numbers and len(elements) > 1:
+                raise DumpError(
+                    f"expected a column type or element, got {' '.join(frame.header.columns)}",
+                    where=self.filename,
+                    fix="add one of them to the dump command",
+                )
             if types.max() > len(elements):
                 raise DumpError(
                     f"expected an element for each of {types.max()} atom types, got "
@@ -250,7 +304,16 @@ class EgraffDumpParser(TopologyReaderBase):
                     where=self.filename,
                     field="elements",
                 )
-            symbols = np.array(elements, dtype=object)[types - 1]
+            of_types = np.array(elements, dtype=object)[types - 1]
+            if symbols is not None and np.any(symbols != of_types):
+                bad = int(np.flatnonzero(symbols != of_types)[0])
+                raise DumpError(
+                    f"expected element {of_types[bad]} of type {types[bad]}, got {symbols[bad]}",
+                    where=self.filename,
+                    field="element",
+                    fix="set the symbols with 'dump_modify ... element', or leave the column out",
+                )
+            symbols = of_types
         if symbols is not None:
             unknown = sorted(set(symbols) - set(atomic_numbers))
             if unknown:
@@ -287,7 +350,7 @@ def open_universe(
         DumpError: the dump cannot be read.
     """
     try:
-        return MDAnalysis.Universe(
+        universe = MDAnalysis.Universe(
             str(path),
             format=FORMAT,
             topology_format=FORMAT,
@@ -300,3 +363,5 @@ def open_universe(
         if isinstance(error.__context__, DumpError):
             raise error.__context__ from None
         raise
+    universe.trajectory.check_topology(universe.atoms)
+    return universe

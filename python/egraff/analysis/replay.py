@@ -20,7 +20,7 @@ from egraff.analysis.compare import (
     force_violation,
 )
 from egraff.analysis.frames import frame_times_ps
-from egraff.analysis.metric import Metric
+from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.series import geometric_mean_metric, mean_metric
 from egraff.errors import InputError
 
@@ -130,17 +130,17 @@ def replay_metrics(result: Replay, *, provenance: str, prefix: str = "replay") -
             provenance,
         ),
     ]
+    name = f"{prefix}_ev_offset_free"
+    definition = (
+        "(dE - dE_ref)^2 / (<dE^2> + <dE_ref^2>) with d the deviation from the mean over time, "
+        "mean over time; 0 perfect, 1 uncorrelated"
+    )
     if len(result.energy) > 1 and np.ptp(result.energy_ref) > 0.0:
-        metrics.append(
-            mean_metric(
-                f"{prefix}_ev_offset_free",
-                energy_violation_offset_free(result.energy, result.energy_ref),
-                "1",
-                "(dE - dE_ref)^2 / (<dE^2> + <dE_ref^2>) with d the deviation from the mean over "
-                "time, mean over time; 0 perfect, 1 uncorrelated",
-                provenance,
-            )
-        )
+        violation = energy_violation_offset_free(result.energy, result.energy_ref)
+        metrics.append(mean_metric(name, violation, "1", definition, provenance))
+    else:
+        note = "the reference energy does not vary over the frames"
+        metrics.append(not_enough_data(name, "1", definition, provenance, note))
     return [
         *metrics,
         mean_metric(

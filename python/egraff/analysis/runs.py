@@ -69,8 +69,8 @@ class Run:
 
     @property
     def failed(self) -> bool:
-        """Whether ``egraff run`` recorded a failure."""
-        return self.record["status"] != "completed"
+        """Whether ``egraff run`` recorded a failure; a run that was stopped or goes on has none."""
+        return self.record["status"] == "failed"
 
 
 def read_run(directory: str | os.PathLike[str]) -> Run:

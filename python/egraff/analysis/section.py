@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from egraff.analysis.runs import Run
 from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.trajectory_file import trajectory_universe
 from egraff.errors import InputError
+from egraff.units import PS_PER_FS
 
 _FEWEST_ROWS = 10
 
@@ -36,7 +39,7 @@ def evenly_spaced(n: int, most: int) -> list[int]:
 
 def log_times_ps(log: ThermoLog, run: Run) -> np.ndarray:
     """Time of each thermo row, ps."""
-    return log.column("step") * run.record["timestep_fs"] * 1e-3
+    return log.column("step") * run.record["timestep_fs"] * PS_PER_FS
 
 
 def universe_of(run: Run, *, unwrap: bool = False):
@@ -56,12 +59,19 @@ def equilibrated_from(run: Run) -> float:
     """Time from which the potential energy is stationary, ps; 0 when the log cannot tell."""
     if not run.log.is_file():
         return 0.0
-    log = read_log(run.log)
+    status = run.log.stat()
+    timestep_fs = run.record["timestep_fs"]
+    return _stationary_from(run.log, timestep_fs, (status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=4)  # every part of an analysis asks, and a long log takes seconds
+def _stationary_from(path: Path, timestep_fs: float, _changed: tuple[int, int]) -> float:
+    log = read_log(path)
     names = {name.lower() for name in log.column_names()}
     column = next((name for name in ("pe", "poteng") if name in names), None)
     if column is None or "step" not in names:
         return 0.0
-    energy, time = log.column(column), log_times_ps(log, run)
+    energy, time = log.column(column), log.column("step") * timestep_fs * PS_PER_FS
     finite = np.isfinite(energy)
     if finite.sum() < _FEWEST_ROWS:
         return 0.0

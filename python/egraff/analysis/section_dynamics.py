@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FEWEST_FRAMES = 50
 #: Above this frame interval hydrogen vibrations (near 110 THz) fold back into the spectrum.
 _LONGEST_INTERVAL_PS = 0.0045
-#: Positions or velocities held at once, in numbers of 8 bytes: 1.6 GB.
+#: Positions or velocities of a trajectory, in numbers of 8 bytes: 1.6 GB, twice that for a moment.
 _MOST_NUMBERS = 2e8
 
 

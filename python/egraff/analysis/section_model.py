@@ -54,8 +54,8 @@ class ModelChecks:
             cell=ts.data["cell"],
             pbc=ts.data["pbc"],
         )
-        place = hashlib.sha256(atoms.positions.tobytes()).hexdigest()
-        key = (sha256(path), tuple(atoms.symbols), place)
+        geometry = atoms.positions.tobytes() + atoms.cell.array.tobytes() + atoms.pbc.tobytes()
+        key = (sha256(path), tuple(atoms.symbols), hashlib.sha256(geometry).hexdigest())
         if key not in self._known:
             self._known[key] = self._compute(path, atoms, run.dump.name)
         return self._known[key]

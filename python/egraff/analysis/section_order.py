@@ -26,6 +26,7 @@ from egraff.analysis.runs import Run
 from egraff.analysis.section import Section, evenly_spaced, production_frames, universe_of
 from egraff.analysis.section_structure import StructureComparison
 from egraff.analysis.series import mean_metric
+from egraff.analysis.statistics import standard_error
 from egraff.analysis.structure import Structure, structure_of
 from egraff.analysis.structure_factor import (
     coordination_numbers,
@@ -136,11 +137,10 @@ def _structure_factor(section: Section, compared: StructureComparison, own: Stru
     section.curves |= {"sq/q": q, "sq/s": curves.mean(axis=0)}
     error = None
     if own.has_error:
-        errors = curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
-        section.curves["sq/s_error"] = errors
+        section.curves["sq/s_error"] = standard_error(curves)
     peak = int(np.argmax(curves.mean(axis=0)))
     if own.has_error:
-        error = float(errors[peak])
+        error = float(section.curves["sq/s_error"][peak])
     section.metrics.append(
         Metric(
             name="structure_factor_peak",

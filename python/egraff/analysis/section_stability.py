@@ -27,6 +27,7 @@ from egraff.analysis.stability import (
 from egraff.analysis.structure import Structure
 from egraff.errors import InputError
 from egraff.files import atomic_path
+from egraff.units import PS_PER_FS
 
 FINAL_FRAME = "final_frame.xyz"
 BAD_FRAME = "first_bad_frame.xyz"
@@ -80,16 +81,16 @@ def _from_frames(run: Run, criteria: Criteria) -> tuple[list[Violation], float]:
     elements = universe.atoms.elements
     if run.record.get("trajectory"):
         times = universe.trajectory.times_ps
-        geometry = (frame_geometry(universe.atoms) for _ in universe.trajectory)
+        geometry = (frame_geometry(universe.atoms, finite=False) for _ in universe.trajectory)
         violations = check_frames(geometry, elements, times, criteria)
 
         def frame(index: int) -> Atoms:
             universe.trajectory[index]
-            positions, cell, pbc = frame_geometry(universe.atoms)
+            positions, cell, pbc = frame_geometry(universe.atoms, finite=False)
             return Atoms(list(elements), positions=positions, cell=cell, pbc=pbc)
     else:
         dump = universe.trajectory.dump
-        times = dump.steps * run.record["timestep_fs"] * 1e-3
+        times = dump.steps * run.record["timestep_fs"] * PS_PER_FS
         violations = check_dump(dump, elements, times, criteria)
 
         def frame(index: int) -> Atoms:

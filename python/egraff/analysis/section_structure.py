@@ -136,9 +136,12 @@ def structure(run: Run, reference: Reference, parameters: Parameters) -> Structu
     )
     section.metrics += compare_structures(own, other, provenance=provenance)
     section.metrics += expected_noise(own, other, provenance=provenance)
-    section.metrics += noise_floor(
-        reference_analysis, provenance=f"{name}: first against second half"
-    )
+    try:
+        section.metrics += noise_floor(
+            reference_analysis, provenance=f"{name}: first against second half"
+        )
+    except InputError as error:  # the comparison itself does not need it
+        section.problems.append(f"noise floor left out: {error}")
     section.curves |= _curves("rdf", own, source)
     section.curves |= _curves("rdf_reference", other, f"{name}: {other.n_frames} frames")
     return StructureComparison(section, analysis, source, other, reference_analysis)

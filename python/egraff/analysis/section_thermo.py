@@ -19,6 +19,8 @@ from egraff.analysis.thermo import nve_drift, production_mean
 AMU_PER_ANG3_IN_G_PER_CM3 = 1.66053906892
 
 _FEWEST_ROWS = 10
+#: Cells of single-precision trajectories differ by rounding.
+_SAME_VOLUME = 1e-5
 
 
 def thermo(run: Run) -> Section:
@@ -107,7 +109,7 @@ def _fluctuation(pressure: np.ndarray, *, provenance: str) -> Metric | None:
 
 
 def density(run: Run) -> Section:
-    """Mass density of a periodic run: over the log's volumes where the cell can change."""
+    """Mass density of a periodic run: over the volumes of log or frames where the cell changes."""
     section = Section()
     universe = universe_of(run)
     cell, pbc = universe.trajectory.ts.data["cell"], universe.trajectory.ts.data["pbc"]
@@ -130,6 +132,19 @@ def density(run: Run) -> Section:
                 )
             )
             return section
+    if run.record.get("trajectory"):
+        volumes = [abs(float(np.linalg.det(ts.data["cell"]))) for ts in universe.trajectory]
+        if np.ptp(volumes) > _SAME_VOLUME * volumes[0]:
+            section.metrics.append(
+                production_mean(
+                    "density",
+                    mass * AMU_PER_ANG3_IN_G_PER_CM3 / np.array(volumes),
+                    "g/cm^3",
+                    "mass over volume",
+                    provenance=f"{run.dump.name}: cells and masses of {len(volumes)} frames",
+                )
+            )
+            return section
     volume = abs(float(np.linalg.det(cell)))
     section.metrics.append(
         Metric(
@@ -145,7 +160,7 @@ def density(run: Run) -> Section:
 
 
 def speed(run: Run) -> Section:
-    """Wall time per atom and step, and simulated time per day, as the run recorded them."""
+    """Simulated time per day of wall time, as the run recorded it."""
     section = Section()
     value = run.record.get("ns_per_day")
     text = {

@@ -30,6 +30,7 @@ from egraff.analysis.metric import Metric
 from egraff.analysis.structure import Structure
 from egraff.errors import InputError
 from egraff.neighbours import find_edges
+from egraff.units import PS_PER_FS
 
 _POSITIONS = frozenset(f"{axis}{kind}" for axis in "xyz" for kind in ("", "s", "u", "su"))
 
@@ -69,7 +70,7 @@ def check_log(
     found = []
     if not log.runs or not sum(len(run.rows) for run in log.runs):
         return [Violation("lammps-error", 0.0, log.errors[0])] if log.errors else []
-    time = log.column("step") * timestep_fs * 1e-3
+    time = log.column("step") * timestep_fs * PS_PER_FS
     names = {name.lower(): name for name in log.column_names()}
     if log.errors:
         found.append(Violation("lammps-error", float(time[-1]), log.errors[0]))

@@ -19,6 +19,7 @@ from egraff.analysis.statistics import (
     MINIMUM_SAMPLES,
     block_means,
     bootstrap_error,
+    standard_error,
     statistical_inefficiency,
 )
 from egraff.errors import InputError
@@ -54,7 +55,7 @@ class Structure:
 
     @property
     def g(self) -> np.ndarray:
-        """Radial distribution functions, averaged over all frames, `[n_pairs, n_bins]`."""
+        """Radial distribution functions, averaged over all blocks, `[n_pairs, n_bins]`."""
         return self.g_blocks.mean(axis=0)
 
     @property
@@ -72,7 +73,7 @@ class Structure:
         """Standard error of `g`, `[n_pairs, n_bins]`, or None."""
         if not self.has_error:
             return None
-        return self.g_blocks.std(axis=0, ddof=1) / np.sqrt(len(self.g_blocks))
+        return standard_error(self.g_blocks)
 
 
 def _inefficiency(counts: np.ndarray) -> float:

@@ -73,7 +73,7 @@ def coordination_numbers(
 
     Args:
         analysis: finished.
-        cutoff: Angstrom; rounded to the edge of a bin.
+        cutoff: Angstrom; rounded to the edge of a bin, from the middle of one up.
         provenance: for the metrics.
 
     Returns:
@@ -82,7 +82,8 @@ def coordination_numbers(
     Raises:
         InputError: the cutoff is beyond the range of the analysis.
     """
-    last = round(cutoff / analysis.bin_width)
+    # round() goes to even numbers: from the middles of bins, up at one and down at the next
+    last = int(np.floor(cutoff / analysis.bin_width + 0.5 + 1e-9))
     if not 1 <= last <= analysis.n_bins:
         raise InputError(
             f"expected a cutoff up to {analysis.r_max:g} A, got {cutoff:g}",

@@ -3,7 +3,8 @@
 
 DCD and XTC hold no elements, so these come from a structure file; neither DCD nor many extended XYZ
 files hold times that can be trusted, so the time between frames is then asked for, never assumed.
-All frames are held in memory in double precision: 24 bytes per atom and frame.
+All frames are held in memory in double precision: 60 bytes per atom and frame, and twice that for
+a moment where atoms are followed through boundaries.
 
 A last frame of DCD or XTC that was cut short is left out and reported (`trajectory_end`).
 """
@@ -27,6 +28,7 @@ from egraff.analysis.trajectory_end import end_problems
 from egraff.data.frames import read_frames
 from egraff.errors import InputError
 from egraff.files import write_json
+from egraff.units import PS_PER_FS
 
 _XYZ = (".extxyz", ".xyz")
 SUFFIXES = (*_XYZ, ".dcd", ".xtc")
@@ -77,7 +79,7 @@ def run_of_trajectory(
         "status": "completed",
         "ensemble": "unknown",
         # a trajectory tells of its frames only: each counts as a step
-        "timestep_fs": 1e3 * interval,
+        "timestep_fs": interval / PS_PER_FS,
         "steps": len(frames) - 1,
         "n_atoms": len(frames[0]),
         "elements": sorted(set(frames[0].get_chemical_symbols())),
@@ -209,6 +211,18 @@ def _load_once(
             where=path,
             fix="give --interval with the time between frames in ps",
         )
+    backwards = np.flatnonzero(np.diff(times) <= 0.0)
+    if backwards.size:
+        bad = int(backwards[0])
+        raise InputError(
+            f"expected times that grow from frame to frame, got {times[bad]:g} and then "
+            f"{times[bad + 1]:g} ps",
+            where=path,
+            field=f"frame {bad + 1}",
+            fix="leave out what a restart wrote again, or give --interval",
+        )
+    # how long a run was stable is counted from its first frame
+    times = times - times[0]
     for index, (frame, time) in enumerate(zip(frames, times, strict=True)):
         frame.info["time_ps"] = float(time)
         if np.any(frame.pbc) and abs(np.linalg.det(np.array(frame.cell))) == 0.0:

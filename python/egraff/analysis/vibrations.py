@@ -7,6 +7,7 @@ import numpy as np
 from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
+from scipy.fft import next_fast_len
 
 from egraff.analysis.fields import even_interval, frame_velocities, species_labels
 
@@ -29,11 +30,12 @@ def velocity_autocorrelation(velocities: np.ndarray, weights: np.ndarray) -> np.
     """
     n_frames, n_atoms, _ = velocities.shape
     total = np.zeros(n_frames)
+    padded = next_fast_len(2 * n_frames, real=True)
     for first in range(0, n_atoms, _ATOMS_AT_ONCE):
         part = slice(first, first + _ATOMS_AT_ONCE)
-        spectrum = np.fft.rfft(velocities[:, part], n=2 * n_frames, axis=0)
+        spectrum = np.fft.rfft(velocities[:, part], n=padded, axis=0)
         power = np.sum(np.abs(spectrum) ** 2, axis=2) @ weights[part]
-        total += np.fft.irfft(power, n=2 * n_frames)[:n_frames]
+        total += np.fft.irfft(power, n=padded)[:n_frames]
     return total / np.arange(n_frames, 0, -1)
 
 

@@ -20,13 +20,6 @@ class Format(StrEnum):
     aoti = "aoti"
 
 
-class Device(StrEnum):
-    """What an aoti file can be compiled for."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 class InstructionSet(StrEnum):
     """Kinds of processors that an aoti file can be compiled for."""
 
@@ -65,10 +58,6 @@ def export(
             "GPU; default: where there are any for the model.",
         ),
     ] = None,
-    device: Annotated[
-        Device | None,
-        typer.Option(help="Of aoti: what the file is for; default: the CPU."),
-    ] = None,
     instruction_set: Annotated[
         InstructionSet | None,
         typer.Option(
@@ -83,13 +72,12 @@ def export(
     """
     from egraff.errors import InputError
 
-    for field, value in (("--device", device), ("--instruction-set", instruction_set)):
-        if value is not None and file_format is not Format.aoti:
-            raise InputError(
-                "expected --format aoti beside it, got a file that is not machine code",
-                field=field,
-                fix="leave the option out, or add --format aoti",
-            )
+    if instruction_set is not None and file_format is not Format.aoti:
+        raise InputError(
+            "expected --format aoti beside it, got a file that is not machine code",
+            field="--instruction-set",
+            fix="leave the option out, or add --format aoti",
+        )
     from ase import Atoms
 
     from egraff.export import MODEL_LICENCE, export_torchscript
@@ -97,14 +85,10 @@ def export(
 
     write = export_torchscript
     if file_format is Format.aoti:
-        import torch
-
         from egraff.export_aoti import export_aoti
 
         chosen = instruction_set.value if instruction_set else None
-        write = functools.partial(
-            export_aoti, instruction_set=chosen, device=device.value if device else "cpu"
-        )
+        write = functools.partial(export_aoti, instruction_set=chosen)
     model = load_model(checkpoint, dtype=dtype.value if dtype else None)
     info = load_info(checkpoint)
     frame = info.get("check_structure")
@@ -119,8 +103,6 @@ def export(
     compiled = ""
     if file_format is Format.aoti:
         compiled = "compiled for {machine} with {instruction_set}, ".format(**metadata["target"])
-        if device is Device.cuda:
-            compiled = f"compiled for {torch.cuda.get_device_name()}, "
     typer.echo(
         f"{output}: {metadata['architecture']}, {metadata['dtype']}, "
         f"{'fused, for the CPU' if metadata['fused'] else 'plain operators'}, "

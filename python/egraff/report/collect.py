@@ -6,6 +6,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +46,11 @@ class Simulation:
     reference_sha256: str | None = None
     violations: list[dict[str, Any]] = field(default_factory=list)
     analysed: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name for a legend, where matplotlib leaves out what begins with an underscore."""
+        return f" {self.name}" if self.name.startswith("_") else self.name
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,15 @@ def _simulation(run: Run, name: str) -> Simulation:
     content = _json(path, dict)
     curves: dict[str, np.ndarray] = {}
     if (run.directory / CURVES).is_file():
-        with np.load(run.directory / CURVES, allow_pickle=False) as saved:
-            curves = {key: saved[key] for key in saved.files}
+        try:
+            with np.load(run.directory / CURVES, allow_pickle=False) as saved:
+                curves = {key: saved[key] for key in saved.files}
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(
+                f"expected the arrays of an analysis, got a damaged file: {error}",
+                where=run.directory / CURVES,
+                fix="run egraff analyse --force",
+            ) from None
     reference = content.get("reference")
     return Simulation(
         name=name,
@@ -187,7 +201,9 @@ def collect(root: str | os.PathLike[str]) -> Study:
         for path in _files(root, pattern):
             try:
                 read(path)
-            except (InputError, KeyError, TypeError) as error:
+            except KeyError as error:
+                study.problems.append(f"{name_of(path)} was left out: it has no field {error}")
+            except (InputError, TypeError) as error:
                 study.problems.append(f"{name_of(path)} was left out: {error}")
     if not (study.simulations or study.trainings or study.evaluations or study.problems):
         raise InputError(

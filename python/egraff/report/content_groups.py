@@ -54,13 +54,16 @@ def _summary_cell(group: list[Simulation], name: str) -> Cell:
         return number_cell(None)
     summary = summary_over_runs(values)
     title = f"{len(values)} runs, from {min(values):.4g} to {max(values):.4g}"
+    if name == "stability_time":
+        whole = sum(not one.violations for one in group)
+        title += f"; {whole} of them ended without a violation: a lower bound" if whole else ""
     if summary.error is None:
         title += f"; fewer than {MINIMUM_SAMPLES:.0f}: no error"
     return number_cell(summary.value, summary.error, title=title)
 
 
 def over_runs(study: Study) -> Table | None:
-    """Means over runs with bootstrap errors, or None when no run has a sibling."""
+    """Means over runs with standard errors, or None when no run has a sibling."""
     groups = groups_of(study)
     if not groups:
         return None
@@ -85,7 +88,7 @@ def over_runs(study: Study) -> Table | None:
         *(Column(title, unit) for _, title, unit in shown),
     ]
     caption = (
-        "Runs that differ only in their seed: means over runs, errors bootstrapped over runs "
+        "Runs that differ only in their seed: means over runs with standard errors "
         f"(from {MINIMUM_SAMPLES:.0f} runs on)."
     )
     return Table("over-runs", caption, columns, rows)

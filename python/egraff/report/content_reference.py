@@ -74,7 +74,7 @@ def structure(study: Study) -> Section:
         rows = [
             (one, str(pair), [text_cell(one.name), text_cell(str(pair))])
             for one in compared
-            for pair in one.curves["rdf/pairs"]
+            for pair in one.curves.get("rdf/pairs", ())
             if str(pair) != "total"
         ]
         caption = "Each species pair by itself."

@@ -8,8 +8,9 @@ from egraff.report.collect import Study
 from egraff.report.content_groups import over_runs
 from egraff.report.parts import Drawing, Section
 from egraff.report.tables import Column, Table, metric_cell, number_cell, text_cell
+from egraff.units import PS_PER_FS
 
-_STATUS_KINDS = {"completed": "good", "failed": "bad"}
+_STATUS_KINDS = {"completed": "good", "interrupted": "", "running": ""}
 
 
 def simulations(study: Study) -> Section:
@@ -26,7 +27,7 @@ def simulations(study: Study) -> Section:
     for one in study.simulations:
         record = one.run.record
         status = record["status"]
-        length = record.get("steps_done", record["steps"]) * record["timestep_fs"] * 1e-3
+        length = record.get("steps_done", record["steps"]) * record["timestep_fs"] * PS_PER_FS
         rows.append(
             [
                 text_cell(one.name),

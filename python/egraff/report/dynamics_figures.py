@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from egraff.report.collect import Simulation
 from egraff.report.figures import colour, legend, thin
 from egraff.report.style import Palette, panels
+from egraff.units import PS_PER_FS
 
 #: Above the hydrogen stretches there is nothing to see.
 _HIGHEST_THZ = 125.0
@@ -26,7 +27,7 @@ def displacement(simulations: Sequence[Simulation], palette: Palette) -> Figure:
             if name not in names:
                 continue
             x, y = thin(one.curves["msd/lag_ps"], one.curves["msd/msd"][names.index(name)])
-            panel.plot(x, y, color=colour(palette, index), label=one.name)
+            panel.plot(x, y, color=colour(palette, index), label=one.label)
         panel.set_title(name)
         panel.set_xlabel("lag (ps)")
         panel.set_xlim(left=0.0)
@@ -43,7 +44,7 @@ def vibrations(simulations: Sequence[Simulation], palette: Palette) -> Figure:
         frequency, density = one.curves["vdos/frequency_THz"], one.curves["vdos/vdos"][-1]
         shown = frequency <= _HIGHEST_THZ
         x, y = thin(frequency[shown], density[shown])
-        panel.plot(x, y, color=colour(palette, index), label=one.name, linewidth=1.1)
+        panel.plot(x, y, color=colour(palette, index), label=one.label, linewidth=1.1)
     panel.set_xlabel("frequency (THz)")
     panel.set_ylabel("density of states (1/THz)")
     panel.set_xlim(left=0.0)
@@ -59,7 +60,7 @@ def stability(simulations: Sequence[Simulation], palette: Palette) -> Figure:
     positions = np.arange(len(simulations))[::-1]
     for position, one in zip(positions, simulations, strict=True):
         record = one.run.record
-        planned = record["steps"] * record["timestep_fs"] * 1e-3
+        planned = record["steps"] * record["timestep_fs"] * PS_PER_FS
         reached = one.metrics["stability_time"].value or 0.0
         panel.barh(position, planned, height=0.55, color=palette.grid)
         bad = bool(one.violations)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from egraff.analysis.section import evenly_spaced
 from egraff.report.collect import Simulation, Training
 from egraff.report.numbers import power_of_ten
 from egraff.report.style import N_SERIES, Palette, panels
@@ -24,9 +25,12 @@ def colour(palette: Palette, index: int) -> str:
 
 
 def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most `_MOST_POINTS` points: the page need not carry more than the eye resolves."""
-    step = max(1, -(-len(x) // _MOST_POINTS))
-    return x[::step], y[::step]
+    """At most `_MOST_POINTS` points, ends included: the page need not carry more than the eye sees.
+
+    A run that breaks does so at its end.
+    """
+    chosen = evenly_spaced(len(x), _MOST_POINTS)
+    return x[chosen], y[chosen]
 
 
 def log_axis(panel: Axes) -> None:
@@ -78,7 +82,7 @@ def rdf(simulations: Sequence[Simulation], palette: Palette) -> Figure:
                 "rdf",
                 pair,
                 colour(palette, index),
-                simulation.name,
+                simulation.label,
                 heavy=False,
             )
         panel.set_title("all pairs" if pair == "total" else pair.replace("-", "–"))
@@ -115,7 +119,7 @@ def temperature(simulations: Sequence[Simulation], palette: Palette) -> Figure:
     for index, simulation in enumerate(simulations):
         curves = simulation.curves
         x, y = thin(curves["thermo/time_ps"], curves["thermo/temp"])
-        panel.plot(x, y, color=colour(palette, index), label=simulation.name, linewidth=1.0)
+        panel.plot(x, y, color=colour(palette, index), label=simulation.label, linewidth=1.0)
     targets = {
         simulation.run.record.get("temperature_K")
         for simulation in simulations
@@ -142,7 +146,7 @@ def energy(simulations: Sequence[Simulation], palette: Palette) -> Figure:
         deviation = (total - total.mean()) * 1e3 / n_atoms
         x, y = thin(time, deviation)
         shade = colour(palette, index)
-        panel.plot(x, y, color=shade, label=simulation.name, linewidth=0.9, alpha=0.75)
+        panel.plot(x, y, color=shade, label=simulation.label, linewidth=0.9, alpha=0.75)
         drift = simulation.metrics.get("nve_drift")
         if drift is not None and drift.value is not None:
             ends = time[[0, -1]]
@@ -161,7 +165,7 @@ def violations(simulations: Sequence[Simulation], palette: Palette) -> Figure:
         curves = simulation.curves
         for panel, name in zip(axes, ("ev", "fv"), strict=True):
             x, y = thin(curves["replay/time"], curves[f"replay/{name}"])
-            panel.plot(x, y, color=colour(palette, index), label=simulation.name, linewidth=1.1)
+            panel.plot(x, y, color=colour(palette, index), label=simulation.label, linewidth=1.1)
     known = all(bool(simulation.curves["replay/time_known"]) for simulation in simulations)
     for panel, label in zip(axes, ("energy violation EV", "force violation FV"), strict=True):
         log_axis(panel)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 MINUS = "\N{MINUS SIGN}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
+#: Beyond it an error is that of the last digit of a double.
+_MOST_DECIMALS = 15
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -77,6 +79,6 @@ def format_number(value: float, error: float | None = None, *, digits: int = 3) 
         # 0.0996 rounds to 0.10: one digit more than wanted
         if round(error, decimals) >= 10.0 ** (2 - decimals):
             decimals -= 1
-        decimals = min(decimals, 6)
+        decimals = min(decimals, _MOST_DECIMALS)
         return Number(_digits(value, decimals), _digits(error, decimals), power)
     return Number(_digits(value, min(digits - 1 - exponent, 8)), power=power)

@@ -40,7 +40,7 @@ def angles(simulations: Sequence[Simulation], palette: Palette) -> Figure:
                     label="reference",
                 )
             density = one.curves["adf/density"][row]
-            panel.plot(angle, density, color=colour(palette, index), label=one.name, linewidth=1.1)
+            panel.plot(angle, density, color=colour(palette, index), label=one.label, linewidth=1.1)
         panel.set_title(name.replace("-", "–"))
         panel.set_xlabel("angle (°)")
         panel.set_xlim(0.0, 180.0)
@@ -65,7 +65,7 @@ def scattering(simulations: Sequence[Simulation], palette: Palette) -> Figure:
         )
     for index, one in enumerate(simulations):
         q, s = one.curves["sq/q"], one.curves["sq/s"]
-        panel.plot(q, s, color=colour(palette, index), label=one.name, linewidth=1.1)
+        panel.plot(q, s, color=colour(palette, index), label=one.label, linewidth=1.1)
         error = one.curves.get("sq/s_error")
         if error is not None:
             shade = colour(palette, index)
@@ -89,7 +89,7 @@ def pressure(simulations: Sequence[Simulation], palette: Palette) -> Figure:
             density=True,
             histtype="step",
             color=colour(palette, index),
-            label=one.name,
+            label=one.label,
         )
     panel.set_xlabel("pressure (kbar)")
     panel.set_ylabel("density (1/kbar)")
@@ -112,7 +112,7 @@ def rollouts(simulations: Sequence[Simulation], palette: Palette) -> Figure:
                     one.curves[key][by_time] for key in ("rollout/time", f"rollout/{name}")
                 )
                 x, y = thin(time, values)
-                panel.plot(x, y, color=colour(palette, index), label=one.name, linewidth=1.1)
+                panel.plot(x, y, color=colour(palette, index), label=one.label, linewidth=1.1)
         log_axis(panel)
         panel.set_xlabel("time (ps)")
         panel.set_ylabel(labels[name])

@@ -78,6 +78,7 @@ _SETTINGS: dict[str, Any] = {
     "lines.linewidth": 1.4,
     "lines.solid_capstyle": "round",
     "axes.formatter.use_mathtext": False,
+    "text.parse_math": False,  # names of runs may hold dollar signs
     "axes.formatter.useoffset": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "egraff",

@@ -120,6 +120,18 @@ def metric_cell(metric: Metric | None, *, exponent: int = 0, kind: str = "") -> 
     return number_cell(metric.value, metric.error, exponent=exponent, kind=kind, title=title)
 
 
+def _csv_labels(columns: Sequence[Column]) -> list[str]:
+    """A name for each column; where two are the same, with what they stand beside on the page."""
+    titles = [column.title for column in columns]
+    labels = [f"{one.title} ({one.unit})" if one.unit else one.title for one in columns]
+    named = []
+    for index, label in enumerate(labels):
+        before = [title for title in titles[:index] if titles.count(title) == 1]
+        repeated = labels.count(label) > 1 and before
+        named.append(f"{before[-1]}: {label}" if repeated else label)
+    return named
+
+
 def write_csv(table: Table, path: str | os.PathLike[str]) -> None:
     """Write the unrounded numbers, errors in columns of their own."""
     has_error = [
@@ -127,8 +139,7 @@ def write_csv(table: Table, path: str | os.PathLike[str]) -> None:
         for index in range(len(table.columns))
     ]
     header: list[str] = []
-    for column, error in zip(table.columns, has_error, strict=True):
-        label = f"{column.title} ({column.unit})" if column.unit else column.title
+    for label, error in zip(_csv_labels(table.columns), has_error, strict=True):
         header += [label, f"{label} standard error"] if error else [label]
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
@@ -165,6 +176,10 @@ _LATEX = str.maketrans(
         "⟩": r"$\rangle$",
         "Δ": r"$\Delta$",
         "σ": r"$\sigma$",
+        "°": r"$^\circ$",
+        "<": "$<$",
+        ">": "$>$",
+        "|": "$|$",
         THIN: r"\,",
         MINUS: "$-$",
     }

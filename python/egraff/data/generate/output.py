@@ -49,8 +49,9 @@ def describe_file(path: Path, frames: list[Atoms]) -> dict[str, Any]:
             float(np.corrcoef(energies[:-1], energies[1:])[0, 1]), 3
         )
     if frames[0].pbc.all():
+        # labels hold the stress of the structure alone; motion adds N k T / V
         pressure = [-frame.get_stress()[:3].mean() for frame in frames]
-        entry["pressure_mean_eV_per_A3"] = round(float(np.mean(pressure)), 6)
+        entry["static_pressure_mean_eV_per_A3"] = round(float(np.mean(pressure)), 6)
     if frames[0].has("momenta"):
         kinetic = np.mean([frame.get_kinetic_energy() for frame in frames])
         degrees = 3 * len(frames[0]) - 3  # the centre of mass does not move

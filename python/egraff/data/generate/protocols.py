@@ -69,7 +69,8 @@ def _ethanol() -> Atoms:
 
 def _rock_salt() -> Atoms:
     # About the lattice constant at which GFN1-xTB has no pressure at 600 K (experiment: 5.64 A at
-    # 300 K); the manifest holds the mean pressure of each run.
+    # 300 K): the manifest holds the mean static pressure of each run, -0.0013 eV/A^3 along the
+    # trajectory, to which motion adds N k T / V = 0.0024 eV/A^3.
     return bulk("NaCl", "rocksalt", a=5.58, cubic=True).repeat((2, 2, 2))
 
 

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What all operators share (``cpp/ops/operator.h``), on one of them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch.autograd import forward_ad
+
+from egraff import ops
+
+ops.load()
+OP = torch.ops.egraff.block_norm
+
+
+def arguments() -> tuple:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(4, 3, dtype=torch.float64, generator=generator)
+    return x, torch.ones(3, dtype=torch.float64), torch.zeros(1, dtype=torch.float64), [1, 2], 1e-5
+
+
+@pytest.mark.parametrize("name", ["block_norm", "block_norm_backward", "allegro_energy"])
+def test_the_kernel_for_a_gpu_refuses(name):
+    op = getattr(torch.ops.egraff, name).default
+    kinds = {"Tensor": torch.zeros(2), "int": 1, "SymInt": 1, "float": 1.0, "List[int]": [1]}
+    given = [kinds[str(argument.type)] for argument in op._schema.arguments]
+    message = (
+        f"egraff::{name} runs on the CPU only, got tensors on a GPU.\n"
+        "  fix: use device cpu, or export the model with --no-fuse for the GPU"
+    )
+    with pytest.raises(NotImplementedError, match=re.escape(message)):
+        op.redispatch(torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA), *given)
+
+
+def test_same_numbers_without_autograd():
+    x, *constants = arguments()
+    with_autograd = OP(x.clone().requires_grad_(True), *constants)
+    with torch.no_grad():
+        without = OP(x.clone().requires_grad_(True), *constants)
+    assert with_autograd.requires_grad
+    assert not without.requires_grad
+    assert torch.equal(with_autograd, without)
+
+
+def test_derivative_twice_of_one_graph():
+    x, *constants = arguments()
+    x.requires_grad_(True)
+    total = OP(x, *constants).square().sum()
+    first, second = (torch.autograd.grad(total, x, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("grad_mode", [False, True])
+def test_forward_mode_is_refused_in_either_grad_mode(grad_mode):
+    x, *constants = arguments()
+    with torch.set_grad_enabled(grad_mode), forward_ad.dual_level():
+        dual = forward_ad.make_dual(x, torch.ones_like(x))
+        with pytest.raises(RuntimeError, match="jvp is not implemented"):
+            OP(dual, *constants)
