@@ -13,26 +13,28 @@ namespace egraff {
 
 namespace {
 
+constexpr int64_t NOBODY = -1; // in place of an atom: a row of zeros
+
 // LAMMPS sends doubles. Values travel in them as they are in memory, so that one double carries
 // two values of a float32 model, and nothing is rounded on the way.
-void add(const double *from, char *to, int64_t bytes, bool float64) {
-    const auto accumulate = [&](auto zero) {
-        using Value = decltype(zero);
-        for (int64_t k = 0; k < bytes; k += sizeof(Value)) {
-            Value a, b;
-            std::memcpy(&a, to + k, sizeof(Value));
-            std::memcpy(&b, reinterpret_cast<const char *>(from) + k, sizeof(Value));
-            a += b;
-            std::memcpy(to + k, &a, sizeof(Value));
+template <typename Value> void add(const double *from, int64_t n, Value *to) {
+    constexpr int64_t CHUNK =
+        64; // what is a double here is copied before it is read as another type
+    Value values[CHUNK];
+    const char *bytes = reinterpret_cast<const char *>(from);
+    for (int64_t first = 0; first < n; first += CHUNK) {
+        const int64_t size = std::min(CHUNK, n - first);
+        std::memcpy(values, bytes + first * sizeof(Value), size * sizeof(Value));
+        for (int64_t k = 0; k < size; ++k) {
+            to[first + k] += values[k];
         }
-    };
-    float64 ? accumulate(double()) : accumulate(float());
+    }
 }
 
 } // namespace
 
 char *GhostBackend::row(int64_t atom) const {
-    const int64_t row = (*row_of_atom_)[atom];
+    const int64_t row = atom == NOBODY ? -1 : (*row_of_atom_)[atom];
     return row < 0 ? nullptr : data_ + row * row_bytes_ + offset_;
 }
 
@@ -56,18 +58,40 @@ int GhostBackend::in_blocks(const at::Tensor &rows, const std::function<void(int
     return n_blocks;
 }
 
-void GhostBackend::set_nodes(const std::vector<int64_t> &node_of_atom) {
-    border_ = at::Tensor();
+void GhostBackend::set_nodes(const std::vector<int64_t> &node_of_atom,
+                             const std::vector<int> &first_copy, int64_t n_local, bool staged) {
+    const size_t n_atoms = node_of_atom.size();
+    receives_.resize(n_atoms);
+    for (size_t atom = 0; atom < n_atoms; ++atom) {
+        receives_[atom] = node_of_atom[atom] >= n_local && first_copy[atom] == int(atom);
+    }
+    sent_.assign(n_atoms, false);
+    silent_.clear();
+    learning_ = true;
+    transport_.reverse(1);
+    learning_ = false;
+
     row_of_atom_ = &node_of_atom;
+    border_ = at::Tensor();
+    if (staged) {
+        stage(node_of_atom, n_local);
+    }
 }
 
-void GhostBackend::set_nodes(const std::vector<int64_t> &node_of_atom, std::vector<int64_t> border,
-                             int64_t n_local) {
-    const auto n_border = int64_t(border.size());
-    std::vector<int64_t> row_of_local(n_local, -1);
-    for (int64_t row = 0; row < n_border; ++row) {
-        row_of_local[border[row]] = row;
+int64_t GhostBackend::n_receivers() const {
+    return std::count(receives_.begin(), receives_.end(), true);
+}
+
+void GhostBackend::stage(const std::vector<int64_t> &node_of_atom, int64_t n_local) {
+    std::vector<int64_t> border, row_of_local(n_local, -1);
+    for (size_t atom = 0; atom < node_of_atom.size(); ++atom) {
+        const int64_t node = node_of_atom[atom];
+        if (sent_[atom] && node >= 0 && node < n_local && row_of_local[node] < 0) {
+            row_of_local[node] = int64_t(border.size());
+            border.push_back(node);
+        }
     }
+    const auto n_border = int64_t(border.size());
     staged_row_of_atom_.resize(node_of_atom.size());
     std::transform(
         node_of_atom.begin(), node_of_atom.end(), staged_row_of_atom_.begin(), [&](int64_t node) {
@@ -101,7 +125,7 @@ at::Tensor GhostBackend::reverse(const at::Tensor &all, int64_t n_local) {
         // a copy, because sums of ghosts of ghosts are collected in rows of ghosts
         at::Tensor sums = all.clone();
         traffic_.reverse += in_blocks(sums, transport_.reverse);
-        return sums.narrow(0, 0, n_local).clone();
+        return sums.narrow(0, 0, n_local);
     }
     border_ = border_.to(all.device());
     const int64_t n_border = border_.size(0);
@@ -124,31 +148,59 @@ void GhostBackend::pack(int64_t atom, double *buffer) const {
 }
 
 int GhostBackend::pack_forward(int n, const int *atoms, double *buffer) const {
-    for (int k = 0; k < n; ++k, buffer += doubles_) {
-        pack(atoms[k], buffer);
+    if (!silent_.count(atoms)) {
+        for (int k = 0; k < n; ++k) {
+            pack(atoms[k], buffer + k * doubles_);
+        }
     }
     return n * doubles_;
 }
 
 void GhostBackend::unpack_forward(int n, int first, const double *buffer) {
     for (int k = 0; k < n; ++k, buffer += doubles_) {
-        if (char *values = row(first + k)) {
-            std::memcpy(values, buffer, bytes_);
+        if (receives_[first + k]) {
+            std::memcpy(row(first + k), buffer, bytes_);
         }
     }
 }
 
 int GhostBackend::pack_reverse(int n, int first, double *buffer) const {
-    for (int k = 0; k < n; ++k, buffer += doubles_) {
-        pack(first + k, buffer);
+    if (learning_) {
+        std::copy_n(receives_.begin() + first, n, buffer);
+        return n;
+    }
+    const auto begin = receives_.begin() + first;
+    if (std::find(begin, begin + n, true) != begin + n) { // else nobody looks at the buffer
+        for (int k = 0; k < n; ++k) {
+            pack(receives_[first + k] ? first + k : NOBODY, buffer + k * doubles_);
+        }
     }
     return n * doubles_;
 }
 
 void GhostBackend::unpack_reverse(int n, const int *atoms, const double *buffer) {
+    if (learning_) {
+        bool silent = true;
+        for (int k = 0; k < n; ++k) {
+            if (buffer[k] > 0.0) {
+                sent_[atoms[k]] = true;
+                silent = false;
+            }
+        }
+        if (silent) {
+            silent_.insert(atoms);
+        }
+        return;
+    }
+    if (silent_.count(atoms)) {
+        return;
+    }
     for (int k = 0; k < n; ++k, buffer += doubles_) {
-        if (char *values = row(atoms[k])) {
-            add(buffer, values, bytes_, float64_);
+        char *const values = row(atoms[k]);
+        if (values && float64_) {
+            add(buffer, bytes_ / 8, reinterpret_cast<double *>(values));
+        } else if (values) {
+            add(buffer, bytes_ / 4, reinterpret_cast<float *>(values));
         }
     }
 }

@@ -8,6 +8,7 @@
 #include "ops/exchange.h"
 
 #include <functional>
+#include <unordered_set>
 #include <vector>
 
 namespace egraff {
@@ -23,20 +24,22 @@ class GhostBackend : public ExchangeBackend {
 
     explicit GhostBackend(Transport transport) : transport_(std::move(transport)) {}
 
-    // The node of each atom, or -1; borrowed, and to be set again when it changes. Local nodes come
-    // first. Features are on the CPU, and LAMMPS reads and writes them where they are.
-    void set_nodes(const std::vector<int64_t> &node_of_atom);
-
-    // The same for features on a GPU, or anywhere: only rows that travel pass through the host, in
-    // `staging` memory. border: the local nodes that are ghosts elsewhere, each once.
-    void set_nodes(const std::vector<int64_t> &node_of_atom, std::vector<int64_t> border,
-                   int64_t n_local);
+    // Collective, and to be called whenever LAMMPS has chosen ghosts anew.
+    // node_of_atom: the node of each atom, or -1; borrowed. Local nodes come first.
+    // first_copy: of each atom the first one here that is a copy of the same atom. Only these
+    //     receive features: further copies share their node.
+    // staged: rows that travel, and no others, pass through `staging` memory on the host, for
+    //     features on a GPU; else LAMMPS reads and writes features where they are, on the CPU.
+    void set_nodes(const std::vector<int64_t> &node_of_atom, const std::vector<int> &first_copy,
+                   int64_t n_local, bool staged);
 
     // LAMMPS communications since the last reset, and the widest: doubles per atom.
     struct Traffic {
         int forward = 0, reverse = 0, widest = 0;
     };
     const Traffic &traffic() const { return traffic_; }
+    // How many ghosts receive features here.
+    int64_t n_receivers() const;
     void reset_traffic() { traffic_ = {}; }
 
     at::Tensor forward(const at::Tensor &local, int64_t n_nodes) override;
@@ -54,6 +57,7 @@ class GhostBackend : public ExchangeBackend {
     // Returns their number.
     int in_blocks(const at::Tensor &rows, const std::function<void(int)> &send);
     char *row(int64_t atom) const;
+    void stage(const std::vector<int64_t> &node_of_atom, int64_t n_local);
     // Copies the block of one atom into `doubles_` doubles; zeros for an atom without a node.
     void pack(int64_t atom, double *buffer) const;
 
@@ -61,7 +65,15 @@ class GhostBackend : public ExchangeBackend {
     const std::vector<int64_t> *row_of_atom_ = nullptr; // of what is packed, or -1
     Traffic traffic_;
 
-    // Where rows are staged: first those of the border, then those of the ghosts.
+    // Who needs what is learned by one communication in which every atom that receives says so.
+    // LAMMPS sends by lists of atoms, always the same ones; what goes by a silent list nobody
+    // reads.
+    bool learning_ = false;
+    std::vector<char> receives_, sent_; // of each atom
+    std::unordered_set<const int *> silent_;
+
+    // Where rows are staged: first those of the border, local nodes that others receive, then those
+    // of the ghosts.
     at::Tensor border_;                       // int64 [n_border], nodes; undefined: not staged
     std::vector<int64_t> staged_row_of_atom_; // -1 for atoms that do not travel
 

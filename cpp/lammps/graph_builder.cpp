@@ -65,8 +65,8 @@ void GraphBuilder::number_nodes(const AtomArrays &atoms, Ghosts ghosts) {
     }
     graph_.n_owned = graph_.n_local = int64_t(atom_of_node_.size());
     for (int atom = atoms.n_local; atom < n_atoms; ++atom) {
-        if (ghosts == Ghosts::fold) {
-            candidates_.node_of_atom[atom] = candidates_.node_of_atom[atoms.owner[atom]];
+        if (ghosts != Ghosts::extended && atoms.first_copy[atom] < atom) {
+            candidates_.node_of_atom[atom] = candidates_.node_of_atom[atoms.first_copy[atom]];
         } else if (candidates_.species_of_atom[atom] >= 0 &&
                    (ghosts == Ghosts::exchange || hops_[atom] >= 0)) {
             candidates_.node_of_atom[atom] = int64_t(atom_of_node_.size());

@@ -18,7 +18,8 @@ namespace egraff {
 // What to do about ghosts, the copies of atoms that other ranks, or other periodic images, own.
 enum class Ghosts {
     fold,     // the node of a ghost is that of the atom it is a copy of (one rank only)
-    exchange, // ghosts are nodes without edges of their own; the model asks for their features
+    exchange, // ghosts are nodes without edges of their own, whose features the model asks for;
+              // those that are copies of the same atom share a node
     extended, // ghosts are nodes with edges, as far out as the model's layers reach
 };
 
@@ -26,9 +27,10 @@ enum class Ghosts {
 struct AtomArrays {
     int n_local;
     int n_ghost;
-    const int *type;  // 1, 2, ...
-    const double *x;  // [n_local + n_ghost, 3]
-    const int *owner; // of each atom the index of the owned atom it is a copy of; only for fold
+    const int *type;       // 1, 2, ...
+    const double *x;       // [n_local + n_ghost, 3]
+    const int *first_copy; // of each atom the first one that is a copy of the same atom, for fold
+                           // always an owned one; not used for extended
 };
 
 struct NeighbourList {

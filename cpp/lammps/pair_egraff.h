@@ -70,8 +70,7 @@ class PairEgraff : public Pair {
     // pair_egraff_step.cpp
     void log_traffic();
     void rebuild_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
-    void find_owners();
-    void set_exchange_nodes(const egraff::GraphBuilder &builder);
+    void find_first_copies();
     std::vector<egraff::Evaluation> evaluate_members(const egraff::GraphBuilder &builder,
                                                      egraff::Mode mode,
                                                      const std::vector<std::string> &extras = {});
@@ -132,7 +131,7 @@ class PairEgraff : public Pair {
         int width;
     };
     Message *message_ = nullptr;
-    std::vector<int> owners_;
+    std::vector<int> first_copy_; // of each atom, see lammps/graph_builder.h
 };
 
 } // namespace LAMMPS_NS

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_map>
 
 namespace LAMMPS_NS {
 
@@ -76,18 +77,23 @@ void PairEgraff::log_traffic() {
         const auto &traffic = backend_.traffic();
         utils::logmesg(lmp,
                        "pair_style egraff: features travel in {} forward and {} reverse "
-                       "communications per step, at most {} doubles per atom\n",
-                       traffic.forward, traffic.reverse, traffic.widest);
+                       "communications per step, at most {} doubles per atom; the first rank "
+                       "receives those of {} atoms for its {} ghosts\n",
+                       traffic.forward, traffic.reverse, traffic.widest, backend_.n_receivers(),
+                       atom->nghost);
     }
     log_traffic_next_ = false;
 }
 
 void PairEgraff::rebuild_graph(egraff::GraphBuilder &builder, Mode mode) {
-    if (mode == Mode::fold) {
-        find_owners();
+    first_copy_.resize(atom->nlocal + atom->nghost);
+    std::iota(first_copy_.begin(), first_copy_.end(), 0);
+    // exchange on one rank keeps every ghost apart: it would be fold, with nothing left to compare
+    if (mode == Mode::fold || (mode == Mode::exchange && comm->nprocs > 1)) {
+        find_first_copies();
     }
     const egraff::AtomArrays atoms{atom->nlocal, atom->nghost, atom->type,
-                                   atom->x ? atom->x[0] : nullptr, owners_.data()};
+                                   atom->x ? atom->x[0] : nullptr, first_copy_.data()};
     const egraff::NeighbourList neighbours{list->inum + (mode == Mode::extended ? list->gnum : 0),
                                            list->ilist, list->numneigh, list->firstneigh};
     builder.rebuild(atoms, neighbours,
@@ -95,39 +101,31 @@ void PairEgraff::rebuild_graph(egraff::GraphBuilder &builder, Mode mode) {
                     : mode == Mode::exchange ? Ghosts::exchange
                                              : Ghosts::extended);
     if (mode == Mode::exchange) {
-        set_exchange_nodes(builder);
+        backend_.set_nodes(builder.node_of_atom(), first_copy_, builder.graph().n_local,
+                           !graph_on_host() || members_.front()->device() != "cpu");
     }
 }
 
-void PairEgraff::set_exchange_nodes(const egraff::GraphBuilder &builder) {
-    const std::vector<int64_t> &node_of_atom = builder.node_of_atom();
-    if (graph_on_host() && members_.front()->device() == "cpu") {
-        backend_.set_nodes(node_of_atom);
-        return;
+// Ghosts learn who owns what they copy, and its index there, without atom IDs or an atom map. Those
+// that copy an atom of this rank, or the same atom of another one, as periodic images do, need
+// their features once.
+void PairEgraff::find_first_copies() {
+    const int n_local = atom->nlocal, n_atoms = n_local + atom->nghost;
+    Message origin{std::vector<double>(2 * n_atoms), 2};
+    for (int i = 0; i < n_local; ++i) {
+        origin.rows[2 * i] = comm->me;
+        origin.rows[2 * i + 1] = i;
     }
-    // an atom is a ghost elsewhere if something comes back when every ghost sends something home
-    Message copies{std::vector<double>(atom->nlocal + atom->nghost, 1.0), 1};
-    std::fill_n(copies.rows.begin(), atom->nlocal, 0.0);
-    message_ = &copies;
-    comm->reverse_comm(this, copies.width);
+    message_ = &origin;
+    comm->forward_comm(this, origin.width);
     message_ = nullptr;
-    std::vector<int64_t> border;
-    for (int i = 0; i < atom->nlocal; ++i) {
-        if (node_of_atom[i] >= 0 && copies.rows[i] > 0.0) {
-            border.push_back(node_of_atom[i]);
-        }
+    std::unordered_map<int64_t, int> first; // by owner and index
+    for (int i = n_local; i < n_atoms; ++i) {
+        const auto owner = int(origin.rows[2 * i]), index = int(origin.rows[2 * i + 1]);
+        first_copy_[i] = owner == comm->me
+                             ? index
+                             : first.try_emplace((int64_t(owner) << 32) + index, i).first->second;
     }
-    backend_.set_nodes(node_of_atom, border, builder.graph().n_local);
-}
-
-// Every ghost learns the index of the atom that it is a copy of, without atom IDs or an atom map.
-void PairEgraff::find_owners() {
-    Message index{std::vector<double>(atom->nlocal + atom->nghost, -1.0), 1};
-    std::iota(index.rows.begin(), index.rows.begin() + atom->nlocal, 0.0);
-    message_ = &index;
-    comm->forward_comm(this, index.width);
-    message_ = nullptr;
-    owners_.assign(index.rows.begin(), index.rows.end());
 }
 
 std::vector<double> PairEgraff::owned_forces(const egraff::GraphBuilder &builder,
