@@ -18,9 +18,8 @@ constexpr int64_t NOBODY = -1; // in place of an atom: a row of zeros
 // LAMMPS sends doubles. Values travel in them as they are in memory, so that one double carries
 // two values of a float32 model, and nothing is rounded on the way.
 template <typename Value> void add(const double *from, int64_t n, Value *to) {
-    constexpr int64_t CHUNK =
-        64; // what is a double here is copied before it is read as another type
-    Value values[CHUNK];
+    constexpr int64_t CHUNK = 64;
+    Value values[CHUNK]; // a copy, for what is a double may not be read as another type
     const char *bytes = reinterpret_cast<const char *>(from);
     for (int64_t first = 0; first < n; first += CHUNK) {
         const int64_t size = std::min(CHUNK, n - first);
