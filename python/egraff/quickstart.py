@@ -164,7 +164,7 @@ def compare_ranks(plan: Plan, out: Path) -> None:
     atoms = read(embedded(plan.name, "test"), index=0)
     one, two = (single_point(out / "model.egraff.pt", atoms, ranks=n) for n in (1, 2))
     rows = []
-    for name, unit in (("energy", "eV"), ("forces", "eV/A"), ("virial", "eV")):
+    for name, unit in (("energy", "eV"), ("forces", "eV/Å"), ("virial", "eV")):
         a, b = np.asarray(getattr(one, name)), np.asarray(getattr(two, name))
         # for arrays the largest component stands for the size, the largest difference for all
         rows.append(

@@ -51,7 +51,7 @@ def make_study(root: Path) -> Path:
         (training / f"{name}.json").write_text(json.dumps({**values, "n_frames": 100}))
     quantities = [
         {"name": "energy", "rank1": -8.25, "rank2": -8.25, "max_abs_difference": 0, "unit": "eV"},
-        {"name": "forces", "max_abs_difference": 3.4e-13, "unit": "eV/A"},
+        {"name": "forces", "max_abs_difference": 3.4e-13, "unit": "eV/Å"},
     ]
     (root / "ranks.json").write_text(json.dumps({"quantities": quantities}))
     return root
