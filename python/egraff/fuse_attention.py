@@ -57,9 +57,7 @@ def fuse_attention(
 
     if exact.neighbour_embedding is not None:
         plain = exact.neighbour_embedding
-        knots = tables.add(
-            "neighbour_embedding", lambda x: embedding_filter(plain, x), knot_numbers=3
-        )
+        knots = tables.add("neighbour_embedding", lambda x: embedding_filter(plain, x))
         fused.neighbour_embedding = FusedNeighbourEmbedding(
             fused.neighbour_embedding, knots, **common
         )

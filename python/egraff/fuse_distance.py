@@ -62,15 +62,14 @@ class DistanceTables:
         self,
         name: str,
         functions: Callable[[Tensor], Tensor],
-        *,
-        knot_numbers: int = KNOT_NUMBERS,
+        dtype: torch.dtype | None = None,
     ) -> Tensor:
         """Tabulate functions of x = distance / cutoff.
 
         Args:
             name: of their layer.
             functions: maps ``[n]`` to ``[n, n_functions]``, twice differentiable in forward mode.
-            knot_numbers: how many numbers of a function the operator has at a knot.
+            dtype: of the operator's table, by default the model's.
 
         Returns:
             ``[n_knots, 3, n_functions]`` float64, as in
@@ -85,7 +84,7 @@ class DistanceTables:
             derivative_tolerance=self._tolerance[1],
             zero_at_cutoff=False,
         )
-        n_numbers = result.n_knots * knot_numbers * result.knots.shape[2]
+        n_numbers = result.n_knots * KNOT_NUMBERS * result.knots.shape[2]
         self.reports.append(
             {
                 "layer": name,
@@ -93,7 +92,7 @@ class DistanceTables:
                 "n_knots": result.n_knots,
                 "error": result.error,
                 "derivative_error": result.derivative_error,
-                "bytes": n_numbers * self.dtype.itemsize,
+                "bytes": n_numbers * (dtype or self.dtype).itemsize,
             }
         )
         return result.knots

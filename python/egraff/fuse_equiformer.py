@@ -67,7 +67,7 @@ class FusedEdgeDegree(nn.Module):
     """Stands where an edge-degree embedding stood, and is called as it was, but for the edges.
 
     What an edge adds to a channel of order l is a function of its length times the harmonics of
-    that order. So it is an edge convolution of ones.
+    that order. So it is an edge convolution of ones, in float64 as the plain sum is.
 
     Args:
         plain: the embedding to replace.
@@ -76,7 +76,6 @@ class FusedEdgeDegree(nn.Module):
         knots: ``[n_knots, 3, n_functions]`` float64, what :func:`degree_functions` returns.
         grid: where the knots lie.
         pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
-        dtype: floating-point type of the model.
     """
 
     def __init__(
@@ -88,7 +87,6 @@ class FusedEdgeDegree(nn.Module):
         *,
         grid: Grid,
         pair_scale: Tensor,
-        dtype: torch.dtype,
     ) -> None:
         super().__init__()
         self.width: int = max(block.mul for block in irreps)
@@ -101,7 +99,7 @@ class FusedEdgeDegree(nn.Module):
             knots[None],
             pair_scale=pair_scale,
             pair_table=torch.zeros_like(pair_scale, dtype=torch.int64),
-            dtype=dtype,
+            dtype=torch.float64,
             grid_stretch=grid.stretch,
         )
         made = zip(convolution.irreps_out, convolution.irreps_out.slices(), strict=True)
@@ -126,10 +124,9 @@ class FusedEdgeDegree(nn.Module):
         Returns:
             ``[n_local, irreps.dim]``.
         """
-        ones = torch.ones(
-            species.shape[0], self.width, dtype=edge_vec.dtype, device=edge_vec.device
-        )
-        total = self.convolution(ones, edge_vec, species, edge_index, n_local)
+        ones = torch.ones(species.shape[0], self.width, dtype=torch.float64, device=edge_vec.device)
+        exact_vec = edge_vec.to(torch.float64)
+        total = self.convolution(ones, exact_vec, species, edge_index, n_local).to(edge_vec.dtype)
         parts: list[Tensor] = []
         for start, dim in self.parts:
             if start < 0:
@@ -189,11 +186,10 @@ def fuse_equiformer(
         tables.add(
             "edge_degree",
             lambda x: degree_functions(exact.edge_degree, irreps, *edges(x)),
-            knot_numbers=3,
+            torch.float64,
         ),
         grid=grid,
         pair_scale=pair_scale,
-        dtype=dtype,
     )
     for k, block in enumerate(exact.blocks):
         network = block.attention.mlp.radial

@@ -119,6 +119,17 @@ def test_length_of_zero_vectors_has_finite_second_derivatives():
     assert torch.isfinite(second).all()
 
 
+def test_length_of_tiny_vectors_has_finite_second_derivatives_in_float32():
+    # as an atom makes them that has just come inside the cutoff
+    sizes = torch.logspace(-25, 0, 251)
+    v = torch.stack([sizes, 0.3 * sizes, torch.zeros_like(sizes)])[None].requires_grad_(True)
+    length = vector_length(v)
+    torch.testing.assert_close(length[0], 1.09**0.5 * sizes, rtol=1e-6, atol=2e-12)
+    (first,) = torch.autograd.grad(length.sum(), v, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum() + first.sum(), v)
+    assert torch.isfinite(second).all()
+
+
 def test_heads_must_divide_channels():
     with pytest.raises(InputError) as caught:
         build("torchmd_net", elements=["H"], r_max=4.0, hidden_channels=10, num_heads=4)

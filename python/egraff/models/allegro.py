@@ -45,7 +45,7 @@ from torch import Tensor, nn
 from egraff.models.base import ForceField
 from egraff.models.neighbour_counts import NeighbourCountsConfig
 from egraff.nn.edge_tensors import ChannelProduct, WeightedHarmonics
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork, edge_lengths
 from egraff.nn.species import EnergyScaleShift, NeighbourNorm
 from egraff.nn.spline import PairSpline
 
@@ -199,7 +199,7 @@ class Allegro(ForceField):
         centre = edge_index[0]
         species_i, species_j = species[centre], species[edge_index[1]]
         pair = species_i * self.n_species + species_j
-        x = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        x = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
         harmonics = self.harmonics(edge_vec)
 
         two_body = self.embedding_network(self.two_body(x, species_i, species_j, pair))
@@ -211,13 +211,13 @@ class Allegro(ForceField):
         for layer in self.layers:
             weighted = self.environment(harmonics, environment_weights)
             environment = torch.zeros(
-                n_local, self.n_tensors, weighted.shape[2], dtype=x.dtype, device=x.device
+                n_local, self.n_tensors, weighted.shape[2], dtype=weighted.dtype, device=x.device
             ).index_add(0, centre, weighted)
             environment = self.norm(environment, species[:n_local]).index_select(0, centre)
             tensors, latents, environment_weights = layer(tensors, latents, environment)
 
         edge_energy = self.readout(latents)[:, 0]
-        energy = torch.zeros(n_local, dtype=x.dtype, device=x.device)
+        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=x.device)
         # each pair is counted from both ends: two independent terms for one unit of variance
         energy = self.norm(energy.index_add(0, centre, edge_energy), species[:n_local])
         energy = energy * math.sqrt(0.5)
@@ -302,7 +302,7 @@ class TwoBodyEmbedding(nn.Module):
         """Embed edges.
 
         Args:
-            x: ``[n_edges]`` scaled lengths.
+            x: ``[n_edges]`` scaled lengths in float64.
             species_i: ``[n_edges]`` of the centres.
             species_j: ``[n_edges]`` of the neighbours.
             pair: ``[n_edges]``, ``species_i * n_species + species_j``.
@@ -314,7 +314,7 @@ class TwoBodyEmbedding(nn.Module):
             return self.spline(x, pair)
         radial = self.basis(x) * (self.envelope(x) * self.scale)[:, None]
         elements = torch.cat([self.centre(species_i), self.neighbour(species_j)], dim=1)
-        return elements * self.projection(radial)
+        return elements * self.projection(radial.to(elements.dtype))
 
 
 def tensor_track(config: AllegroConfig, irreps_sh: o3.Irreps) -> list[o3.Irreps]:

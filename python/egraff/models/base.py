@@ -13,7 +13,8 @@ to a dictionary with ``atomic_energy``, float64 ``[n_local]`` in eV, and possibl
 outputs per local atom. Atoms meet only along edges: no operation may mix all atoms of a frame.
 Before an interaction reads features that neighbours computed, the model calls
 ``egraff::ghost_exchange``, the same number of times in the same order whatever its input, so that
-several MPI ranks can evaluate one system together; it must run on zero edges and zero atoms.
+several MPI ranks can evaluate one system together; it must run on zero edges and zero atoms. Rows
+of ghosts are to be read by way of edges only: where no edge ends, they may hold anything.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from egraff import ops
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
 from egraff.nn.interaction import Interaction
-from egraff.nn.radial import BesselBasis, PolynomialCutoff
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, edge_lengths
 from egraff.nn.readout import LinearReadout, NonLinearReadout
 
 Kind = Literal["agnostic", "agnostic_residual", "element_dependent", "element_dependent_residual"]
@@ -153,9 +153,9 @@ class BOTNet(IsolatedAtomForceField):
             envelope included.
         """
         pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        x = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        x = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
         radial = self.basis(x) * self.envelope(x)[:, None]
-        return self.harmonics(edge_vec), radial
+        return self.harmonics(edge_vec), radial.to(edge_vec.dtype)
 
 
 class Layer(nn.Module):

@@ -66,7 +66,7 @@ from egraff.nn.equivariant import (
     sort_even_first,
 )
 from egraff.nn.graph_attention import GraphAttention
-from egraff.nn.radial import BesselBasis, PolynomialCutoff
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, edge_lengths
 from egraff.nn.smearing import ExpNormalBasis, LearnedGaussianBasis
 
 
@@ -228,15 +228,18 @@ class Equiformer(IsolatedAtomForceField):
             envelope ``[n_edges]``.
         """
         pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        scaled = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        scaled = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
         envelope = self.envelope(scaled) if self.smooth_cutoff else torch.ones_like(scaled)
-        return self.harmonics(edge_vec), self.basis(scaled), envelope
+        dtype = edge_vec.dtype
+        return self.harmonics(edge_vec), self.basis(scaled).to(dtype), envelope.to(dtype)
 
 
 class EdgeDegreeEmbedding(nn.Module):
     """What an atom knows of its surroundings at the start: how many neighbours, and where.
 
-    A learnt constant times the harmonics of every edge; elements do not enter.
+    A learnt constant times the harmonics of every edge; elements do not enter. Summed in float64:
+    where a site is symmetric vectors cancel, and the layer norms that follow make hundreds of times
+    more of what is left.
 
     Args:
         irreps: irreps of the node features.
@@ -280,8 +283,9 @@ class EdgeDegreeEmbedding(nn.Module):
         centre = edge_index[0]
         constant = self.constant.expand(sh.shape[0], self.n_scalars)
         edges = self.product(constant, sh, self.radial(radial)) * envelope[:, None]
-        total = torch.zeros(n_local, self.dim, dtype=sh.dtype, device=sh.device)
-        total = self.projection(total.index_add(0, centre, edges))
+        total = torch.zeros(n_local, self.dim, dtype=torch.float64, device=sh.device)
+        total = total.index_add(0, centre, edges.to(torch.float64)).to(sh.dtype)
+        total = self.projection(total)
         degree = torch.zeros(n_local, dtype=sh.dtype, device=sh.device)
         degree = degree.index_add(0, centre, envelope)
         scalars = total[:, : self.n_scalars] + degree[:, None] * self.bias

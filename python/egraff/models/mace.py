@@ -42,7 +42,13 @@ from egraff.errors import InputError
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
 from egraff.nn.interaction import Interaction
 from egraff.nn.pairs import AgnesiTransform, SoftTransform, ZBLRepulsion
-from egraff.nn.radial import BesselBasis, ChebyshevBasis, GaussianBasis, PolynomialCutoff
+from egraff.nn.radial import (
+    BesselBasis,
+    ChebyshevBasis,
+    GaussianBasis,
+    PolynomialCutoff,
+    edge_lengths,
+)
 from egraff.nn.readout import LinearReadout, NonLinearReadout
 from egraff.nn.symmetric_contraction import SymmetricContraction
 
@@ -228,8 +234,8 @@ class MACE(IsolatedAtomForceField):
         """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
         energy = self.network_energy(species, edge_index, edge_vec, n_local)
         if self.zbl is not None:
-            r = torch.linalg.vector_norm(edge_vec, dim=1)
-            energy = energy + self.zbl_scale * self.zbl(r, species, edge_index, n_local)
+            zbl = self.zbl(edge_lengths(edge_vec), species, edge_index, n_local)
+            energy = energy + (self.zbl_scale * zbl).to(energy.dtype)
         return {"atomic_energy": energy}
 
     def network(
@@ -262,7 +268,7 @@ class MACE(IsolatedAtomForceField):
             envelope ``[n_edges]`` where it is not yet part of the basis.
         """
         centre, neighbour = species[edge_index[0]], species[edge_index[1]]
-        r = torch.linalg.vector_norm(edge_vec, dim=1)
+        r = edge_lengths(edge_vec)
         x = r * self.inverse_cutoff[centre * self.n_species + neighbour]
         envelope = self.envelope(x)
         if self.transform is not None:
@@ -273,8 +279,8 @@ class MACE(IsolatedAtomForceField):
         if self.apply_cutoff:
             radial = radial * envelope[:, None]
         else:
-            late_envelope = envelope
-        return self.harmonics(edge_vec), radial, late_envelope
+            late_envelope = envelope.to(edge_vec.dtype)
+        return self.harmonics(edge_vec), radial.to(edge_vec.dtype), late_envelope
 
     def with_head(self, head: str) -> MACE:
         """Return a model with the same weights that predicts for another head.

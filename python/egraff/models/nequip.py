@@ -39,7 +39,7 @@ from egraff import ops
 from egraff.models.base import ForceField
 from egraff.models.neighbour_counts import NeighbourCountsConfig
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork, edge_lengths
 from egraff.nn.species import EnergyScaleShift, NeighbourNorm, SpeciesLinear
 
 
@@ -167,9 +167,9 @@ class NequIP(ForceField):
             envelope included.
         """
         pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        x = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        x = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
         radial = self.basis(x) * self.envelope(x)[:, None]
-        return self.harmonics(edge_vec), radial
+        return self.harmonics(edge_vec), radial.to(edge_vec.dtype)
 
 
 class Interaction(nn.Module):

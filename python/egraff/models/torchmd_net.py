@@ -47,6 +47,7 @@ from torch import Tensor, nn
 from egraff import ops
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
 from egraff.nn.activations import ActivationName
+from egraff.nn.radial import edge_lengths
 from egraff.nn.scalar_vector import GatedVectorBlock, NeighbourEmbedding, ScalarVectorAttention
 from egraff.nn.smearing import CosineCutoff, ExpNormalBasis, GaussianBasis
 
@@ -177,8 +178,8 @@ class TorchMDNet(IsolatedAtomForceField):
             edge_index, edge_vec = self._beyond_lower(species, edge_index, edge_vec)
         edges = self.embed_edges(species, edge_index, edge_vec)
         # an atom is at distance zero from itself: below a lower cutoff, where the envelope is zero
-        zero = torch.zeros(1, dtype=edge_vec.dtype, device=edge_vec.device)
-        own = (self.basis(zero), self.envelope(zero))
+        zero = torch.zeros(1, dtype=torch.float64, device=edge_vec.device)
+        own = (self.basis(zero).to(edge_vec.dtype), self.envelope(zero).to(edge_vec.dtype))
 
         known = self.embedding(species)
         x = known[:n_local]
@@ -206,7 +207,7 @@ class TorchMDNet(IsolatedAtomForceField):
     ) -> tuple[Tensor, Tensor]:
         """Leave out the edges that are shorter than the lower cutoff."""
         pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        scaled = torch.linalg.vector_norm(edge_vec, dim=1) * self.inverse_cutoff[pair]
+        scaled = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
         seen = torch.nonzero(scaled >= self.lower)[:, 0]
         return edge_index.index_select(1, seen), edge_vec.index_select(0, seen)
 
@@ -214,11 +215,12 @@ class TorchMDNet(IsolatedAtomForceField):
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return directions ``[n_edges, 3]``, basis ``[n_edges, num_rbf]``, and the envelope."""
-        length = torch.linalg.vector_norm(edge_vec, dim=1)
+        length = edge_lengths(edge_vec)
         direction = edge_vec / length[:, None]
         pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
         scaled = length * self.inverse_cutoff[pair]
-        return direction, self.basis(scaled), self.envelope(scaled)
+        dtype = edge_vec.dtype
+        return direction.to(dtype), self.basis(scaled).to(dtype), self.envelope(scaled).to(dtype)
 
 
 ops.load()

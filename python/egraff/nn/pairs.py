@@ -72,8 +72,8 @@ class ZBLRepulsion(nn.Module):
     the universal screening function (Ziegler, Biersack, Littmark, 1985), times a polynomial
     envelope that ends at the sum of the covalent radii. The numbers are those of mace-torch.
 
-    Evaluated in float64 whatever the network's type: near its end the envelope is a small
-    difference of large terms, and the repulsion of close atoms dwarfs everything else.
+    Evaluated in float64 whatever the network's type: the repulsion of close atoms dwarfs everything
+    else.
 
     Args:
         elements: chemical symbols.
@@ -92,23 +92,23 @@ class ZBLRepulsion(nn.Module):
         self.decays: list[float] = [3.2, 0.9423, 0.4028, 0.2016]
 
     def forward(self, r: Tensor, species: Tensor, edge_index: Tensor, n_local: int) -> Tensor:
-        """Return the energy of each local atom, ``[n_local]`` in eV.
+        """Return the energy of each local atom, ``[n_local]`` float64 in eV.
 
         Args:
-            r: ``[n_edges]`` in Angstrom.
+            r: ``[n_edges]`` float64 in Angstrom.
             species: ``[n_nodes]``.
             edge_index: ``[2, n_edges]``.
             n_local: number of local atoms.
         """
         centre, neighbour = species[edge_index[0]], species[edge_index[1]]
-        distance, charges, radii = r.double(), self.charges.double(), self.radii.double()
+        charges, radii = self.charges.double(), self.radii.double()
         z_i, z_j = charges[centre], charges[neighbour]
         exponent = self.a_exponent.double()
         length = self.a_prefactor.double() * 0.529 / (z_i**exponent + z_j**exponent)
-        phi = torch.zeros_like(distance)
+        phi = torch.zeros_like(r)
         for weight, decay in zip(self.weights, self.decays):  # noqa: B905 - TorchScript
-            phi = phi + weight * torch.exp(-decay * distance / length)
-        x = distance / (radii[centre] + radii[neighbour])
-        energy = 0.5 * 14.3996 * z_i * z_j / distance * phi * self.envelope(x)
+            phi = phi + weight * torch.exp(-decay * r / length)
+        x = r / (radii[centre] + radii[neighbour])
+        energy = 0.5 * 14.3996 * z_i * z_j / r * phi * self.envelope(x)
         total = torch.zeros(n_local, dtype=torch.float64, device=r.device)
-        return total.index_add(0, edge_index[0], energy).to(r.dtype)
+        return total.index_add(0, edge_index[0], energy)

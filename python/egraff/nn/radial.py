@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Functions of the edge length: radial bases, cutoff envelopes, and the networks on top of them."""
+"""Functions of the edge length: radial bases, cutoff envelopes, and the networks on top of them.
+
+Models evaluate bases and envelopes in float64 and round what comes out to their own type. An
+envelope is a small difference of large terms near the cutoff: in float32 it was the largest error
+of the forces of whole models, up to fifteen times all others together.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from egraff.nn.activations import ActivationName, activation
+
+
+def edge_lengths(edge_vec: Tensor) -> Tensor:
+    """Return the lengths ``[n_edges]`` of ``[n_edges, 3]`` in float64, whatever their type."""
+    return torch.linalg.vector_norm(edge_vec.to(torch.float64), dim=1)
 
 
 class PolynomialCutoff(nn.Module):

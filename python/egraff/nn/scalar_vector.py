@@ -28,7 +28,8 @@ def vector_length(v: Tensor) -> Tensor:
     """Length over dimension 1, with derivative zero (to any order) where the vector is zero.
 
     Atoms without neighbours, and atoms on symmetric sites, have vectors that are exactly zero;
-    the plain square root would make their forces, or the gradient of a force loss, NaN.
+    the plain square root would make their forces, or the gradient of a force loss, NaN. So would
+    vectors below 1e-12, which count as zero: the second derivative of the root exceeds float32.
 
     Args:
         v: ``[n, 3, width]``.
@@ -37,7 +38,7 @@ def vector_length(v: Tensor) -> Tensor:
         ``[n, width]``.
     """
     square = (v * v).sum(dim=1)
-    is_zero = square == 0.0
+    is_zero = square < 1e-24
     root = torch.sqrt(torch.where(is_zero, torch.ones_like(square), square))
     return torch.where(is_zero, torch.zeros_like(root), root)
 

@@ -42,4 +42,4 @@ class PairSpline(nn.Module):
         inside = torch.clamp(x[:, None] - self.lower, 0.0, self.width)
         bumps = 0.25 * (1.0 - torch.cos(self.frequency * inside)).square()
         weights = self.weight.index_select(0, classes)
-        return torch.bmm(weights, bumps[:, :, None])[:, :, 0]
+        return torch.bmm(weights, bumps.to(weights.dtype)[:, :, None])[:, :, 0]
