@@ -25,7 +25,7 @@ from processes import HERE, measured, model_file
 from shapes import build_model, export, exports_folder, fusible, model_parser
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# A value from a table: the quintic polynomial of two knots with value, slope and curvature each.
+# A value from a table: the six numbers of an interval, times what the length makes of them.
 TABLE = 12
 MATRIX_SIZE = 1536
 

@@ -116,7 +116,6 @@ template <typename T> TableArgs<T> Worker<T>::table_args(bool derivative) {
     args.table = in_.tables.const_data_ptr<T>();
     args.knot = block_.knot();
     args.knot_size = in_.tables.stride(1);
-    args.inside = geometry.inside;
     args.basis = derivative ? geometry.slope : geometry.basis;
     args.n_columns = static_cast<int>(columns_.size());
     args.columns = columns_.data();

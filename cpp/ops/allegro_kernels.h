@@ -30,8 +30,7 @@ template <typename T> struct TableArgs {
     const T *table;
     const int64_t *knot; // where an edge's interval starts; [chunk][TABLE_ROWS][LANES] follow
     int64_t knot_size;   // from there to the other end of the interval
-    const T *inside;     // [stride], 1 within the cutoff, otherwise 0
-    const T *basis;      // [HERMITE][stride], or its derivative by the length
+    const T *basis;      // [INTERVAL_ROWS][stride], or its derivative by the length
     int n_columns;
     const TableColumns<T> *columns;
     T *d_length; // [stride], of table_gradient

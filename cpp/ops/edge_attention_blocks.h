@@ -13,14 +13,11 @@
 namespace egraff::attention {
 
 using convolution::Buffer;
-using convolution::CURVATURE;
 using convolution::GeometryArgs;
 using convolution::Grouping;
-using convolution::HERMITE;
+using convolution::INTERVAL_ROWS;
 using convolution::Kernels;
 using convolution::LANES;
-using convolution::RISE;
-using convolution::SLOPE;
 using convolution::TABLE_ROWS;
 using convolution::VALUE;
 
@@ -138,7 +135,7 @@ template <typename T> class Block {
         geometry_.stride = static_cast<int>(s);
         geometry_.vec = vec_.resize(3 * s);
         geometry_.scale = scale_.resize(s);
-        T *rows = rows_.resize((3 + 5 + 2 * HERMITE + 1 + convolution::scratch_rows(0)) * s);
+        T *rows = rows_.resize((3 + 5 + 2 * INTERVAL_ROWS + 1 + convolution::scratch_rows(0)) * s);
         const auto take = [&](int64_t count) {
             T *start = rows;
             rows += count * s;
@@ -147,8 +144,8 @@ template <typename T> class Block {
         geometry_.unit = take(3);
         geometry_.inverse_length = take(1);
         geometry_.interval = take(1);
-        geometry_.basis = take(HERMITE);
-        geometry_.slope = take(HERMITE);
+        geometry_.basis = take(INTERVAL_ROWS);
+        geometry_.slope = take(INTERVAL_ROWS);
         geometry_.offset = take(1);
         geometry_.inside = take(1);
         geometry_.density = take(1);
@@ -163,9 +160,10 @@ template <typename T> class Block {
         for (int64_t e = 0; e < n; ++e) {
             Edge<T> &edge = edges_[e];
             edge.knot = static_cast<int64_t>(geometry_.interval[e]) * knot_size_;
-            interval_factors(geometry_.basis + e, edge.basis);
-            interval_factors(geometry_.slope + e, edge.slope);
-            edge.basis[VALUE] = geometry_.inside[e];
+            for (int k = 0; k < INTERVAL_ROWS; ++k) {
+                edge.basis[k] = geometry_.basis[k * s + e];
+                edge.slope[k] = geometry_.slope[k * s + e];
+            }
             for (int a = 0; a < 3; ++a) {
                 edge.unit[a] = geometry_.unit[a * s + e];
             }
@@ -174,22 +172,11 @@ template <typename T> class Block {
             Edge<T> &edge = edges_[self];
             // behind the knots the table has the functions at distance zero
             edge.knot = (in_.table.size(1) - 2) * knot_size_;
-            for (int k = 0; k < HERMITE; ++k) {
+            for (int k = 0; k < INTERVAL_ROWS; ++k) {
                 edge.basis[k] = k == VALUE ? T(1) : T(0);
                 edge.slope[k] = T(0);
             }
         }
-    }
-
-    // From the Hermite basis at one edge; the factor of the value is for the caller to set.
-    void interval_factors(const T *basis, T *factors) const {
-        const int64_t s = geometry_.stride;
-        factors[SLOPE] = basis[s];
-        factors[CURVATURE] = basis[2 * s];
-        factors[VALUE] = T(0);
-        factors[RISE] = basis[3 * s];
-        factors[TABLE_ROWS + SLOPE] = basis[4 * s];
-        factors[TABLE_ROWS + CURVATURE] = basis[5 * s];
     }
 
     const Inputs &in_;

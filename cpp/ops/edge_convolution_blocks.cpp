@@ -86,7 +86,8 @@ template <typename T> void EdgeBlock<T>::reserve(int64_t n) {
     geometry_.stride = static_cast<int>(stride);
     geometry_.vec = vec_rows_.resize(3 * stride);
     geometry_.scale = scale_.resize(stride);
-    T *rows = rows_.resize((3 + 5 + 2 * HERMITE + n_harmonics + scratch_rows(l_max)) * stride);
+    T *rows =
+        rows_.resize((3 + 5 + 2 * INTERVAL_ROWS + n_harmonics + scratch_rows(l_max)) * stride);
     const auto take = [&](int64_t count) {
         T *start = rows;
         rows += count * stride;
@@ -95,8 +96,8 @@ template <typename T> void EdgeBlock<T>::reserve(int64_t n) {
     geometry_.unit = take(3);
     geometry_.inverse_length = take(1);
     geometry_.interval = take(1);
-    geometry_.basis = take(HERMITE);
-    geometry_.slope = take(HERMITE);
+    geometry_.basis = take(INTERVAL_ROWS);
+    geometry_.slope = take(INTERVAL_ROWS);
     geometry_.offset = take(1);
     geometry_.inside = take(1);
     geometry_.density = take(1);

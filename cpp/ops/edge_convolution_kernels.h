@@ -14,6 +14,7 @@
 #include "ops/graph_attention_kernels.h"
 #include "ops/irreps_linear_kernels.h"
 #include "ops/symmetric_contraction_kernels.h"
+#include "ops/table_rows.h"
 #include "ops/vector_update_kernels.h"
 
 #include <cstdint>
@@ -24,8 +25,6 @@ namespace egraff::convolution {
 inline constexpr int MAX_L = 3;
 // channels that are processed together: one cache line, one AVX-512 register
 template <typename T> inline constexpr int LANES = 64 / sizeof(T);
-// value and two derivatives at either end of an interval of the radial table
-inline constexpr int HERMITE = 6;
 // kinds of attention heads: 1, 2, 4, 8, and 16 channels or more
 inline constexpr int MAX_RUNS = 5;
 
@@ -58,8 +57,8 @@ template <typename T> struct GeometryArgs {
     T *unit;           // [3][stride]
     T *inverse_length; // [stride]
     T *interval;       // [stride], whole numbers
-    T *basis;          // [HERMITE][stride]
-    T *slope;          // [HERMITE][stride], derivative of `basis` by the length
+    T *basis;          // [INTERVAL_ROWS][stride]
+    T *slope;          // [INTERVAL_ROWS][stride], derivative of `basis` by the length
     T *offset;         // [stride], from the interval's start, in units of its width
     T *inside;         // [stride], 1 within the cutoff, otherwise 0
     T *density;        // [stride], intervals in a unit of length
@@ -68,7 +67,7 @@ template <typename T> struct GeometryArgs {
 };
 
 inline constexpr int scratch_rows(int l_max) {
-    return (l_max + 1) * (l_max + 2) / 2 + 2 * (l_max + 1) + 3;
+    return (l_max + 1) * (l_max + 2) / 2 + 2 * (l_max + 1) + 1;
 }
 
 // Turns derivatives by length and harmonics into derivatives by the edge vector.

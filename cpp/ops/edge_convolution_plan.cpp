@@ -57,8 +57,8 @@ void check(const Inputs &in) {
                       "egraff::edge_convolution: edge_index: expected fewer than 2^31 edges, got ",
                       n_edges, "\n  fix: use more MPI ranks");
     expect(in.tables.scalar_type() == dtype && in.tables.dim() == 5 && in.tables.size(2) >= 2 &&
-               in.tables.size(3) == HERMITE / 2 && in.tables.size(4) == lanes,
-           "tables", "[n_tables, n_chunks, n_knots, 3, 64 bytes of channels] of the type of x",
+               in.tables.size(3) == TABLE_ROWS && in.tables.size(4) == lanes,
+           "tables", "[n_tables, n_chunks, n_knots, 4, 64 bytes of channels] of the type of x",
            in.tables);
     expect(in.pair_scale.scalar_type() == at::kDouble && in.pair_scale.dim() == 2 &&
                in.pair_scale.size(0) == in.pair_scale.size(1),

@@ -18,7 +18,7 @@ struct Inputs {
     at::Tensor edge_vec;       // [n_edges, 3]
     at::Tensor edge_index;     // int64 [2, n_edges]
     at::Tensor species;        // int64 [n_nodes]
-    at::Tensor tables;         // [n_tables, n_chunks, n_knots, 3, LANES]
+    at::Tensor tables;         // [n_tables, n_chunks, n_knots, TABLE_ROWS, LANES]
     at::Tensor pair_scale;     // float64 [n_species, n_species], 1 / cutoff
     at::Tensor pair_table;     // int64 [n_species, n_species], which table
     at::Tensor paths;          // int64 [n_paths, PATH_COLUMNS]

@@ -103,7 +103,6 @@ template <typename T> allegro::TableArgs<T> Worker<T>::table_args(const T *basis
     args.table = in_.constant(TABLES).template const_data_ptr<T>();
     args.knot = block_.knot();
     args.knot_size = in_.constant(TABLES).stride(1);
-    args.inside = block_.geometry().inside;
     args.basis = basis;
     args.n_columns = 1;
     args.columns = columns_.data();

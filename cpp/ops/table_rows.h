@@ -8,8 +8,9 @@
 
 namespace egraff::convolution {
 
-// Derivatives are in units of the spacing. An interval needs the four numbers of its first knot and
-// the first two of the next one.
+// Derivatives are in units of the spacing.
 enum TableRow { SLOPE, CURVATURE, VALUE, RISE, TABLE_ROWS };
+// An interval needs all of its first knot and two numbers of the next one.
+enum NextRow { NEXT_SLOPE = TABLE_ROWS, NEXT_CURVATURE, INTERVAL_ROWS };
 
 } // namespace egraff::convolution

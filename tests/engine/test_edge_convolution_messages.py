@@ -38,7 +38,7 @@ from tests.engine.wrong_calls import long, number, replaced
         ),
         (
             replaced("tables", torch.zeros(1, 2, 3, 3, 8)),
-            "tables: expected [n_tables, n_chunks, n_knots, 3, 64 bytes of channels]",
+            "tables: expected [n_tables, n_chunks, n_knots, 4, 64 bytes of channels]",
         ),
         (
             replaced("pair_scale", torch.zeros(2, 3).double()),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from egraff.errors import EgraffError
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused_linear import FusedLinear
-from egraff.nn.radial_table import GRID_START
+from egraff.nn.radial_table import GRID_START, with_rises
 from egraff.nn.symmetric_contraction import SymmetricContraction
 
 # highest order for which the operator has kernels
@@ -75,8 +75,8 @@ class FusedEdgeConvolution(nn.Module):
         self.register_buffer("pair_scale", pair_scale.to(torch.float64))
         self.register_buffer("pair_table", pair_table.to(torch.int64))
         channels = [path[1] for path in paths]
-        tables = torch.stack([_chunks(table.to(dtype), channels) for table in knots])
-        self.register_buffer("tables", tables)
+        tables = [_chunks(with_rises(table).to(dtype), channels) for table in knots]
+        self.register_buffer("tables", torch.stack(tables))
 
     def forward(
         self, x: Tensor, edge_vec: Tensor, species: Tensor, edge_index: Tensor, n_local: int
@@ -249,7 +249,7 @@ def _paths(plain: EdgeConvolution) -> tuple[list[list[int]], list[list[int]], li
 
 
 def _chunks(knots: Tensor, channels: list[int]) -> Tensor:
-    """Cut ``[n_knots, 3, n_weights]`` into cache lines: ``[n_chunks, n_knots, 3, lanes]``.
+    """Cut ``[n_knots, 4, n_weights]`` into cache lines: ``[n_chunks, n_knots, 4, lanes]``.
 
     The weights of a chunk belong to one path and are padded with zeros.
     """
