@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
@@ -122,6 +123,26 @@ def values_in_python(graph: Graph, atomic_energy, forces, virial, edge_gradient)
         "sum of atomic virials": total,
         "sum of centroid virials": total[[0, 1, 2, 3, 4, 5, 3, 4, 5]],
     }
+
+
+def sizes_in_python(graph: Graph, atomic_energy, edge_gradient) -> dict[str, float]:
+    """Return what the error of each quantity is relative to: the largest sum of sizes of its terms.
+
+    Forces and virials are sums over edges, which may cancel, on symmetric sites to nothing: no sum
+    is nearer to the truth than its terms are.
+    """
+    vectors, gradient = graph.edge_vec.abs(), edge_gradient.abs()
+    forces = torch.zeros(graph.n_atoms, 3, dtype=gradient.dtype)
+    for end in graph.edge_index:
+        forces = forces.index_add(0, end, gradient)
+    sizes = values_in_python(
+        replace(graph, edge_vec=vectors),
+        atomic_energy.abs(),
+        forces,
+        vectors.to(gradient.dtype).T @ gradient,
+        gradient,
+    )
+    return {quantity: float(np.abs(values).max()) for quantity, values in sizes.items()}
 
 
 def values_in_lammps(result: Result) -> Values:
