@@ -13,8 +13,6 @@ namespace egraff {
 
 namespace {
 
-constexpr int64_t NOBODY = -1; // in place of an atom: a row of zeros
-
 // LAMMPS sends doubles. Values travel in them as they are in memory, so that one double carries
 // two values of a float32 model, and nothing is rounded on the way.
 template <typename Value> void add(const double *from, int64_t n, Value *to) {
@@ -32,9 +30,8 @@ template <typename Value> void add(const double *from, int64_t n, Value *to) {
 
 } // namespace
 
-char *GhostBackend::row(int64_t atom) const {
-    const int64_t row = atom == NOBODY ? -1 : (*row_of_atom_)[atom];
-    return row < 0 ? nullptr : data_ + row * row_bytes_ + offset_;
+char *GhostBackend::row(int atom) const {
+    return data_ + (*row_of_atom_)[atom] * row_bytes_ + offset_;
 }
 
 int GhostBackend::in_blocks(const at::Tensor &rows, const std::function<void(int)> &send) {
@@ -59,51 +56,90 @@ int GhostBackend::in_blocks(const at::Tensor &rows, const std::function<void(int
 
 void GhostBackend::set_nodes(const std::vector<int64_t> &node_of_atom,
                              const std::vector<int> &first_copy, int64_t n_local, bool staged) {
-    const size_t n_atoms = node_of_atom.size();
+    int64_t n_nodes = n_local;
+    for (const int64_t node : node_of_atom) {
+        n_nodes = std::max(n_nodes, node + 1);
+    }
+    node_of_atom_ = row_of_atom_ = &node_of_atom;
+    first_copy_ = &first_copy;
+    n_local_ = n_local;
+    n_ghosts_ = n_nodes - n_local;
+    sends_.clear();
+    border_ = at::Tensor();
+    if (staged) {
+        agree(std::vector<char>(n_ghosts_, true));
+        stage();
+    }
+}
+
+void GhostBackend::set_edges(const at::Tensor &edge_index) {
+    if (border_.defined()) {
+        return;
+    }
+    std::vector<char> is_read(n_ghosts_, false);
+    const int64_t n_edges = edge_index.size(1);
+    const int64_t *neighbours = edge_index.const_data_ptr<int64_t>() + n_edges;
+    for (int64_t e = 0; e < n_edges; ++e) {
+        if (neighbours[e] >= n_local_) {
+            is_read[neighbours[e] - n_local_] = true;
+        }
+    }
+    agree(is_read);
+}
+
+void GhostBackend::agree(const std::vector<char> &is_read) {
+    const size_t n_atoms = node_of_atom_->size();
     receives_.resize(n_atoms);
     for (size_t atom = 0; atom < n_atoms; ++atom) {
-        receives_[atom] = node_of_atom[atom] >= n_local && first_copy[atom] == int(atom);
+        const int64_t ghost = (*node_of_atom_)[atom] - n_local_;
+        receives_[atom] = ghost >= 0 && is_read[ghost] && (*first_copy_)[atom] == int(atom);
     }
-    sent_.assign(n_atoms, false);
-    silent_.clear();
+    for (auto &list : sends_) {
+        list.second.clear();
+    }
     learning_ = true;
     transport_.reverse(1);
     learning_ = false;
+}
 
-    row_of_atom_ = &node_of_atom;
-    border_ = at::Tensor();
-    if (staged) {
-        stage(node_of_atom, n_local);
-    }
+int64_t GhostBackend::n_ghosts(int64_t n_local) const {
+    return n_local == n_local_ ? n_ghosts_ : 0;
 }
 
 int64_t GhostBackend::n_receivers() const {
     return std::count(receives_.begin(), receives_.end(), true);
 }
 
-void GhostBackend::stage(const std::vector<int64_t> &node_of_atom, int64_t n_local) {
-    std::vector<int64_t> border, row_of_local(n_local, -1);
-    for (size_t atom = 0; atom < node_of_atom.size(); ++atom) {
-        const int64_t node = node_of_atom[atom];
-        if (sent_[atom] && node >= 0 && node < n_local && row_of_local[node] < 0) {
-            row_of_local[node] = int64_t(border.size());
-            border.push_back(node);
+void GhostBackend::stage() {
+    std::vector<int64_t> border, row_of_local(n_local_, -1);
+    for (const auto &list : sends_) {
+        for (const int atom : list.second) {
+            const int64_t node = (*node_of_atom_)[atom];
+            if (node < n_local_ && row_of_local[node] < 0) {
+                row_of_local[node] = int64_t(border.size());
+                border.push_back(node);
+            }
         }
     }
     const auto n_border = int64_t(border.size());
-    staged_row_of_atom_.resize(node_of_atom.size());
-    std::transform(
-        node_of_atom.begin(), node_of_atom.end(), staged_row_of_atom_.begin(), [&](int64_t node) {
-            return node < 0 ? -1 : node < n_local ? row_of_local[node] : n_border + node - n_local;
-        });
+    staged_row_of_atom_.resize(node_of_atom_->size());
+    std::transform(node_of_atom_->begin(), node_of_atom_->end(), staged_row_of_atom_.begin(),
+                   [&](int64_t node) {
+                       return node < 0          ? -1
+                              : node < n_local_ ? row_of_local[node]
+                                                : n_border + node - n_local_;
+                   });
     border_ = at::tensor(border, at::kLong);
     row_of_atom_ = &staged_row_of_atom_;
 }
 
 at::Tensor GhostBackend::forward(const at::Tensor &local, int64_t n_nodes) {
     const int64_t n_local = local.size(0);
-    at::Tensor all = at::empty({n_nodes, local.size(1)}, local.options());
-    all.narrow(0, 0, n_local).copy_(local);
+    at::Tensor all = with_ghost_rows(local, n_nodes);
+    if (!all.defined()) {
+        all = at::empty({n_nodes, local.size(1)}, local.options());
+        all.narrow(0, 0, n_local).copy_(local);
+    }
     if (!border_.defined()) {
         traffic_.forward += in_blocks(all, transport_.forward);
         return all;
@@ -119,46 +155,48 @@ at::Tensor GhostBackend::forward(const at::Tensor &local, int64_t n_nodes) {
 }
 
 at::Tensor GhostBackend::reverse(const at::Tensor &all, int64_t n_local) {
-    const int64_t n_ghosts = all.size(0) - n_local;
-    if (!border_.defined()) {
-        // a copy, because sums of ghosts of ghosts are collected in rows of ghosts
-        at::Tensor sums = all.clone();
-        traffic_.reverse += in_blocks(sums, transport_.reverse);
-        return sums.narrow(0, 0, n_local);
+    return reverse_in_place(all.clone(), n_local);
+}
+
+at::Tensor GhostBackend::reverse_in_place(const at::Tensor &all, int64_t n_local) {
+    at::Tensor sums = all.narrow(0, 0, n_local);
+    if (!border_.defined()) { // sums of ghosts of ghosts are collected in rows of ghosts
+        traffic_.reverse += in_blocks(all, transport_.reverse);
+        return sums;
     }
+    const int64_t n_ghosts = all.size(0) - n_local;
     border_ = border_.to(all.device());
     const int64_t n_border = border_.size(0);
     at::Tensor rows = staging({n_border + n_ghosts, all.size(1)}, all.scalar_type(), all.device());
     rows.narrow(0, 0, n_border).zero_();
     rows.narrow(0, n_border, n_ghosts).copy_(all.narrow(0, n_local, n_ghosts));
     traffic_.reverse += in_blocks(rows, transport_.reverse);
-    return all.narrow(0, 0, n_local)
-        .index_add(0, border_, rows.narrow(0, 0, n_border).to(all.device()));
+    return sums.index_add_(0, border_, rows.narrow(0, 0, n_border).to(all.device()));
 }
 
-void GhostBackend::pack(int64_t atom, double *buffer) const {
-    const char *values = row(atom);
-    if (values) {
-        buffer[doubles_ - 1] = 0.0; // may be filled only in part
-        std::memcpy(buffer, values, bytes_);
-    } else {
-        std::fill_n(buffer, doubles_, 0.0);
-    }
+void GhostBackend::pack(int atom, double *buffer) const {
+    buffer[doubles_ - 1] = 0.0; // may be filled only in part
+    std::memcpy(buffer, row(atom), bytes_);
 }
 
-int GhostBackend::pack_forward(int n, const int *atoms, double *buffer) const {
-    if (!silent_.count(atoms)) {
-        for (int k = 0; k < n; ++k) {
-            pack(atoms[k], buffer + k * doubles_);
-        }
+int GhostBackend::pack_forward(const int *list, double *buffer) const {
+    const auto atoms = sends_.find(list);
+    if (atoms == sends_.end()) {
+        return 0;
     }
-    return n * doubles_;
+    double *to = buffer;
+    for (const int atom : atoms->second) {
+        pack(atom, to);
+        to += doubles_;
+    }
+    return int(to - buffer);
 }
 
 void GhostBackend::unpack_forward(int n, int first, const double *buffer) {
-    for (int k = 0; k < n; ++k, buffer += doubles_) {
-        if (receives_[first + k]) {
-            std::memcpy(row(first + k), buffer, bytes_);
+    for (int atom = first; atom < first + n; ++atom) {
+        if (receives_[atom]) {
+            std::memcpy(row(atom), buffer, bytes_);
+            buffer += doubles_;
         }
     }
 }
@@ -168,38 +206,44 @@ int GhostBackend::pack_reverse(int n, int first, double *buffer) const {
         std::copy_n(receives_.begin() + first, n, buffer);
         return n;
     }
-    const auto begin = receives_.begin() + first;
-    if (std::find(begin, begin + n, true) != begin + n) { // else nobody looks at the buffer
-        for (int k = 0; k < n; ++k) {
-            pack(receives_[first + k] ? first + k : NOBODY, buffer + k * doubles_);
+    double *to = buffer;
+    for (int atom = first; atom < first + n; ++atom) {
+        if (receives_[atom]) {
+            pack(atom, to);
+            to += doubles_;
         }
     }
-    return n * doubles_;
+    return int(to - buffer);
 }
 
-void GhostBackend::unpack_reverse(int n, const int *atoms, const double *buffer) {
+void GhostBackend::unpack_reverse(int n, const int *list, const double *buffer) {
     if (learning_) {
-        bool silent = true;
-        for (int k = 0; k < n; ++k) {
-            if (buffer[k] > 0.0) {
-                sent_[atoms[k]] = true;
-                silent = false;
-            }
-        }
-        if (silent) {
-            silent_.insert(atoms);
-        }
+        learn(n, list, buffer);
         return;
     }
-    if (silent_.count(atoms)) {
+    const auto atoms = sends_.find(list);
+    if (atoms == sends_.end()) {
         return;
     }
-    for (int k = 0; k < n; ++k, buffer += doubles_) {
-        char *const values = row(atoms[k]);
-        if (values && float64_) {
-            add(buffer, bytes_ / 8, reinterpret_cast<double *>(values));
-        } else if (values) {
-            add(buffer, bytes_ / 4, reinterpret_cast<float *>(values));
+    for (const int atom : atoms->second) {
+        if (float64_) {
+            add(buffer, bytes_ / 8, reinterpret_cast<double *>(row(atom)));
+        } else {
+            add(buffer, bytes_ / 4, reinterpret_cast<float *>(row(atom)));
+        }
+        buffer += doubles_;
+    }
+}
+
+// Who is to send a ghost has to receive it first. It will say so in what is left of this
+// communication: in reverse, lists in which ghosts are sent come before those in which they arrive.
+void GhostBackend::learn(int n, const int *list, const double *wanted) {
+    std::vector<int> &atoms = sends_[list];
+    for (int k = 0; k < n; ++k) {
+        if (wanted[k] > 0.0) {
+            atoms.push_back(list[k]);
+            const int first = (*first_copy_)[list[k]];
+            receives_[first] = receives_[first] || (*node_of_atom_)[first] >= n_local_;
         }
     }
 }

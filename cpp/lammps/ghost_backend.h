@@ -8,7 +8,7 @@
 #include "ops/exchange.h"
 
 #include <functional>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 namespace egraff {
@@ -24,14 +24,20 @@ class GhostBackend : public ExchangeBackend {
 
     explicit GhostBackend(Transport transport) : transport_(std::move(transport)) {}
 
-    // Collective, and to be called whenever LAMMPS has chosen ghosts anew.
-    // node_of_atom: the node of each atom, or -1; borrowed. Local nodes come first.
+    // Collective, and to be called whenever LAMMPS has chosen ghosts anew. What it is given is
+    // borrowed.
+    // node_of_atom: the node of each atom, or -1. Local nodes come first.
     // first_copy: of each atom the first one here that is a copy of the same atom. Only these
     //     receive features: further copies share their node.
     // staged: rows that travel, and no others, pass through `staging` memory on the host, for
     //     features on a GPU; else LAMMPS reads and writes features where they are, on the CPU.
     void set_nodes(const std::vector<int64_t> &node_of_atom, const std::vector<int> &first_copy,
                    int64_t n_local, bool staged);
+
+    // Collective, and to be called before the model is evaluated with edges that are new. Of the
+    // ghosts only those receive features that an edge ends at; the rows of others stay as they are,
+    // whatever that may be. Where rows are staged all ghosts receive, for edges are on a GPU.
+    void set_edges(const at::Tensor &edge_index);
 
     // LAMMPS communications since the last reset, and the widest: doubles per atom.
     struct Traffic {
@@ -44,33 +50,40 @@ class GhostBackend : public ExchangeBackend {
 
     at::Tensor forward(const at::Tensor &local, int64_t n_nodes) override;
     at::Tensor reverse(const at::Tensor &all, int64_t n_local) override;
+    at::Tensor reverse_in_place(const at::Tensor &all, int64_t n_local) override;
+    int64_t n_ghosts(int64_t n_local) const override;
 
-    // What the pair style's functions of the same names do during an exchange; each returns or
-    // takes `doubles` per atom.
-    int pack_forward(int n, const int *atoms, double *buffer) const;
+    // What the pair style's functions of the same names do during an exchange: `doubles` for each
+    // atom of those that receive. LAMMPS sends as much as packing returns.
+    int pack_forward(const int *list, double *buffer) const;
     void unpack_forward(int n, int first, const double *buffer);
     int pack_reverse(int n, int first, double *buffer) const;
-    void unpack_reverse(int n, const int *atoms, const double *buffer);
+    void unpack_reverse(int n, const int *list, const double *buffer);
 
   private:
     // Calls `send` for one block of columns after another, each as wide as there is room for.
     // Returns their number.
     int in_blocks(const at::Tensor &rows, const std::function<void(int)> &send);
-    char *row(int64_t atom) const;
-    void stage(const std::vector<int64_t> &node_of_atom, int64_t n_local);
-    // Copies the block of one atom into `doubles_` doubles; zeros for an atom without a node.
-    void pack(int64_t atom, double *buffer) const;
+    char *row(int atom) const;
+    // is_read: of each ghost's node, whether its features are needed here.
+    void agree(const std::vector<char> &is_read);
+    void learn(int n, const int *list, const double *wanted);
+    void stage();
+    // Copies the block of one atom into `doubles_` doubles.
+    void pack(int atom, double *buffer) const;
 
     Transport transport_;
-    const std::vector<int64_t> *row_of_atom_ = nullptr; // of what is packed, or -1
     Traffic traffic_;
+    const std::vector<int64_t> *node_of_atom_ = nullptr;
+    const std::vector<int> *first_copy_ = nullptr;
+    int64_t n_local_ = 0, n_ghosts_ = 0;                // nodes
+    const std::vector<int64_t> *row_of_atom_ = nullptr; // of what is packed, or -1
 
     // Who needs what is learned by one communication in which every atom that receives says so.
-    // LAMMPS sends by lists of atoms, always the same ones; what goes by a silent list nobody
-    // reads.
+    // LAMMPS sends by lists of atoms, always the same ones until it chooses ghosts anew.
     bool learning_ = false;
-    std::vector<char> receives_, sent_; // of each atom
-    std::unordered_set<const int *> silent_;
+    std::vector<char> receives_;                              // of each atom
+    std::unordered_map<const int *, std::vector<int>> sends_; // by list, those to be sent
 
     // Where rows are staged: first those of the border, local nodes that others receive, then those
     // of the ghosts.

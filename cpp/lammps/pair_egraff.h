@@ -70,6 +70,7 @@ class PairEgraff : public Pair {
     // pair_egraff_step.cpp
     void log_traffic();
     void rebuild_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
+    void update_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
     void find_first_copies();
     std::vector<egraff::Evaluation> evaluate_members(const egraff::GraphBuilder &builder,
                                                      egraff::Mode mode,

@@ -46,7 +46,7 @@ void PairEgraff::compare_modes(const egraff::Evaluation &evaluation) {
     const Mode other = other_mode();
     const auto builder = make_builder();
     rebuild_graph(*builder, other);
-    builder->update(atom->x ? atom->x[0] : nullptr);
+    update_graph(*builder, other);
     const egraff::Evaluation second = egraff::mean(evaluate_members(*builder, other));
 
     const auto forces = owned_forces(*builder_, evaluation);

@@ -31,7 +31,7 @@ void PairEgraff::compute(int eflag, int vflag) {
         if (neighbor->ago == 0) {
             rebuild_graph(*builder_, mode_);
         }
-        builder_->update(atom->x ? atom->x[0] : nullptr);
+        update_graph(*builder_, mode_);
         backend_.reset_traffic();
         results_ = evaluate_members(*builder_, mode_, kept_outputs_);
         log_traffic();
@@ -106,6 +106,13 @@ void PairEgraff::rebuild_graph(egraff::GraphBuilder &builder, Mode mode) {
     }
 }
 
+void PairEgraff::update_graph(egraff::GraphBuilder &builder, Mode mode) {
+    builder.update(atom->x ? atom->x[0] : nullptr);
+    if (mode == Mode::exchange) {
+        backend_.set_edges(builder.graph().edge_index);
+    }
+}
+
 // Ghosts learn who owns what they copy, and its index there, without atom IDs or an atom map. Those
 // that copy an atom of this rank, or the same atom of another one, as periodic images do, need
 // their features once.
@@ -173,7 +180,7 @@ void PairEgraff::add_results(const egraff::Evaluation &evaluation) {
 
 int PairEgraff::pack_forward_comm(int n, int *list, double *buffer, int, int *) {
     if (!message_) {
-        return backend_.pack_forward(n, list, buffer);
+        return backend_.pack_forward(list, buffer);
     }
     const int width = message_->width;
     for (int k = 0; k < n; ++k) {

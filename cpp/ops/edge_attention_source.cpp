@@ -9,6 +9,7 @@
 // ghosts are sent the result. First derivatives by x and v; t is formed again for them.
 #include "ops/edge_attention_layout.h"
 #include "ops/edge_convolution_blocks.h"
+#include "ops/exchange.h"
 #include "ops/node_blocks.h"
 #include "ops/operator.h"
 
@@ -70,7 +71,7 @@ struct Call {
 
 template <typename T> Tensor forward_typed(const Call &c, const HeadLayout &layout) {
     constexpr int64_t L = LANES<T>;
-    Tensor source = at::empty({c.n, c.n_rows * c.row}, c.x.options());
+    Tensor source = rows_to_send(c.n, c.n_rows * c.row, c.x.options());
     const T *const v = c.v.const_data_ptr<T>();
     T *const all = source.mutable_data_ptr<T>();
     nodes::for_blocks(c.n, [&] {

@@ -8,6 +8,8 @@
 // One pass over the nodes does what slices, products with each block and a concatenation would do
 // in a dozen, each of which writes an array of the size of all features. It is linear: the
 // derivative by x is the same map with the other weights, to any order. The weights are constants.
+// `sent` says that the result goes to ghost_exchange.
+#include "ops/exchange.h"
 #include "ops/irreps_linear_map.h"
 #include "ops/operator.h"
 
@@ -25,7 +27,7 @@ using MaybeTensor = std::optional<Tensor>;
 
 #define EGRAFF_LINEAR_ARGUMENTS                                                                    \
     const Tensor &x, const MaybeTensor &species, const Tensor &weights, const Tensor &blocks,      \
-        const Tensor &weights_back, const Tensor &blocks_back, c10::SymInt width_out
+        const Tensor &weights_back, const Tensor &blocks_back, c10::SymInt width_out, bool sent
 
 constexpr const char *OPERATOR = "egraff::irreps_linear";
 
@@ -76,7 +78,7 @@ Tiles cut_tiles(int64_t n, const int64_t *species, int64_t n_species) {
 
 template <typename T>
 Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
-             const Tensor &table, int64_t width_out) {
+             const Tensor &table, int64_t width_out, bool sent) {
     const int64_t n = x.size(0), width_in = x.size(1), n_species = weights.size(0);
     const auto blocks = linear::read_blocks(OPERATOR, table, width_in, width_out, weights.size(1),
                                             convolution::LANES<T>);
@@ -88,7 +90,8 @@ Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
                           ", got ", z[k], " at node ", k);
     }
     const Tiles tiles = cut_tiles(n, z, n_species);
-    Tensor result = at::empty({n, width_out}, x.options());
+    Tensor result =
+        sent ? rows_to_send(n, width_out, x.options()) : at::empty({n, width_out}, x.options());
     const T *const from = x.const_data_ptr<T>(), *const w = weights.const_data_ptr<T>();
     T *const to = result.mutable_data_ptr<T>();
     at::parallel_for(0, int64_t(tiles.species.size()), 1, [&](int64_t begin, int64_t end) {
@@ -104,7 +107,7 @@ Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
 struct Linear {
     static constexpr const char *SCHEMA =
         "irreps_linear(Tensor x, Tensor? species, Tensor weights, Tensor blocks, "
-        "Tensor weights_back, Tensor blocks_back, SymInt width_out) -> Tensor";
+        "Tensor weights_back, Tensor blocks_back, SymInt width_out, bool sent=False) -> Tensor";
 
     static Tensor cpu(EGRAFF_LINEAR_ARGUMENTS) {
         check_features(x);
@@ -120,7 +123,8 @@ struct Linear {
                    "species", "int64 [n] as in x", *species);
         }
         const auto map = x.scalar_type() == at::kFloat ? apply<float> : apply<double>;
-        return map(x.contiguous(), species, weights.contiguous(), blocks, width_out.expect_int());
+        return map(x.contiguous(), species, weights.contiguous(), blocks, width_out.expect_int(),
+                   sent);
     }
 
     static Tensor meta(EGRAFF_LINEAR_ARGUMENTS) {
@@ -137,7 +141,7 @@ struct Linear {
                                     const Tensor &blocks, const Tensor &weights_back,
                                     const Tensor &blocks_back, const c10::SymInt &width_in) {
         return {call<Linear>(gradients[0], species, weights_back, blocks_back, weights, blocks,
-                             width_in)};
+                             width_in, false)};
     }
 };
 

@@ -43,7 +43,7 @@ from egraff.nn.fused import (
 )
 from egraff.nn.fused_gate import FusedGate
 from egraff.nn.fused_linear import FusedLinear, FusedSpeciesLinear, can_fuse_linear, fused_linear
-from egraff.nn.radial_table import Taylor, tabulate
+from egraff.nn.radial_table import KNOT_NUMBERS, Taylor, tabulate
 from egraff.nn.symmetric_contraction import SymmetricContraction
 
 # Bounds on the errors of tables, relative to the largest weight of the layer and its derivative.
@@ -143,7 +143,7 @@ def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, i
             tolerance=TOLERANCE[model.dtype][0],
             derivative_tolerance=TOLERANCE[model.dtype][1],
         )
-        size = table.knots.numel() * (4 if model.dtype == "float32" else 8)
+        size = table.knots[:, 0].numel() * KNOT_NUMBERS * getattr(torch, model.dtype).itemsize
         if size > MAX_TABLE_BYTES:
             raise EgraffError(
                 f"expected radial tables of at most {MAX_TABLE_BYTES >> 20} MiB, got "
@@ -208,7 +208,8 @@ def _surround(
     layer.fold_scales()
     names = layer.around_convolution
     irreps_in = before.irreps_in if last_in else None
-    setattr(layer, names[0], FusedLinear(before, dtype, last_in=irreps_in, last_out=True))
+    sent = FusedLinear(before, dtype, last_in=irreps_in, last_out=True, sent=True)
+    setattr(layer, names[0], sent)
     setattr(layer, names[1], PassThrough())
     return FusedLinear(after, dtype, last_in=plain.irreps_out, last_out=last_out)
 
@@ -221,7 +222,7 @@ def _fuse_gate(layer: nn.Module, dtype: torch.dtype) -> None:
     if isinstance(layer.linear_out, o3.Linear):  # the convolution keeps e3nn's layout
         layer.fold_scales()
         irreps_in = layer.linear_in.irreps_in
-        layer.linear_in = FusedLinear(layer.linear_in, dtype, last_in=irreps_in)
+        layer.linear_in = FusedLinear(layer.linear_in, dtype, last_in=irreps_in, sent=True)
         layer.linear_out = FusedLinear(layer.linear_out, dtype, last_out=True)
 
 

@@ -50,6 +50,7 @@ class FusedLinear(nn.Module):
             ``[component, channel]``; they are those of ``plain``, perhaps in smaller blocks. None
             for an input as e3nn has it, ``[channel, component]``.
         last_out: write a result with the channels of each block last.
+        sent: the result goes to `ghost_exchange`, which need not copy it then.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class FusedLinear(nn.Module):
         *,
         last_in: o3.Irreps | None = None,
         last_out: bool = False,
+        sent: bool = False,
     ) -> None:
         super().__init__()
+        self.sent = sent
         starts_out = [part.start for part in plain.irreps_out.slices()]
         blocks = []
         blocks_in = plain.irreps_in if last_in is None else last_in
@@ -93,6 +96,7 @@ class FusedLinear(nn.Module):
             self.weights_back,
             self.blocks_back,
             self.width_out,
+            self.sent,
         )
 
 
