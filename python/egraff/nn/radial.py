@@ -3,7 +3,7 @@
 
 Models evaluate bases and envelopes in float64 and round what comes out to their own type. An
 envelope is a small difference of large terms near the cutoff: in float32 it was the largest error
-of the forces of whole models, up to fifteen times all others together.
+of whole models, and of the virials of an Equiformer nine times all others together.
 """
 
 from __future__ import annotations
