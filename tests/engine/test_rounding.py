@@ -30,7 +30,7 @@ from tests.lammps.systems import SYSTEMS
 from tests.models.configs import small_config
 from tests.models.structures import graph_of
 
-LIMIT = 4e-6
+LIMIT = 5e-6
 # the lengths of vectors have a kink where these vanish, and one box is near it
 LIMIT_OF_LENGTHS = 2e-5
 
