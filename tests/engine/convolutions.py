@@ -77,8 +77,12 @@ def make_case(
     n_ghost: int = 3,
     n_edges: int = 40,
     seed: int = 0,
+    tolerance: float = 1e-9,
 ) -> Case:
-    """Return random features on a random graph of two elements with a cutoff for each pair."""
+    """Return random features on a random graph of two elements with a cutoff for each pair.
+
+    The smaller the tolerance of the table, the more knots it has.
+    """
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -88,7 +92,9 @@ def make_case(
         )
     finally:
         torch.set_default_dtype(before)
-    table = tabulate(smooth_weights(plain.n_weights), tolerance=1e-9, derivative_tolerance=1e-7)
+    table = tabulate(
+        smooth_weights(plain.n_weights), tolerance=tolerance, derivative_tolerance=100.0 * tolerance
+    )
     fused = FusedEdgeConvolution(
         plain,
         table.knots[None],

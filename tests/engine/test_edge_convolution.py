@@ -36,6 +36,15 @@ def test_equals_the_plain_convolution(irreps_in, l_max, irreps_keep, dtype):
         assert_close(actual, expected, name)
 
 
+def test_a_table_of_many_knots_costs_no_digits():
+    """Off by 3e-7; slopes made from values that are rounded to float32 are off by 1.3e-6."""
+    case = make_case("16x0e", 2, "0e + 1o + 2e", dtype=torch.float32, tolerance=1e-13)
+    assert len(case.table.knots) > 200
+    *_, actual = value_and_gradients(case.run_fused, case)
+    *_, expected = value_and_gradients(case.run_plain, case)
+    assert (actual - expected).abs().max() < 7e-7 * expected.abs().max()
+
+
 def test_many_edges_fill_several_blocks():
     case = make_case("6x0e + 4x1o", n_local=50, n_ghost=30, n_edges=3000, seed=3)
     fused = value_and_gradients(case.run_fused, case)

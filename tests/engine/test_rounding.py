@@ -2,7 +2,7 @@
 """What float32 costs: the forces and virials of plain and of fused models against float64.
 
 Errors are relative to the sizes of the terms of a sum (:func:`tests.lammps.agreement`). Three
-things made them ten to thousands of times larger than they have to be:
+things made them three to hundreds of times larger than they have to be:
 
 * an envelope evaluated in float32, which near the cutoff is a small difference of large terms;
 * Equiformer's first sum over edges in float32: on a symmetric site it leaves rounding in place of
