@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The entry point that LAMMPS looks for in a plugin: registers pair style egraff and its compute.
+// The entry point that LAMMPS looks for in a plugin: registers pair style egraff, its compute and
+// its fix.
 #include "lammps/compute_egraff_atom.h"
+#include "lammps/fix_egraff_visit.h"
 #include "lammps/pair_egraff.h"
 
 #include "ops/visibility.h"
@@ -61,6 +63,10 @@ void *create_compute_egraff_atom(void *lammps, int narg, char **arg) {
     return new LAMMPS_NS::ComputeEgraffAtom(static_cast<LAMMPS_NS::LAMMPS *>(lammps), narg, arg);
 }
 
+void *create_fix_egraff_visit(void *lammps, int narg, char **arg) {
+    return new LAMMPS_NS::FixEgraffVisit(static_cast<LAMMPS_NS::LAMMPS *>(lammps), narg, arg);
+}
+
 // Arrays that are not large enough for the pool (array_pool.h) are cheaper, too, with pages of 2 MB
 // where the operating system offers them. torch reads this at its first allocation; whoever has set
 // it is not overruled.
@@ -104,5 +110,11 @@ extern "C" EGRAFF_PUBLIC void lammpsplugin_init(void *lammps, void *handle, void
     plugin.name = "egraff/atom";
     plugin.info = "per-atom outputs of pair style egraff " EGRAFF_VERSION;
     plugin.creator.v2 = &create_compute_egraff_atom;
+    add(&plugin, lammps);
+
+    plugin.style = "fix";
+    plugin.name = "EGRAFF/VISIT";
+    plugin.info = "part of pair style egraff " EGRAFF_VERSION;
+    plugin.creator.v2 = &create_fix_egraff_visit;
     add(&plugin, lammps);
 }

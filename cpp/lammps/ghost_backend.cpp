@@ -73,7 +73,7 @@ void GhostBackend::set_nodes(const std::vector<int64_t> &node_of_atom,
 }
 
 void GhostBackend::set_edges(const at::Tensor &edge_index) {
-    if (border_.defined()) {
+    if (is_staged()) {
         return;
     }
     std::vector<char> is_read(n_ghosts_, false);
@@ -140,7 +140,7 @@ at::Tensor GhostBackend::forward(const at::Tensor &local, int64_t n_nodes) {
         all = at::empty({n_nodes, local.size(1)}, local.options());
         all.narrow(0, 0, n_local).copy_(local);
     }
-    if (!border_.defined()) {
+    if (!is_staged()) {
         traffic_.forward += in_blocks(all, transport_.forward);
         return all;
     }
@@ -160,7 +160,7 @@ at::Tensor GhostBackend::reverse(const at::Tensor &all, int64_t n_local) {
 
 at::Tensor GhostBackend::reverse_in_place(const at::Tensor &all, int64_t n_local) {
     at::Tensor sums = all.narrow(0, 0, n_local);
-    if (!border_.defined()) { // sums of ghosts of ghosts are collected in rows of ghosts
+    if (!is_staged()) { // sums of ghosts of ghosts are collected in rows of ghosts
         traffic_.reverse += in_blocks(all, transport_.reverse);
         return sums;
     }

@@ -24,8 +24,8 @@ class GhostBackend : public ExchangeBackend {
 
     explicit GhostBackend(Transport transport) : transport_(std::move(transport)) {}
 
-    // Collective, and to be called whenever LAMMPS has chosen ghosts anew. What it is given is
-    // borrowed.
+    // To be called whenever LAMMPS has chosen ghosts anew, or nodes are numbered anew; collective
+    // if staged. What it is given is borrowed.
     // node_of_atom: the node of each atom, or -1. Local nodes come first.
     // first_copy: of each atom the first one here that is a copy of the same atom. Only these
     //     receive features: further copies share their node.
@@ -33,6 +33,7 @@ class GhostBackend : public ExchangeBackend {
     //     features on a GPU; else LAMMPS reads and writes features where they are, on the CPU.
     void set_nodes(const std::vector<int64_t> &node_of_atom, const std::vector<int> &first_copy,
                    int64_t n_local, bool staged);
+    bool is_staged() const { return border_.defined(); }
 
     // Collective, and to be called before the model is evaluated with edges that are new. Of the
     // ghosts only those receive features that an edge ends at; the rows of others stay as they are,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "lammps/graph_builder.h"
 
+#include "core/error.h"
+
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -12,18 +14,33 @@ namespace {
 // LAMMPS marks 1-2, 1-3 and 1-4 neighbours of bonded atoms in the upper bits of the index.
 constexpr int NEIGHBOUR_MASK = 0x1FFFFFFF;
 
+// A list that was not built, or before an atom became one that the model describes (sub-styles of
+// pair_style hybrid have lists of their own types), would leave its energy out.
+void check_list(const AtomArrays &atoms, const NeighbourList &list) {
+    auto missing = std::count_if(atoms.species, atoms.species + atoms.n_local,
+                                 [](int species) { return species >= 0; });
+    for (int c = 0; c < list.n_owned; ++c) {
+        missing -= atoms.species[list.centres[c]] >= 0;
+    }
+    if (missing != 0) {
+        throw Error("expected a neighbour list of all atoms that the model describes, got one "
+                    "without " +
+                        std::to_string(missing) + " of them: their types have changed since",
+                    {"pair_style egraff", "neighbour list"},
+                    "run without `pre no`; if a fix changes types, neigh_modify every 1 delay 0 "
+                    "check no");
+    }
+}
+
 } // namespace
 
-GraphBuilder::GraphBuilder(std::vector<int> species, int n_exchanges,
-                           std::unique_ptr<EdgeList> edges)
-    : species_of_type_(std::move(species)), n_exchanges_(n_exchanges), edges_(std::move(edges)) {}
+GraphBuilder::GraphBuilder(int n_exchanges, std::unique_ptr<EdgeList> edges)
+    : n_exchanges_(n_exchanges), edges_(std::move(edges)) {}
 
 void GraphBuilder::rebuild(const AtomArrays &atoms, const NeighbourList &list, Ghosts ghosts) {
-    const int n_atoms = atoms.n_local + atoms.n_ghost;
-    candidates_.species_of_atom.resize(n_atoms);
-    for (int atom = 0; atom < n_atoms; ++atom) {
-        candidates_.species_of_atom[atom] = species_of_type_[atoms.type[atom] - 1];
-    }
+    check_list(atoms, list);
+    candidates_.species_of_atom.assign(atoms.species,
+                                       atoms.species + atoms.n_local + atoms.n_ghost);
     hops_.clear();
     if (ghosts == Ghosts::extended) {
         hops_ = hops_from_owned(atoms, list);

@@ -3,8 +3,8 @@
 // From LAMMPS's neighbour list to the graph that a model sees.
 //
 // Atoms are LAMMPS's: owned atoms 0..n_local-1, then ghosts. Nodes are the model's: the same
-// without atoms that the model does not describe (type mapped to NULL) and, depending on the way
-// ghosts are dealt with, without ghosts or without those that are too far away to matter.
+// without atoms that the model does not describe and, depending on the way ghosts are dealt with,
+// without ghosts or without those that are too far away to matter.
 #pragma once
 
 #include "lammps/edge_list.h"
@@ -23,18 +23,18 @@ enum class Ghosts {
     extended, // ghosts are nodes with edges, as far out as the model's layers reach
 };
 
-// LAMMPS's arrays, borrowed.
+// What the atoms are, borrowed.
 struct AtomArrays {
     int n_local;
     int n_ghost;
-    const int *type;       // 1, 2, ...
-    const double *x;       // [n_local + n_ghost, 3]
+    const int *species;    // of the model; -1: it does not describe this atom
     const int *first_copy; // of each atom the first one that is a copy of the same atom, for fold
                            // always an owned one; not used for extended
 };
 
 struct NeighbourList {
-    int n_centres; // owned atoms, for extended followed by ghosts
+    int n_owned; // centres that are owned atoms; for extended followed by ghosts
+    int n_centres;
     const int *centres;
     const int *n_neighbours;
     const int *const *neighbours;
@@ -42,12 +42,16 @@ struct NeighbourList {
 
 class GraphBuilder {
   public:
-    // species: of each type, -1 for NULL (entry 0 is type 1).
     // n_exchanges: how many times the model would ask for features of neighbours.
-    GraphBuilder(std::vector<int> species, int n_exchanges, std::unique_ptr<EdgeList> edges);
+    GraphBuilder(int n_exchanges, std::unique_ptr<EdgeList> edges);
 
-    // Takes over a new neighbour list; to be called whenever LAMMPS has built one.
+    // Takes over a neighbour list; to be called whenever LAMMPS has built one, or when species have
+    // changed since. Throws egraff::Error if the list is not one of these atoms.
     void rebuild(const AtomArrays &atoms, const NeighbourList &list, Ghosts ghosts);
+
+    // Whether there is a graph, and what it was built of.
+    bool is_built() const { return graph_.species.defined(); }
+    const std::vector<int> &species_of_atom() const { return candidates_.species_of_atom; }
 
     // Finds the edges within the cutoffs at the atoms' present positions.
     void update(const double *x) { edges_->update(x, graph_); }
@@ -67,7 +71,6 @@ class GraphBuilder {
     std::vector<int> hops_from_owned(const AtomArrays &atoms, const NeighbourList &list) const;
     void collect_candidates(const NeighbourList &list);
 
-    std::vector<int> species_of_type_;
     int n_exchanges_;
     std::unique_ptr<EdgeList> edges_;
 

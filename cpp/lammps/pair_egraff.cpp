@@ -13,6 +13,7 @@
 #include "error.h"
 #include "force.h"
 #include "memory.h"
+#include "modify.h"
 #include "neighbor.h"
 #include "update.h"
 
@@ -37,11 +38,7 @@ std::vector<std::string> strings(int narg, char **arg) { return {arg, arg + narg
 } // namespace
 
 PairEgraff::PairEgraff(LAMMPS *lmp)
-    : Pair(lmp),
-      backend_(
-          {[this](int size) { comm->forward_comm(this, size); },
-           [this](int size) { comm->reverse_comm(this, size); },
-           [this] { return std::min(force->pair->comm_forward, force->pair->comm_reverse); }}) {
+    : Pair(lmp), visit_fix_("egraff_visit_" + std::to_string(instance_me)) {
     one_coeff = 1;
     manybody_flag = 1;
     single_enable = 0;
@@ -57,6 +54,9 @@ PairEgraff::PairEgraff(LAMMPS *lmp)
 
 PairEgraff::~PairEgraff() {
     egraff::ArrayPool::instance().release();
+    if (modify->get_fix_by_id(visit_fix_)) {
+        modify->delete_fix(visit_fix_);
+    }
     if (allocated) {
         memory->destroy(setflag);
         memory->destroy(cutsq);
@@ -202,38 +202,17 @@ void PairEgraff::init_style() {
     guarded(true, [&] {
         units_ = egraff::unit_factors(update->unit_style, force->boltz, force->angstrom);
         check_surroundings();
-        check_trial_moves();
     });
-    builder_ = make_builder();
+    graph_ = make_graph(mode_);
+    results_.clear();      // belong to the former graph
     kept_outputs_.clear(); // computes are set up after pair styles
+    warn_of_exclusions_next_ = true;
+    watch_visits();
     reserve_communication();
     sort_for_cache();
     log_traffic_next_ = mode_ == Mode::exchange && n_exchanges() > 0;
     neighbor->add_request(this,
                           NeighConst::REQ_FULL | (needs_extended() ? NeighConst::REQ_GHOST : 0));
-}
-
-bool PairEgraff::graph_on_host() const {
-    using Place = egraff::StyleOptions::GraphPlace;
-    return options_.graph == Place::host ||
-           (options_.graph == Place::automatic && members_.front()->device() == "cpu");
-}
-
-std::unique_ptr<egraff::GraphBuilder> PairEgraff::make_builder() const {
-    const auto n_species = int64_t(metadata().elements.size());
-    auto squared = metadata().pair_cutoffs;
-    if (squared.empty()) {
-        squared.assign(n_species * n_species, metadata().r_max);
-    }
-    for (double &cutoff : squared) {
-        cutoff *= cutoff;
-    }
-    const egraff::Cutoffs cutoffs{squared, n_species, 1.0 / units_.length};
-    return std::make_unique<egraff::GraphBuilder>(
-        species_, n_exchanges(),
-        graph_on_host()
-            ? egraff::make_host_edges(cutoffs)
-            : egraff::make_device_edges(cutoffs, at::Device(members_.front()->device())));
 }
 
 // Everything in LAMMPS's set-up that would take atoms or forces away from the model.
@@ -242,16 +221,6 @@ void PairEgraff::check_surroundings() const {
         throw egraff::Error("expected newton on, got newton off: forces on atoms of other ranks "
                             "would be lost",
                             {"pair_style egraff", "newton"}, "newton on (before the box is made)");
-    }
-    if (atom->molecular != Atom::ATOMIC && atom->nbonds > 0) {
-        for (int k = 1; k <= 3; ++k) {
-            if (force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0) {
-                throw egraff::Error(
-                    "expected neighbours at every distance, got special_bonds that removes 1-" +
-                        std::to_string(k + 1) + " pairs from the neighbour list",
-                    {"pair_style egraff", "special_bonds"}, "special_bonds lj/coul 1.0 1.0 1.0");
-            }
-        }
     }
     if (neighbor->includegroup) {
         throw egraff::Error("expected neighbours for all atoms, got a neighbour list of one group",
@@ -262,10 +231,6 @@ void PairEgraff::check_surroundings() const {
         throw egraff::Error("expected comm_modify mode single, got another mode",
                             {"pair_style egraff", "mode extended"},
                             "comm_modify mode single, or mode exchange of the pair style");
-    }
-    if ((neighbor->nex_type || neighbor->nex_group || neighbor->nex_mol) && comm->me == 0) {
-        error->warning(FLERR, "pair_style egraff: neigh_modify exclude hides neighbours; the model "
-                              "sees both atoms of such a pair as if the other were not there");
     }
 }
 

@@ -9,10 +9,11 @@
 // The thin layer between LAMMPS and egraff_core: the neighbour list becomes a graph
 // (graph_builder.h), the model is evaluated (core/model.h), edge gradients become forces and
 // virials (edge_list.h), and features of ghosts travel through LAMMPS (ghost_backend.h).
+// Which of the configurations that LAMMPS asks about the run visits is learnt from a fix
+// (fix_egraff_visit.h).
 #pragma once
 
-#include "lammps/ghost_backend.h"
-#include "lammps/graph_builder.h"
+#include "lammps/mode_graph.h"
 #include "lammps/pair_options.h"
 #include "lammps/unit_factors.h"
 
@@ -23,6 +24,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,6 +55,12 @@ class PairEgraff : public Pair {
     void keep_atom_output(const std::string &name);
     std::vector<double> atom_output(const std::string &name);
 
+    // pair_egraff_visits.cpp: called by fix EGRAFF/VISIT. What was evaluated last is a
+    // configuration that the run visits ...
+    void visit();
+    // ... and the run has gone on from the last one of these.
+    void go_on();
+
   private:
     // pair_egraff.cpp: up to the first step
     void allocate();
@@ -63,17 +71,30 @@ class PairEgraff : public Pair {
     int64_t widest_exchange() const;
     void reserve_communication();
     void sort_for_cache();
-    bool graph_on_host() const;
-    std::unique_ptr<egraff::GraphBuilder> make_builder() const;
     double cutoff(int i, int j) const;
+
+    // pair_egraff_graph.cpp
+    bool graph_on_host() const;
+    std::unique_ptr<egraff::ModeGraph> make_graph(egraff::Mode mode);
+    // Of each atom, ghosts included; -1 for those that are not there for the model.
+    std::vector<int> present_species() const;
+    bool is_new_list(const egraff::ModeGraph &graph) const;
+    void check_neighbour_list();
+    void check_atoms_of_list();
+    std::string removed_pair(const std::vector<int> &species) const;
+    void warn_of_exclusions();
+    // Finds the edges at the present positions, of a graph that fits LAMMPS's present list and the
+    // atoms' present types.
+    void update_graph(egraff::ModeGraph &graph);
+    void rebuild_graph(egraff::ModeGraph &graph, const std::vector<int> &species, bool new_ghosts);
+    void share_species(std::vector<int> &species);
+    void check_pair_cutoffs(const std::vector<int> &before, const std::vector<int> &now) const;
+    void find_first_copies(std::vector<int> &first_copy);
 
     // pair_egraff_step.cpp
     void log_traffic();
-    void rebuild_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
-    void update_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
-    void find_first_copies();
-    std::vector<egraff::Evaluation> evaluate_members(const egraff::GraphBuilder &builder,
-                                                     egraff::Mode mode,
+    void evaluate_present();
+    std::vector<egraff::Evaluation> evaluate_members(egraff::ModeGraph &graph,
                                                      const std::vector<std::string> &extras = {});
     // [nlocal, 3] in eV/Angstrom: what all ranks contribute to the forces on this rank's atoms.
     std::vector<double> owned_forces(const egraff::GraphBuilder &builder,
@@ -82,7 +103,9 @@ class PairEgraff : public Pair {
 
     // pair_egraff_committee.cpp
     std::vector<double> deviation();
-    void write_deviation();
+    bool deviation_is_due() const;
+    std::string deviation_line();
+    void write_deviation(const std::string &line);
     // of several partitions, each writes files of its own: ".N", or nothing
     std::string partition_suffix() const;
 
@@ -91,13 +114,21 @@ class PairEgraff : public Pair {
     bool needs_extended() const;
     void compare_modes(const egraff::Evaluation &evaluation);
 
-    // pair_egraff_guards.cpp: ends the run on all ranks, with the configuration saved, if a result
-    // is not finite or beyond the limits that the user set.
-    void stop_if_wrong(const egraff::Evaluation &evaluation);
-    std::string find_trouble(const egraff::Evaluation &evaluation);
+    // pair_egraff_guards.cpp: what is wrong on this rank, or "": a result that is not finite, or
+    // one that is beyond the limits that the user set.
+    std::string not_finite(const egraff::Evaluation &evaluation) const;
+    std::string beyond_limits(const egraff::Evaluation &evaluation);
+    bool has_limits() const { return options_.min_distance > 0.0 || options_.max_force > 0.0; }
     std::string describe_atom(int atom) const;
-    std::string trial_moves() const;
-    void check_trial_moves() const;
+    // What the first rank with trouble has found, the same on all ranks.
+    std::string of_all_ranks(std::string trouble) const;
+    bool of_any_rank(bool here) const;
+    // Ends the run on all ranks, with the configuration saved, if there is trouble on any.
+    void stop_if_wrong(const std::string &trouble);
+
+    // pair_egraff_visits.cpp
+    void watch_visits();
+    void log_trials();
     bool in_dynamics() const;
 
     // Runs `action` and turns what it throws into LAMMPS's errors: on all ranks together where all
@@ -114,8 +145,8 @@ class PairEgraff : public Pair {
     std::vector<egraff::Evaluation> results_;             // of each, at the last step
     std::vector<std::string> kept_outputs_;               // in these, for computes
     std::vector<int> species_;                            // of type 1, 2, ...; -1: not described
-    std::unique_ptr<egraff::GraphBuilder> builder_;
-    egraff::GhostBackend backend_;
+    std::unique_ptr<egraff::ModeGraph> graph_;            // of mode_
+    std::vector<tagint> atoms_of_list_;                   // numbers, and IDs where there are any
     egraff::Lockstep lockstep_;
 
     // For `compute pair egraff`: seconds that this rank has spent in the models, exchanges
@@ -124,15 +155,38 @@ class PairEgraff : public Pair {
 
     bool log_traffic_next_ = false;
     bool compare_modes_next_ = false;
+    bool warn_of_exclusions_next_ = false;
     bool devi_file_begun_ = false;
 
-    // What Comm carries when it is not features of the model: rows of `width` numbers per atom.
+    // Evaluations so far, and the number of the last one that the run has visited. What is to be
+    // done about that one once the run has gone on from it.
+    struct Judgement {
+        std::string trouble;        // on this rank
+        std::string deviation_line; // for devi_file, on the first rank
+    };
+    std::string visit_fix_; // its ID
+    bigint evaluations_ = 0, visited_ = 0;
+    std::optional<Judgement> judgement_;
+    bool trials_logged_ = false;
+
+    // What Comm carries: features of the model, of one graph at a time, or else rows of `width`
+    // numbers per atom.
     struct Message {
         std::vector<double> rows;
         int width;
     };
     Message *message_ = nullptr;
-    std::vector<int> first_copy_; // of each atom, see lammps/graph_builder.h
+    egraff::GhostBackend *backend_ = nullptr;
+
+    struct CarrierScope {
+        CarrierScope(egraff::GhostBackend *&slot, egraff::GhostBackend &backend) : slot_(slot) {
+            slot_ = &backend;
+        }
+        ~CarrierScope() { slot_ = nullptr; }
+        CarrierScope(const CarrierScope &) = delete;
+        CarrierScope &operator=(const CarrierScope &) = delete;
+        egraff::GhostBackend *&slot_;
+    };
 };
 
 } // namespace LAMMPS_NS

@@ -44,15 +44,14 @@ bool PairEgraff::needs_extended() const {
 void PairEgraff::compare_modes(const egraff::Evaluation &evaluation) {
     compare_modes_next_ = false;
     const Mode other = other_mode();
-    const auto builder = make_builder();
-    rebuild_graph(*builder, other);
-    update_graph(*builder, other);
-    const egraff::Evaluation second = egraff::mean(evaluate_members(*builder, other));
+    const auto graph = make_graph(other); // shares nothing with the one that goes on
+    update_graph(*graph);
+    const egraff::Evaluation second = egraff::mean(evaluate_members(*graph));
 
-    const auto forces = owned_forces(*builder_, evaluation);
-    const auto other_forces = owned_forces(*builder, second);
+    const auto forces = owned_forces(graph_->builder, evaluation);
+    const auto other_forces = owned_forces(graph->builder, second);
     double mine[3] = {0.0, 0.0, 1.0}; // differences of energies and forces, largest force
-    const int64_t n_owned = builder_->graph().n_owned; // numbered alike in every mode
+    const int64_t n_owned = graph_->builder.graph().n_owned; // numbered alike in every mode
     for (int64_t node = 0; node < n_owned; ++node) {
         mine[0] =
             std::max(mine[0], distance(evaluation.atomic_energy.const_data_ptr<double>()[node],

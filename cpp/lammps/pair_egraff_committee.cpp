@@ -49,6 +49,11 @@ std::vector<double> PairEgraff::atom_output(const std::string &name) {
         throw egraff::Error("expected a step of a run before, got none", {"compute egraff/atom"},
                             "run 0");
     }
+    if (visited_ != evaluations_) { // what was evaluated last is the trial of a fix
+        log_trials();
+        evaluate_present();
+        visited_ = evaluations_;
+    }
     if (deviation_wanted) {
         return deviation();
     }
@@ -60,8 +65,8 @@ std::vector<double> PairEgraff::atom_output(const std::string &name) {
                             {"compute egraff/atom", name}, "ask for another output");
     }
     std::vector<double> of_atom(atom->nlocal, 0.0);
-    for (int64_t node = 0; node < builder_->graph().n_owned; ++node) {
-        of_atom[builder_->atom_of_node()[node]] =
+    for (int64_t node = 0; node < graph_->builder.graph().n_owned; ++node) {
+        of_atom[graph_->builder.atom_of_node()[node]] =
             values.const_data_ptr<double>()[node] * (energy ? units_.energy : 1.0);
     }
     return of_atom;
@@ -70,7 +75,7 @@ std::vector<double> PairEgraff::atom_output(const std::string &name) {
 std::vector<double> PairEgraff::deviation() {
     std::vector<std::vector<double>> forces;
     for (const egraff::Evaluation &result : results_) {
-        forces.push_back(owned_forces(*builder_, result));
+        forces.push_back(owned_forces(graph_->builder, result));
     }
     auto deviation = egraff::force_deviation(forces);
     for (double &value : deviation) {
@@ -79,13 +84,19 @@ std::vector<double> PairEgraff::deviation() {
     return deviation;
 }
 
-void PairEgraff::write_deviation() {
+bool PairEgraff::deviation_is_due() const {
+    return members_.size() > 1 && options_.devi_freq > 0 &&
+           update->ntimestep % options_.devi_freq == 0;
+}
+
+// Collective. The line is for the first rank; empty elsewhere, and without atoms.
+std::string PairEgraff::deviation_line() {
     const auto mine = deviation();
     // largest, minus smallest; sum and number, of the atoms that the models describe
     std::array<double, 2> extremes{0.0, -std::numeric_limits<double>::max()};
     std::array<double, 2> sums{0.0, 0.0};
     for (int i = 0; i < atom->nlocal; ++i) {
-        if (species_[atom->type[i] - 1] >= 0) {
+        if (graph_->builder.node_of_atom()[i] >= 0) {
             extremes[0] = std::max(extremes[0], mine[i]);
             extremes[1] = std::max(extremes[1], -mine[i]);
             sums[0] += mine[i];
@@ -94,9 +105,13 @@ void PairEgraff::write_deviation() {
     }
     MPI_Allreduce(MPI_IN_PLACE, extremes.data(), 2, MPI_DOUBLE, MPI_MAX, world);
     MPI_Allreduce(MPI_IN_PLACE, sums.data(), 2, MPI_DOUBLE, MPI_SUM, world);
-    if (comm->me != 0 || sums[1] == 0.0) {
-        return;
-    }
+    return comm->me != 0 || sums[1] == 0.0
+               ? ""
+               : fmt::format("{} {:.10g} {:.10g} {:.10g}\n", update->ntimestep, extremes[0],
+                             -extremes[1], sums[0] / sums[1]);
+}
+
+void PairEgraff::write_deviation(const std::string &line) {
     // a new run from step 0 has a new file; others go on
     const bool fresh = update->ntimestep == 0 && !devi_file_begun_;
     devi_file_begun_ = true;
@@ -112,8 +127,7 @@ void PairEgraff::write_deviation() {
         std::fprintf(file, "# force deviation of a committee of %zu, %s units: step max min mean\n",
                      members_.size(), update->unit_style);
     }
-    std::fprintf(file, "%lld %.10g %.10g %.10g\n", static_cast<long long>(update->ntimestep),
-                 extremes[0], -extremes[1], sums[0] / sums[1]);
+    std::fputs(line.c_str(), file);
     std::fclose(file);
 }
 

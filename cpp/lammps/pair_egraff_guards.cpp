@@ -7,17 +7,11 @@
 
 #include "atom.h"
 #include "comm.h"
-#include "compute.h"
-#include "error.h"
-#include "fix.h"
 #include "input.h"
-#include "modify.h"
 #include "universe.h"
 #include "update.h"
 
-#include <algorithm>
 #include <cmath>
-#include <initializer_list>
 #include <optional>
 
 namespace LAMMPS_NS {
@@ -29,77 +23,32 @@ std::string PairEgraff::describe_atom(int i) const {
                        atom->type[i], x[0], x[1], x[2]);
 }
 
-// The fix or compute that asks for energies of configurations that the run does not visit, or "".
-// LAMMPS does not tell a pair style which of its calls are such trials.
-std::string PairEgraff::trial_moves() const {
-    const auto is_one_of = [](const std::string &style, std::initializer_list<const char *> names) {
-        return std::any_of(names.begin(), names.end(), [&](const std::string &name) {
-            return style == name || style.rfind(name + "/", 0) == 0;
-        });
-    };
-    for (const auto &fix : modify->get_fix_list()) {
-        if (is_one_of(fix->style, {"gcmc", "widom", "sgcmc", "atom/swap", "mol/swap",
-                                   "charge/regulation", "hmc", "numdiff"})) {
-            return std::string("fix ") + fix->style;
-        }
-    }
-    for (const auto &compute : modify->get_compute_list()) {
-        if (is_one_of(compute->style, {"fep"})) {
-            return std::string("compute ") + compute->style;
-        }
-    }
-    return "";
-}
-
-void PairEgraff::check_trial_moves() const {
-    const std::string trials = trial_moves();
-    if (trials.empty()) {
-        return;
-    }
-    if (options_.min_distance > 0.0 || options_.max_force > 0.0) {
-        throw egraff::Error("expected no limits beside " + trials +
-                                ", which tries configurations that are meant to be rejected, got " +
-                                (options_.min_distance > 0.0 ? "min_distance" : "max_force"),
-                            {"pair_style egraff"},
-                            "leave it out, or use the fix's own overlap_cutoff");
-    }
-    if (members_.size() > 1 && options_.devi_freq > 0 && comm->me == 0) {
-        error->warning(FLERR,
-                       "pair_style egraff: {} tries other configurations than those of the run; "
-                       "nothing is written to {}, use compute egraff/atom deviation",
-                       trials, options_.devi_file);
-    }
-}
-
-// Trial points of a minimiser's line search may be anywhere, and overlapping atoms are what a
-// minimisation is for: limits and the committee's file are for dynamics (run and rerun).
-bool PairEgraff::in_dynamics() const { return update->whichflag == 1; }
-
-// What is wrong on this rank, or nothing. Collective where there is a limit on forces.
-std::string PairEgraff::find_trouble(const egraff::Evaluation &evaluation) {
-    std::vector<double> forces;
-    if (options_.max_force > 0.0 && in_dynamics()) {
-        forces = owned_forces(*builder_, evaluation);
-    }
-
+std::string PairEgraff::not_finite(const egraff::Evaluation &evaluation) const {
     const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
     std::optional<int> bad;
-    for (int64_t node = 0; !bad && node < builder_->graph().n_owned; ++node) {
+    for (int64_t node = 0; !bad && node < graph_->builder.graph().n_owned; ++node) {
         if (!std::isfinite(energies[node])) {
-            bad = int(builder_->atom_of_node()[node]);
+            bad = int(graph_->builder.atom_of_node()[node]);
         }
     }
     if (!bad) {
-        bad = builder_->edges().first_not_finite(evaluation.edge_gradient);
+        bad = graph_->builder.edges().first_not_finite(evaluation.edge_gradient);
     }
-    if (bad) {
-        return fmt::format(
-            "expected finite energies and forces, got others at step {}, first for {}",
-            update->ntimestep, describe_atom(*bad));
+    return bad ? fmt::format("expected finite energies and forces, got others at step {}, first "
+                             "for {}",
+                             update->ntimestep, describe_atom(*bad))
+               : "";
+}
+
+// Collective where there is a limit on forces.
+std::string PairEgraff::beyond_limits(const egraff::Evaluation &evaluation) {
+    std::vector<double> forces;
+    if (options_.max_force > 0.0) {
+        forces = owned_forces(graph_->builder, evaluation);
     }
-    if (options_.min_distance > 0.0 && in_dynamics()) {
+    if (options_.min_distance > 0.0) {
         const double shortest = options_.min_distance / units_.length;
-        if (const auto pair = builder_->edges().first_shorter_than(shortest)) {
+        if (const auto pair = graph_->builder.edges().first_shorter_than(shortest)) {
             return fmt::format(
                 "expected distances of at least min_distance {:g}, got {:.6g} at step "
                 "{} between {} and {}",
@@ -140,17 +89,27 @@ std::string PairEgraff::partition_suffix() const {
     return universe->existflag ? "." + std::to_string(universe->iworld) : "";
 }
 
-void PairEgraff::stop_if_wrong(const egraff::Evaluation &evaluation) {
-    std::string trouble = find_trouble(evaluation);
+bool PairEgraff::of_any_rank(bool here) const {
+    return comm->nprocs == 1 ? here : smallest_of_ranks(here ? 0 : 1, world) == 0;
+}
+
+std::string PairEgraff::of_all_ranks(std::string trouble) const {
     const int first = smallest_of_ranks(trouble.empty() ? comm->nprocs : comm->me, world);
-    if (first == comm->nprocs) {
-        return;
+    if (first == comm->nprocs || comm->nprocs == 1) {
+        return trouble;
     }
     int length = int(trouble.size());
     MPI_Bcast(&length, 1, MPI_INT, first, world);
     trouble.resize(length);
     MPI_Bcast(trouble.data(), length, MPI_CHAR, first, world);
+    return trouble;
+}
 
+void PairEgraff::stop_if_wrong(const std::string &mine) {
+    const std::string trouble = of_all_ranks(mine);
+    if (trouble.empty()) {
+        return;
+    }
     const std::string file = "egraff_stopped" + partition_suffix() + ".lammpstrj";
     input->one("write_dump all custom " + file + " id type x y z vx vy vz modify " +
                (atom->tag_enable ? "sort id " : "") + "format float %.15g");

@@ -78,13 +78,6 @@ def test_no_lines_of_configurations_that_the_run_does_not_visit(here):
     style = SETUP + COMMITTEE.split("compute")[0]
     must_run(style + "minimize 0 1e-3 5 10\n", here)
     assert not (here / "devi.txt").exists()
-    trials = "fix gc all gcmc 1 5 5 1 4928 300 -1 0.5 full_energy\n"
-    text = must_run(style + trials + "run 5\n", here)
-    assert (
-        "WARNING: pair_style egraff: fix gcmc tries other configurations than those of the run; "
-        "nothing is written to devi.txt, use compute egraff/atom deviation"
-    ) in text
-    assert not (here / "devi.txt").exists()
 
 
 @RANKS

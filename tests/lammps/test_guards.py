@@ -92,25 +92,34 @@ def test_limits_are_for_dynamics(here):
     assert "min_distance 3" in must_fail(limits + "minimize 0 1e-3 5 10\nrun 0\n", here)
 
 
-TRIALS = "fix trials all {style} 10 5 5 1 4928 300 -1 0.5 full_energy\n"
-
-
-@pytest.mark.parametrize("limit", ["min_distance", "max_force"])
-def test_limits_are_refused_beside_trial_moves(here, limit):
-    script = with_options(f"{limit} 0.1") + TRIALS.format(style="gcmc") + "run 0\n"
-    assert (
-        "pair_style egraff: expected no limits beside fix gcmc, which tries configurations that "
-        f"are meant to be rejected, got {limit} fix: leave it out, or use the fix's own "
-        "overlap_cutoff"
-    ) in must_fail(script, here)
-
-
 def test_partitions_save_files_of_their_own(here):
     script = with_options("max_force 1e-6") + "run 0\n"
     done = run_lmp(script, here, ranks=2, arguments=("-partition", "2x1"))
     assert done.returncode != 0
     # whichever fails first ends the other
     assert list(here.glob("egraff_stopped.[01].lammpstrj"))
+
+
+@RANKS
+@pytest.mark.parametrize("mode", ["auto", "exchange", "extended"])
+@pytest.mark.parametrize("more", ["", "graph device", "committee together", "committee in_turn"])
+def test_check_leaves_nothing_behind(here, ranks, mode, more):
+    """Twenty steps on one neighbour list are the same with and without the comparison."""
+    dynamics = """
+velocity all create 300 1 loop geom
+fix nve all nve
+timestep 0.0002
+thermo 20
+thermo_modify format float %.16g
+run 20
+print "$(etotal:%.16g) $(pe:%.16g) $(pxx:%.16g) $(pyz:%.16g)" file {check}.txt
+"""
+    models = "m.pt second.pt" if "committee" in more else "m.pt"
+    for check in ("yes", "no"):
+        script = with_options(f"mode {mode} check {check} {more}").replace("m.pt", models)
+        text = must_run(script + dynamics.format(check=check), here, ranks=ranks)
+        assert "Neighbor list builds = 0" in text
+    assert (here / "yes.txt").read_text() == (here / "no.txt").read_text()
 
 
 @RANKS
