@@ -357,7 +357,8 @@ def test_bond_length_deviation_has_the_errors_of_both_means():
     mean, _ = bond_length_deviation(1.6 + 0.1 * sign, moving, provenance="p")
     assert mean.value == pytest.approx(0.1)
     # each mean has an error of 0.1 / sqrt(400)
-    assert mean.error == pytest.approx(0.005 * np.sqrt(2.0), rel=0.1)
+    # as far as eight to eighteen blocks tell
+    assert mean.error == pytest.approx(0.005 * np.sqrt(2.0), rel=0.25)
     mean, _ = bond_length_deviation(1.6 + 0.1 * sign, still, provenance="p")
     assert mean.error == pytest.approx(0.005, rel=0.1)
     mean, _ = bond_length_deviation(1.6 + 0.1 * sign, moving[:1], provenance="p")

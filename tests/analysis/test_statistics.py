@@ -46,8 +46,12 @@ def test_error_of_the_mean_covers(phi):
     assert np.std(pulls) == pytest.approx(1.0, abs=0.13)
 
 
-def test_anticorrelated_series_count_as_independent():
-    assert statistical_inefficiency(autoregressive(2000, -0.6, seed=3)[:, 0]) == 1.0
+def test_anticorrelated_series_have_smaller_errors():
+    """The exact inefficiency is (1 - 0.6) / (1 + 0.6); that from some twelve blocks is noisy."""
+    x = autoregressive(2000, -0.6, seed=3, n_series=50)
+    found = np.median([statistical_inefficiency(series) for series in x.T])
+    assert found == pytest.approx(0.25, rel=0.3)
+    assert mean_with_error(x[:, 0]).n_eff == 2000.0
 
 
 def test_constant_series():
@@ -58,7 +62,8 @@ def test_constant_series():
 def test_too_short_for_an_error():
     mean = mean_with_error(np.arange(20.0))
     assert mean.error is None
-    assert mean.n_eff < 4
+    assert mean.n_eff < 8
+    assert mean.longer == pytest.approx(8 / mean.n_eff)
 
 
 def test_autocovariance_by_definition():
@@ -151,7 +156,7 @@ def test_metrics_of_series():
     x = 5.0 + autoregressive(4000, 0.5, seed=7)[:, 0]
     metric = mean_metric("m", x, "K", "d", "p")
     assert metric.value == pytest.approx(x.mean())
-    assert metric.n_eff == pytest.approx(4000 / 3, rel=0.15)
+    assert 600 < metric.n_eff < 1500  # exactly 1333; the larger one of two estimates of the error
     assert mean_metric("m", x[:1], "K", "d", "p").note == "one sample: no error"
     geometric = geometric_mean_metric("m", np.exp(x), "1", "d", "p")
     assert geometric.value == pytest.approx(np.exp(x.mean()))

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.thermo import linear_drift, nve_drift, production_mean
 from egraff.errors import InputError
 from tests.analysis.test_statistics import autoregressive
@@ -57,7 +58,10 @@ def test_drift_needs_times():
 def test_production_mean_leaves_out_equilibration():
     noise = 5.0 * autoregressive(2000, 0.5, seed=3)[:, 0]
     values = 300.0 + noise - 290.0 * np.exp(-TIME / 0.5)
-    metric = production_mean("temperature", values, "K", "temperature", provenance="log: Temp")
+    start = equilibration_start(values)
+    metric = production_mean(
+        "temperature", values, "K", "temperature", provenance="log: Temp", start=start
+    )
     assert metric.value == pytest.approx(300.0, abs=4 * metric.error)
     assert metric.error == pytest.approx(np.std(noise) * np.sqrt(3 / 1700), rel=0.3)
     assert "rows" in metric.provenance

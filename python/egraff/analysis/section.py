@@ -56,7 +56,11 @@ def universe_of(run: Run, *, unwrap: bool = False):
 
 
 def equilibrated_from(run: Run) -> float:
-    """Time from which the potential energy is stationary, ps; 0 when the log cannot tell."""
+    """Time from which the run is stationary, ps: one for all its metrics.
+
+    That of the last of potential energy, temperature, pressure and volume to become so; 0 when the
+    log cannot tell.
+    """
     if not run.log.is_file():
         return 0.0
     status = run.log.stat()
@@ -68,14 +72,17 @@ def equilibrated_from(run: Run) -> float:
 def _stationary_from(path: Path, timestep_fs: float, _changed: tuple[int, int]) -> float:
     log = read_log(path)
     names = {name.lower() for name in log.column_names()}
-    column = next((name for name in ("pe", "poteng") if name in names), None)
-    if column is None or "step" not in names:
+    if "step" not in names:
         return 0.0
-    energy, time = log.column(column), log.column("step") * timestep_fs * PS_PER_FS
-    finite = np.isfinite(energy)
-    if finite.sum() < _FEWEST_ROWS:
-        return 0.0
-    return float(time[finite][equilibration_start(energy[finite])])
+    time = log.column("step") * timestep_fs * PS_PER_FS
+    starts = [0.0]
+    for spellings in (("pe", "poteng"), ("temp",), ("press",), ("vol", "volume")):
+        column = next((name for name in spellings if name in names), None)
+        values = log.column(column) if column is not None else np.empty(0)
+        finite = np.isfinite(values)
+        if finite.sum() >= _FEWEST_ROWS:
+            starts.append(float(time[finite][equilibration_start(values[finite])]))
+    return max(starts)
 
 
 def production_frames(run: Run, times_ps: np.ndarray, *, fewest: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from egraff.analysis.logfile import read_log
 from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.runs import Run
-from egraff.analysis.section import Section, log_times_ps, universe_of
+from egraff.analysis.section import Section, equilibrated_from, log_times_ps, universe_of
 from egraff.analysis.series import mean_metric
 from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.thermo import nve_drift, production_mean
@@ -41,6 +41,7 @@ def thermo(run: Run) -> Section:
             section.curves[f"thermo/{name}"] = log.column(name if name in names else column)
     curves = section.curves
     where = f"{run.log.name}"
+    start = _first_production_row(run, time)
     if "thermo/temp" in curves:
         section.metrics.append(
             production_mean(
@@ -49,22 +50,33 @@ def thermo(run: Run) -> Section:
                 "K",
                 "temperature",
                 provenance=f"{where}: Temp",
+                start=start,
             )
         )
     periodic = all(run.record.get("pbc", [True] * 3))
     if "thermo/press" in curves and periodic:
         section.metrics.append(
             production_mean(
-                "pressure", curves["thermo/press"], "bar", "pressure", provenance=f"{where}: Press"
+                "pressure",
+                curves["thermo/press"],
+                "bar",
+                "pressure",
+                provenance=f"{where}: Press",
+                start=start,
             )
         )
-        fluctuation = _fluctuation(curves["thermo/press"], provenance=f"{where}: Press")
+        fluctuation = _fluctuation(curves["thermo/press"][start:], provenance=f"{where}: Press")
         if fluctuation is not None:
             section.metrics.append(fluctuation)
     if run.record["ensemble"].lower() == "npt" and "thermo/vol" in curves:
         section.metrics.append(
             production_mean(
-                "volume", curves["thermo/vol"], "A^3", "volume", provenance=f"{where}: Volume"
+                "volume",
+                curves["thermo/vol"],
+                "A^3",
+                "volume",
+                provenance=f"{where}: Volume",
+                start=start,
             )
         )
     if run.record["ensemble"].lower() == "nve" and {"thermo/etotal", "thermo/ke"} <= set(curves):
@@ -89,12 +101,15 @@ _COLUMNS = {
 }
 
 
+def _first_production_row(run: Run, time_ps: np.ndarray) -> int:
+    return int(np.searchsorted(time_ps, equilibrated_from(run) - 1e-9))
+
+
 def _fluctuation(pressure: np.ndarray, *, provenance: str) -> Metric | None:
-    """Standard deviation of the pressure over time after equilibration, in bar."""
-    finite = pressure[np.isfinite(pressure)]
-    if len(finite) < _FEWEST_ROWS:
+    """Standard deviation over time of pressures after equilibration, in bar."""
+    production = pressure[np.isfinite(pressure)]
+    if len(production) < _FEWEST_ROWS:
         return None
-    production = finite[equilibration_start(finite) :]
     variance = mean_metric(
         "pressure_fluctuation",
         (production - production.mean()) ** 2,
@@ -129,19 +144,22 @@ def density(run: Run) -> Section:
                     "g/cm^3",
                     "mass over volume",
                     provenance=f"{run.log.name}: {column}; masses of {run.dump.name}",
+                    start=_first_production_row(run, log_times_ps(log, run)),
                 )
             )
             return section
     if run.record.get("trajectory"):
         volumes = [abs(float(np.linalg.det(ts.data["cell"]))) for ts in universe.trajectory]
         if np.ptp(volumes) > _SAME_VOLUME * volumes[0]:
+            values = mass * AMU_PER_ANG3_IN_G_PER_CM3 / np.array(volumes)
             section.metrics.append(
                 production_mean(
                     "density",
-                    mass * AMU_PER_ANG3_IN_G_PER_CM3 / np.array(volumes),
+                    values,
                     "g/cm^3",
                     "mass over volume",
                     provenance=f"{run.dump.name}: cells and masses of {len(volumes)} frames",
+                    start=equilibration_start(values),  # there is no log that could tell
                 )
             )
             return section

@@ -11,6 +11,11 @@ from egraff.analysis.statistics import mean_with_error
 TOO_FEW = "too few independent samples for an error"
 
 
+def too_short(longer: float) -> str:
+    """Say why a mean has no error, and how many times as long the series should be."""
+    return f"{TOO_FEW}: run longer, at least {longer:.2g} times as long"
+
+
 def mean_metric(
     name: str,
     series: np.ndarray,
@@ -35,7 +40,7 @@ def mean_metric(
         notes = "; ".join(part for part in (note, "one sample: no error") if part)
         return Metric(value=float(series[0]), n_eff=1.0, note=notes, **text)
     mean = mean_with_error(series)
-    parts = (note, TOO_FEW if mean.error is None else None)
+    parts = (note, None if mean.longer is None else too_short(mean.longer))
     return Metric(
         value=mean.value,
         error=mean.error,

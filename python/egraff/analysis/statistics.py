@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Errors of means over correlated time series, and of anything else by resampling.
 
-Successive frames of a simulation are not independent. The statistical inefficiency g says how
-many of them are worth one independent sample; a mean over n frames then has the error
-sigma / sqrt(n / g).
+Successive frames of a simulation are not independent. Two estimates of the error of a mean are
+made: from autocorrelations, which is the more precise one but stops too early where a slow mode
+hides under a fast oscillation, as in pressures; and from the scatter of means over long blocks
+(Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989)). The larger one counts.
+tests/analysis/test_calibration.py says how often such errors hold the truth.
 """
 
 from __future__ import annotations
@@ -16,8 +18,21 @@ from scipy.fft import next_fast_len
 
 from egraff.errors import InputError
 
-#: Fewer independent samples than this and an error estimate is not worth printing.
+#: Fewer independent runs or blocks than this and an error estimate is not worth printing.
 MINIMUM_SAMPLES = 4.0
+#: A correlated series worth fewer independent samples gets no error: blocks of an eighth of it are
+#: then no longer than its correlation.
+MINIMUM_WORTH = 8.0
+#: Numbers of blocks: long ones, half and a quarter as long. Neighbouring numbers are averaged, for
+#: block boundaries are arbitrary.
+_LONG, _MEDIUM, _SHORT = (7, 8, 9), (14, 16, 18), (28, 32, 36)
+#: Where the squared error still grows by more than this from short to long blocks, no length of
+#: blocks is long enough.
+_GROWTH = 3.0
+#: Blocks that scatter so much less than autocorrelations have it (in the square) mean that the
+#: series oscillates about its mean: what correlations add up to before their first zero is then
+#: taken back by those behind it.
+_OSCILLATES = 0.4
 
 
 def autocovariance(series: np.ndarray) -> np.ndarray:
@@ -40,11 +55,11 @@ def autocovariance(series: np.ndarray) -> np.ndarray:
 
 
 def statistical_inefficiency(series: np.ndarray) -> float:
-    """Statistical inefficiency g = 1 + 2 sum_t (1 - t/n) rho(t) of a time series.
+    """Statistical inefficiency g of a time series: n / g independent samples tell its mean as well.
 
-    The sum stops where Geyer's initial positive sequence does: at the first pair of lags whose
-    correlations add up to nothing (Geyer, Statist. Sci. 7, 473 (1992), section 3.3). g is at
-    least 1, also for series that are anticorrelated, so that errors are never too small.
+    The larger one of those from blocks and from `initial_positive_sequence`; below 18 values, where
+    there are no blocks to speak of, the latter. Of series that oscillate about their mean that of
+    blocks, which may be below 1.
 
     Args:
         series: `[n_times]`; at least 2 values.
@@ -52,6 +67,18 @@ def statistical_inefficiency(series: np.ndarray) -> float:
     Raises:
         InputError: fewer than 2 values, or values that are not finite.
     """
+    series = _checked(series)
+    if _is_constant(series):
+        return 1.0
+    n, from_correlations = len(series), initial_positive_sequence(series)
+    if n < max(_MEDIUM):
+        return from_correlations
+    from_blocks = float(min(n * _variance_of_mean(series) / np.var(series), n))
+    oscillates = from_blocks < _OSCILLATES * from_correlations
+    return from_blocks if oscillates else max(from_blocks, from_correlations)
+
+
+def _checked(series: np.ndarray) -> np.ndarray:
     series = np.asarray(series, dtype=np.float64)
     if series.ndim != 1 or len(series) < 2:
         raise InputError(
@@ -59,10 +86,42 @@ def statistical_inefficiency(series: np.ndarray) -> float:
         )
     if not np.all(np.isfinite(series)):
         raise InputError("expected finite values, got NaN or infinity", where="series")
+    return series
+
+
+def _is_constant(series: np.ndarray) -> bool:
+    """Whether the variance of a series is rounding."""
+    return bool(np.var(series) <= (1e-13 * max(1e-300, np.abs(series).max())) ** 2)
+
+
+def _variance_from_blocks(series: np.ndarray, numbers: Sequence[int]) -> float:
+    """Squared error of the mean, averaged over numbers of blocks."""
+    found = []
+    for n_blocks in numbers:
+        length = len(series) // n_blocks
+        blocks = series[len(series) - n_blocks * length :].reshape(n_blocks, length)
+        found.append(blocks.mean(axis=1).var(ddof=1) / n_blocks)
+    return float(np.mean(found))
+
+
+def _variance_of_mean(series: np.ndarray) -> float:
+    """Squared error of the mean from blocks, of a series of at least 18 values.
+
+    A block of b values with a correlation time tau misses a share tau / b of it, so two lengths
+    give the limit of long blocks; where they do not differ so, the longer ones are taken as they
+    are.
+    """
+    long = _variance_from_blocks(series, _LONG)
+    return max(long, 2.0 * long - _variance_from_blocks(series, _MEDIUM))
+
+
+def initial_positive_sequence(series: np.ndarray) -> float:
+    """Statistical inefficiency g = 1 + 2 sum_t (1 - t/n) rho(t) from autocorrelations, at least 1.
+
+    The sum stops at the first pair of lags whose correlations add up to nothing (Geyer, Statist.
+    Sci. 7, 473 (1992), section 3.3).
+    """
     covariance = autocovariance(series)
-    # a constant series: its "covariance" is rounding
-    if covariance[0] <= (1e-13 * max(1e-300, np.abs(series).max())) ** 2:
-        return 1.0
     n = len(series)
     rho = covariance / covariance[0]
     even = rho[: n - n % 2]
@@ -80,44 +139,66 @@ class Mean:
 
     Attributes:
         value: the mean.
-        error: standard error, None with fewer than `MINIMUM_SAMPLES` independent samples.
-        n_eff: number of independent samples.
+        error: standard error, None where the series is too short for one.
+        n_eff: number of independent samples, at most that of the samples.
         inefficiency: statistical inefficiency g, in samples.
+        longer: where there is no error, how many times as long the series should be at least.
     """
 
     value: float
     error: float | None
     n_eff: float
     inefficiency: float
+    longer: float | None = None
 
 
 def mean_with_error(series: np.ndarray) -> Mean:
-    """Mean and standard error of a stationary, correlated series, `[n_times]`."""
-    series = np.asarray(series, dtype=np.float64)
-    g = statistical_inefficiency(series)
-    n_eff = len(series) / g
-    error = None
-    if n_eff >= MINIMUM_SAMPLES:
-        # sum of squares over n - g: the variance of a correlated series is underestimated by it
-        error = float(np.sqrt(np.var(series) * n_eff / (n_eff - 1.0) / n_eff))
-    return Mean(float(series.mean()), error, float(n_eff), g)
+    """Mean and standard error of a stationary, correlated series, `[n_times]`.
+
+    There is no error where the series is worth less than `MINIMUM_WORTH` independent samples, or
+    where the estimate still grows with the length of the blocks.
+    """
+    series = _checked(series)
+    n, g = len(series), statistical_inefficiency(series)
+    value, n_eff = float(series.mean()), len(series) / g
+    if _is_constant(series):
+        return Mean(value, 0.0, float(n), 1.0)
+    longer = None
+    if n >= max(_SHORT) and _variance_from_blocks(series, _LONG) > _GROWTH * _variance_from_blocks(
+        series, _SHORT
+    ):
+        longer = _GROWTH
+    if n_eff < MINIMUM_WORTH:
+        longer = max(longer or 1.0, MINIMUM_WORTH / n_eff)
+    # sum of squares over n - g: the variance of a correlated series is underestimated by it
+    error = float(np.sqrt(np.var(series) / (n_eff - 1.0))) if longer is None else None
+    return Mean(value, error, float(min(n_eff, n)), g, longer)
 
 
-def equilibration_start(series: np.ndarray, *, n_candidates: int = 50) -> int:
-    """First index of the part of a series that gives the most independent samples.
+def equilibration_start(series: np.ndarray) -> int:
+    """First index from which a series looks as it does in its second half; at most half of it.
 
-    Chodera, J. Chem. Theory Comput. 12, 1799 (2016): discarding the beginning removes the drift
-    towards equilibrium but also samples; their number n / g is largest where the two balance.
-    At most half of the series is discarded.
+    Blocks of a twentieth are compared with the mean of the second half: the start is behind the
+    last one that is further from it than three times what the second half's own correlation
+    explains. (To maximise the apparent number of independent samples instead, as Chodera, J. Chem.
+    Theory Comput. 12, 1799 (2016), prefers windows whose correlations are underestimated.)
+
+    Args:
+        series: `[n_times]`, finite.
     """
     series = np.asarray(series, dtype=np.float64)
-    starts = np.unique(np.linspace(0, len(series) // 2, n_candidates).astype(int))
-    counts = [
-        (len(series) - start) / statistical_inefficiency(series[start:])
-        for start in starts
-        if len(series) - start >= 2
-    ]
-    return int(starts[int(np.argmax(counts))]) if counts else 0
+    n_blocks = min(20, len(series) // 2)
+    second = series[len(series) // 2 :]
+    if n_blocks < 4 or _is_constant(series):
+        return 0
+    length = len(series) // n_blocks
+    means = series[: n_blocks * length].reshape(n_blocks, length).mean(axis=1)
+    # neither the scatter of blocks nor of single values can be larger than that of all
+    worth = max(1.0, length / statistical_inefficiency(second))
+    allowed = 3.0 * np.sqrt(np.var(second) / worth)
+    early = means[: n_blocks // 2]
+    off = np.flatnonzero(np.abs(early - second.mean()) > allowed)
+    return min(int(off[-1] + 1) * length, len(series) // 2) if off.size else 0
 
 
 def block_means(values: np.ndarray, n_blocks: int) -> np.ndarray:

@@ -7,11 +7,7 @@ import numpy as np
 
 from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.series import TOO_FEW, mean_metric
-from egraff.analysis.statistics import (
-    MINIMUM_SAMPLES,
-    equilibration_start,
-    statistical_inefficiency,
-)
+from egraff.analysis.statistics import MINIMUM_WORTH, statistical_inefficiency
 from egraff.errors import InputError
 
 _MINIMUM_ROWS = 10
@@ -26,7 +22,7 @@ def linear_drift(time_ps: np.ndarray, values: np.ndarray) -> tuple[float, float 
 
     Returns:
         Slope in the unit of values per ps, its standard error (None with fewer than
-        `MINIMUM_SAMPLES` independent residuals), and the number of independent residuals.
+        `MINIMUM_WORTH` independent residuals), and the number of independent residuals.
 
     Raises:
         InputError: fewer than 3 times, or all times equal.
@@ -42,8 +38,8 @@ def linear_drift(time_ps: np.ndarray, values: np.ndarray) -> tuple[float, float 
     slope = float(np.sum(t * (values - values.mean())) / spread)
     residuals = values - values.mean() - slope * t
     g = statistical_inefficiency(residuals)
-    n_eff = len(t) / g
-    if n_eff < MINIMUM_SAMPLES:
+    n_eff = min(len(t) / g, len(t))
+    if n_eff < MINIMUM_WORTH:
         return slope, None, n_eff
     # two parameters were fitted to n_eff independent residuals
     variance = float(np.mean(residuals**2)) * n_eff / (n_eff - 2.0)
@@ -129,7 +125,7 @@ def nve_drift(
 
 
 def production_mean(
-    name: str, values: np.ndarray, unit: str, definition: str, *, provenance: str
+    name: str, values: np.ndarray, unit: str, definition: str, *, provenance: str, start: int = 0
 ) -> Metric:
     """Mean of a thermo column after equilibration, with its error.
 
@@ -139,19 +135,19 @@ def production_mean(
         unit: of the values.
         definition: what the column is.
         provenance: file and column.
+        start: first row after equilibration.
     """
-    finite = values[np.isfinite(values)]
-    lost = len(values) - len(finite)
-    definition = f"{definition}, mean after equilibration (Chodera 2016)"
+    finite = values[start:][np.isfinite(values[start:])]
+    lost = len(values) - start - len(finite)
+    definition = f"{definition}, mean after equilibration"
     if len(finite) < _MINIMUM_ROWS:
         note = f"{len(finite)} finite rows, at least {_MINIMUM_ROWS} are needed"
         return not_enough_data(name, unit, definition, provenance, note)
-    start = equilibration_start(finite)
     return mean_metric(
         name,
-        finite[start:],
+        finite,
         unit,
         definition,
-        f"{provenance}, rows {start} to {len(finite) - 1}",
+        f"{provenance}, rows {start} to {len(values) - 1}",
         note=f"{lost} rows are not finite" if lost else None,
     )
