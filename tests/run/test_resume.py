@@ -12,8 +12,8 @@ import pytest
 from egraff.errors import InputError, RunError
 from egraff.lammps.run import resume_md
 from egraff.lammps.run_progress import RunDisplay
-from egraff.lammps.run_record import locked
 from egraff.lammps.run_resume import dump_offset, find_restarts, log_offset
+from egraff.locks import locked
 from tests.run.conftest import METADATA, log_rows, write_model
 
 

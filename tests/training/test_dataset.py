@@ -62,6 +62,7 @@ def test_elements_are_those_of_the_training_frames(data):
     assert splits.elements == ["Al", "Cu"]
     assert len(splits.train), len(splits.val) == (40, 12)
     assert splits.remarks == []
+    assert splits.isolated == []
 
 
 def test_an_element_that_only_validation_has(data, tmp_path):

@@ -56,6 +56,7 @@ def test_learns(trained):
 def test_leaves_the_files_that_were_promised_and_no_others(trained):
     found = sorted(path.name for path in trained.out.iterdir())
     assert found == [
+        ".lock",
         "best.ckpt",
         "config.yaml",
         "last.ckpt",
@@ -223,11 +224,28 @@ def test_resume_refuses_other_data(data, tmp_path):
         fit(config, tmp_path / "run", resume=True, console=quiet())
 
 
+def test_resume_starts_where_there_is_nothing_yet(data, tmp_path):
+    out = tmp_path / "run"
+    given = settings(data, epochs=1).plain()
+    config = resumed_config(out, given)
+    summary = fit(config, out, resume=True, console=quiet())
+    assert summary["training"]["epochs"] == 1
+    # killed before its first checkpoint
+    for name in ("last.ckpt", "best.ckpt"):
+        (out / name).unlink()
+    summary = fit(resumed_config(out, given), out, resume=True, console=quiet())
+    assert summary["training"]["epochs"] == 1
+    assert [row["epoch"] for row in rows(out)] == ["1"]
+
+
 def test_nothing_to_resume(data, tmp_path):
-    with pytest.raises(InputError, match=r"found no last.ckpt"):
-        fit(settings(data), tmp_path / "none", resume=True)
-    with pytest.raises(InputError, match=r"found no config.yaml"):
-        resumed_config(tmp_path / "none", {})
+    with pytest.raises(InputError, match=r"--resume: expected a training to continue, found no la"):
+        resumed_config(tmp_path / "mistyped", {"epochs": 3})
+    out = tmp_path / "run"
+    fit(settings(data, epochs=1), out, console=quiet())
+    (out / "last.ckpt").unlink()
+    with pytest.raises(InputError, match=r"found best.ckpt of an .*, and no last.ckpt to continue"):
+        fit(settings(data, epochs=1), out, resume=True, console=quiet())
 
 
 def test_an_earlier_training_is_not_overwritten_by_accident(data, trained, tmp_path):

@@ -13,6 +13,7 @@ from egraff.errors import InputError
 from egraff.training.config import check_config
 from egraff.training.dataset import elements_of, frame_graph
 from egraff.training.statistics import (
+    ReferenceEnergies,
     energy_baseline,
     energy_scale,
     mean_neighbours,
@@ -44,24 +45,26 @@ def config(**settings):
 
 
 def test_reference_energies_by_least_squares(frames):
-    values, source = reference_energies(config(), frames, ["H", "O"])
-    assert source == "least_squares"
-    assert values == pytest.approx([-14.0, -16.0])
+    found = reference_energies(config(), frames, ["H", "O"])
+    assert found.source == "least_squares"
+    assert found.values == pytest.approx([-14.0, -16.0])
+    assert found.notes == []
 
 
 def test_reference_energies_of_isolated_atoms(frames, tmp_path):
     path = write(
         tmp_path / "atoms.xyz", [atoms("O", -15.5, [[0, 0, 0]]), atoms("H", -13.0, [[0, 0, 0]])]
     )
-    values, source = reference_energies(config(isolated_atoms=path), frames, ["H", "O"])
-    assert (values, source) == ([-13.0, -15.5], "isolated_atoms")
+    found = reference_energies(config(isolated_atoms=path), frames, ["H", "O"])
+    assert found == ReferenceEnergies([-13.0, -15.5], "isolated_atoms")
     both = config(isolated_atoms=path, reference_energies="least_squares")
-    assert reference_energies(both, frames, ["H", "O"])[1] == "least_squares"
+    assert reference_energies(both, frames, ["H", "O"]).source == "least_squares"
 
 
 def test_reference_energies_given_as_numbers(frames):
     given = config(reference_energies={"O": -2.0, "H": -1.0})
-    assert reference_energies(given, frames, ["H", "O"]) == ([-1.0, -2.0], "given")
+    found = reference_energies(given, frames, ["H", "O"])
+    assert found == ReferenceEnergies([-1.0, -2.0], "given")
     with pytest.raises(InputError, match=r"expected an energy for each of H, O, got none for H"):
         reference_energies(config(reference_energies={"O": -2.0}), frames, ["H", "O"])
 
