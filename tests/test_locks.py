@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from egraff.errors import InputError
-from egraff.locks import LOCK_FILE, locked, make_directory
+from egraff.locks import LOCK_FILE, locked
 
 HOLD = """
 import sys, time
@@ -64,14 +64,3 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
         f"{tmp_path}: this file system has no locks (No locks available); nothing keeps a second "
         "training out of the directory"
     ]
-
-
-def test_directories_that_cannot_be_used(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"expected a directory that can be made, got: Not a dir"):
-        make_directory(tmp_path / "file" / "run")
-    with (
-        pytest.raises(InputError, match=r"expected a directory to write to, got: No such file"),
-        locked(tmp_path / "none"),
-    ):
-        pass

@@ -20,22 +20,6 @@ def _to_stderr(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory for results, unless it is there.
-
-    Raises:
-        InputError: it cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"expected a directory that can be made, got: {error.strerror}",
-            where=path,
-            fix="choose another --out",
-        ) from None
-
-
 @contextmanager
 def locked(
     directory: Path, *, doing: str = "run", tell: Callable[[str], None] = _to_stderr
@@ -53,16 +37,9 @@ def locked(
         tell: called with a sentence where there are no locks.
 
     Raises:
-        InputError: another process works in the directory, or it cannot be written to.
+        InputError: another process works in the directory.
     """
-    try:
-        handle = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise InputError(
-            f"expected a directory to write to, got: {error.strerror}",
-            where=directory,
-            fix="choose another --out",
-        ) from None
+    handle = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

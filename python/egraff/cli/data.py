@@ -63,7 +63,7 @@ def info(
         typer.Option(help="Training file; refuse if FILE repeats any of its frames."),
     ] = None,
     *,
-    labels: Mapping[str, str],
+    label_options: Mapping[str, str],
 ) -> None:
     """Say what a data file holds, and check that it can be used for training."""
     from rich.console import Console
@@ -80,7 +80,7 @@ def info(
     from egraff.data.summary import summarise
 
     console = Console(highlight=False, soft_wrap=True)
-    keys = label_keys(labels)
+    keys = label_keys(label_options)
     frames, isolated = separate_isolated_atoms(read_frames(file, keys=keys))
     for name, value in summarise(frames).items() if frames else ():
         console.print(f"{name:<22} {value}", markup=False)
@@ -125,7 +125,7 @@ def split(
         ),
     ] = SplitMethod.random,
     *,
-    labels: Mapping[str, str],
+    label_options: Mapping[str, str],
 ) -> None:
     """Split a data file into training, validation and test files that share no frame.
 
@@ -161,7 +161,7 @@ def split(
             raise InputError(
                 "the file exists already", where=target, fix="give another folder to --out"
             )
-    keys = label_keys(labels)
+    keys = label_keys(label_options)
     # ASE atoms are written, not frames: a file may hold more columns than a model reads
     images = read_images(file)
     frames, isolated = separate_isolated_atoms(

@@ -27,7 +27,7 @@ def evaluate(
     ] = None,
     device: Annotated[Device, typer.Option(help="Device.")] = Device.cpu,
     *,
-    labels: Mapping[str, str],
+    label_options: Mapping[str, str],
 ) -> None:
     """Compare a model with labelled frames: MAE and RMSE of energy, forces and stress.
 
@@ -45,7 +45,7 @@ def evaluate(
     evaluation = evaluate_file(
         model,
         data,
-        keys=label_keys(labels),
+        keys=label_keys(label_options),
         dtype=dtype.value if dtype else None,
         device=pick_device(device.value),
     )

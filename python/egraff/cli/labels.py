@@ -53,7 +53,7 @@ _OPTIONS = {
 
 
 def with_label_options(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb these options; it takes those that were given as ``labels``, name to value.
+    """Give a verb these options; it takes those that were given as ``label_options``.
 
     What they mean is for `egraff.data.labels.label_keys` to say.
     """
@@ -61,16 +61,16 @@ def with_label_options(verb: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(verb)
     def command(**given: Any) -> None:
         values = {name: given.pop(name) for name in _OPTIONS}
-        labels = {
+        chosen = {
             name: value.value if isinstance(value, StrEnum) else value
             for name, value in values.items()
             if value is not None
         }
-        verb(**given, labels=labels)
+        verb(**given, label_options=chosen)
 
     # evaluated here: typer cannot evaluate the text of annotations in a signature that was made
     signature = inspect.signature(verb, eval_str=True)
-    own = [parameter for name, parameter in signature.parameters.items() if name != "labels"]
+    own = [signature.parameters[name] for name in signature.parameters if name != "label_options"]
     keyword = inspect.Parameter.KEYWORD_ONLY
     added = [
         inspect.Parameter(name, keyword, default=None, annotation=kind)
@@ -78,7 +78,7 @@ def with_label_options(verb: Callable[..., None]) -> Callable[..., None]:
     ]
     command.__signature__ = inspect.Signature([*own, *added])
     command.__annotations__ = {
-        **{name: kind for name, kind in verb.__annotations__.items() if name != "labels"},
+        **{name: kind for name, kind in verb.__annotations__.items() if name != "label_options"},
         **_OPTIONS,
     }
     return command

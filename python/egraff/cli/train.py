@@ -100,7 +100,7 @@ def train(
         typer.Option(help="CPU threads; default: the fastest, measured.", rich_help_panel=_MACHINE),
     ] = None,
     *,
-    labels: Mapping[str, str],
+    label_options: Mapping[str, str],
 ) -> None:
     """Train a model: leaves best.ckpt, last.ckpt, summary.json, metrics.csv and splits in OUT.
 
@@ -129,7 +129,7 @@ def train(
         for name, value in flags.items()
         if value is not None
     }
-    given |= labels
+    given |= label_options
     given |= dict(_assignment(text) for text in settings or [])
 
     from egraff.settings_file import read_settings

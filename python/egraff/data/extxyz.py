@@ -15,6 +15,7 @@ from os import PathLike
 
 from ase import Atoms
 from ase.io.extxyz import read_xyz
+from ase.io.formats import open_with_compression
 
 from egraff.errors import InputError
 
@@ -28,33 +29,50 @@ _PROPERTIES = re.compile(r"Properties\s*=\s*[\"']?([^\s\"']+)")
 _LATTICE_LINES = 3  # `VEC1` to `VEC3` may follow the atoms
 
 
-def read_extxyz(text: str, *, where: str | PathLike[str]) -> list[Atoms]:
+def read_extxyz(path: str | PathLike[str]) -> list[Atoms]:
     """Read all frames of an extended (or plain) XYZ file.
 
     Args:
-        text: content of the file; line ends of any system.
-        where: the file, for messages.
+        path: the file, compressed or not; with a byte-order mark and line ends of any system.
 
     Returns:
         The frames in file order, with everything that the file says about them.
 
     Raises:
-        InputError: a line that belongs to no frame, a frame with fewer lines than it announces, a
-            row with more or fewer columns than ``Properties`` says, a quote that does not end, a
-            key given twice, or a value that is not what it should be. Names frame and line.
+        InputError: no UTF-8 text, a line that belongs to no frame, a frame with fewer lines than it
+            announces, a row with more or fewer columns than ``Properties`` says, a quote that does
+            not end, a key given twice, or a value that is not what it should be. Names frame and
+            line.
+        OSError, EOFError: the file cannot be read or decompressed.
     """
+    text = _text(path)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     images: list[Atoms] = []
     start = 0
     while start < len(lines):
-        frame = _Frame(lines, start, number=len(images), where=where)
+        frame = _Frame(lines, start, number=len(images), where=path)
         images.append(frame.parse())
         start = frame.end
     if images and not text.endswith(("\n", "\r")):
         frame.check_last_row()
     return images
+
+
+def _text(path: str | PathLike[str]) -> str:
+    """Return the content of a text file, decompressed, without a byte-order mark."""
+    with open_with_compression(str(path), "rb") as stream:
+        content = stream.read()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"expected UTF-8 text, got the byte 0x{content[error.start]:02x} in line {line}",
+            where=path,
+            fix="convert the file to UTF-8, or write it again if it is damaged",
+        ) from None
 
 
 class _Frame:

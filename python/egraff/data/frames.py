@@ -22,7 +22,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io.formats import filetype, open_with_compression, string2index
+from ase.io.formats import filetype, string2index
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from egraff.data.extxyz import read_extxyz
@@ -154,7 +154,7 @@ def read_images(path: str | PathLike[str]) -> list[Atoms]:
         raise InputError("the file is empty (0 bytes)", where=path, fix="write it again")
     try:
         if filetype(str(file)) == "extxyz":
-            images = read_extxyz(_text(file), where=path)
+            images = read_extxyz(path)
         else:
             images = ase.io.read(file, index=":")
     except InputError:
@@ -247,18 +247,3 @@ def refuse(frame: Frame, name: str, problem: str, fix: str) -> None:
     """
     file, number = frame.source
     raise InputError(problem, where=file or None, field=f"frame {number}, {name}", fix=fix)
-
-
-def _text(file: Path) -> str:
-    """Return the content of a text file, decompressed, without a byte-order mark."""
-    with open_with_compression(str(file), "rb") as stream:
-        content = stream.read()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"expected UTF-8 text, got the byte 0x{content[error.start]:02x} in line {line}",
-            where=file,
-            fix="convert the file to UTF-8, or write it again if it is damaged",
-        ) from None

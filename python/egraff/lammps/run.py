@@ -32,7 +32,7 @@ from egraff.lammps.run_record import (
 from egraff.lammps.run_resume import prepare_resume
 from egraff.lammps.run_settings import RunSettings, make_settings, warnings_for
 from egraff.lammps.structure import write_data
-from egraff.locks import locked, make_directory
+from egraff.locks import locked
 from egraff.metadata import read_metadata
 
 SCRIPT = "in.lammps"
@@ -88,7 +88,7 @@ def run_md(
         rotation=structure.box.rotation,
         warnings=warnings,
     )
-    make_directory(out)
+    out.mkdir(parents=True, exist_ok=True)
     with locked(out) as lock:
         _clear(out)
         write_data(out / inputs.DATA_FILE, structure, title=_title(settings, system))

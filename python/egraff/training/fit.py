@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from egraff.errors import InputError
 from egraff.files import write_json
 from egraff.graph import collate
-from egraff.locks import locked, make_directory
+from egraff.locks import locked
 from egraff.models import ForceField
 from egraff.training import summary as report
 from egraff.training.checkpoint import KEY, load_raw
@@ -86,7 +86,7 @@ def fit(
     for note in notes:
         say("note", note)
     splits = replace(splits, remarks=[*splits.remarks, *notes])
-    make_directory(out)
+    out.mkdir(parents=True, exist_ok=True)
     with locked(out, doing="training", tell=partial(say, "warning")):
         checkpoint = _prepare(out, resume=resume, overwrite=overwrite)
         if checkpoint is not None:
