@@ -329,6 +329,71 @@ def test_energies_are_exact_for_isolated_atoms(data, tmp_path):
         assert float(predict(model, graph).energy) == atom.get_potential_energy()
 
 
+def test_isolated_atoms_among_the_frames_change_nothing_but_e0(data, tmp_path):
+    atoms = [label(Atoms(symbol)) for symbol in ("Cu", "Al")]
+    images = frames(1, 12)
+    with_them = write(tmp_path / "with.xyz", [*atoms, *images])
+    without = write(tmp_path / "without.xyz", images)
+    path = write(tmp_path / "atoms.xyz", atoms)
+    text = io.StringIO()
+    inside = fit(
+        settings(data, epochs=1, data=str(with_them)),
+        tmp_path / "inside",
+        console=Console(file=text, width=200),
+    )
+    beside = fit(
+        settings(data, epochs=1, data=str(without), isolated_atoms=str(path)),
+        tmp_path / "beside",
+        console=quiet(),
+    )
+    assert (
+        "note: isolated atoms in the data give E0, and are not trained or validated on: Cu (fr"
+        in (text.getvalue())
+    )
+    assert inside["model"]["reference_energies_from"] == "isolated_atoms"
+    energies = {
+        symbol: atom.get_potential_energy()
+        for symbol, atom in zip(("Cu", "Al"), atoms, strict=True)
+    }
+    assert inside["model"]["reference_energies_ev"] == energies
+    assert inside["data"]["n_frames"] == 12
+    for name in ("energy_baseline_ev", "n_frames"):
+        assert inside["data"][name] == beside["data"][name]
+    for name, entry in inside["validation"].items():
+        assert entry["trivial"] == beside["validation"][name]["trivial"]
+        assert entry["value"] == beside["validation"][name]["value"]
+
+
+def test_two_trainings_in_one_directory(data, tmp_path, monkeypatch):
+    """The second is refused while the first is going on, and changes nothing."""
+    out = tmp_path / "run"
+    refusals = []
+    original = ForceFieldTraining.training_step
+
+    def start_another(self, batch, batch_idx):
+        if not refusals:
+            for options in ({}, {"overwrite": True}, {"resume": True}):
+                try:
+                    fit(settings(data, epochs=1), out, console=quiet(), **options)
+                except InputError as error:
+                    refusals.append(str(error))
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(ForceFieldTraining, "training_step", start_another)
+    summary = fit(settings(data, epochs=2), out, console=quiet())
+    assert len(refusals) == 3
+    assert "expected a new directory, found last.ckpt" in refusals[0]
+    assert all("nobody is running in, but a training is still going" in r for r in refusals[1:])
+    assert summary["training"]["epochs"] == 2
+    assert [row["epoch"] for row in rows(out)] == ["1", "2"]
+
+
+def test_a_cutoff_without_neighbours_is_refused_before_anything_is_written(data, tmp_path):
+    with pytest.raises(InputError, match=r"cutoff within which atoms have neighbours, got 0.5 A"):
+        fit(settings(data, r_max=0.5), tmp_path / "run", console=quiet())
+    assert not (tmp_path / "run").exists()
+
+
 def test_gradient_clipping_and_workers(data, tmp_path, monkeypatch):
     norms = []
     original = module.ForceFieldTraining.on_train_batch_end

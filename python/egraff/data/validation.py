@@ -31,7 +31,7 @@ _MAX_STRESS = 10.0  # eV/A^3 = 1600 GPa
 # In GPa. No solid holds such a tension, and such a pressure is that of the deep Earth: beyond it,
 # a unit that nobody has stated is asked for.
 _DOUBTFUL_STRESS_GPA = 100.0
-_STRESS_SLOPE = 1.5  # and its inverse; what plane-wave basis sets leave open is a tenth
+_STRESS_SLOPE = 1.5  # and its inverse; vibrations and plane-wave basis sets bias it by a fifth
 _MAX_SPREAD = 20.0  # eV per atom, between frames of one composition
 _MIN_DISTANCE = 0.3  # A; the shortest bond there is, H-H, has 0.74
 _FOREIGN_UNITS = re.compile(r"\b(hartree|ha|bohr|rydberg|ry|au|a\.u|kcal|kj|gpa|kbar|nm)\b", re.I)
