@@ -10,6 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from egraff.data import (
     composition_matrix,
+    fit_errors,
     fit_reference_energies,
     frame_from_atoms,
     reference_energies_from_atoms,
@@ -67,6 +68,30 @@ def test_fit_of_collinear_compositions_stays_near_the_mean():
     # of all solutions the one nearest to equal energies
     mean = np.mean([f.energy / len(f) for f in frames])
     assert (fitted["H"] - mean) / 2 == pytest.approx(fitted["O"] - mean)
+
+
+def test_errors_of_a_fit_are_those_of_repeated_fits():
+    """100 sets whose energies scatter by 0.2 eV about additive ones."""
+    rng = np.random.default_rng(4)
+    formulas = ["C2H6O", "C3H8O", "C2H4O", "CH4O", "C3H6O2"] * 4
+    fits, errors = [], []
+    for _ in range(100):
+        frames = []
+        for formula in formulas:
+            exact = frame(formula)
+            scatter = 0.2 * len(exact) * rng.normal()
+            frames.append(dataclasses.replace(exact, energy=exact.energy + scatter))
+        fits.append(list((fitted := fit_reference_energies(frames, list(E0))).values()))
+        errors.append(list(fit_errors(frames, fitted).values()))
+    # 100 samples know a standard deviation to 7 %
+    np.testing.assert_allclose(np.std(fits, axis=0), np.mean(errors, axis=0), rtol=0.2)
+
+
+def test_errors_where_there_is_nothing_to_judge_by():
+    exact = [frame("H2O"), frame("H2O2")]
+    assert fit_errors(exact, {"H": E0["H"], "O": E0["O"]}) == {}
+    assert fit_errors([frame("H2O")] * 4, {"H": -1.0, "O": -1.0}) == {}
+    assert fit_errors(exact, E0, known=E0) == {}
 
 
 def test_fit_beside_known_energies():

@@ -167,6 +167,13 @@ def test_set_needs_a_name_and_a_value(tmp_path):
             run("train", "--out", tmp_path / "run", "--set", text)
 
 
+def test_a_setting_given_twice(tmp_path):
+    given = ("train", "--out", tmp_path / "run", "--set", "lr=0.5")
+    for other in (("--lr", 0.1), ("--set", "lr=0.1")):
+        with pytest.raises(InputError, match=r"--set: lr is given twice, as 0.\d and 0.\d\n"):
+            run(*given, *other)
+
+
 def test_an_unknown_setting_in_the_file(config, tmp_path):
     config.write_text("bach_size: 3\n")
     with pytest.raises(InputError, match=r"c.yaml: bach_size: unknown setting\n.* batch_size\?"):

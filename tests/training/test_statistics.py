@@ -138,6 +138,20 @@ def test_reference_energies_that_one_composition_leaves_open(frames):
     assert not any("do not determine" in note for note in known.notes)
 
 
+def test_reference_energies_that_compositions_hardly_determine():
+    rng = np.random.default_rng(1)
+    made = []
+    for number in range(12):
+        chain = "H" * 20 + "O" * (10 + number % 2)
+        image = atoms(chain, -20 * 14.0 - 16.0 * (len(chain) - 20), np.ones((len(chain), 3)))
+        # 0.5 eV per atom of scatter, over compositions that differ by one atom in thirty
+        image.calc.results["energy"] += 0.5 * len(chain) * rng.normal()
+        made.append(frame_from_atoms(image, source=("f.xyz", number)))
+    (note,) = reference_energies(config(), made, ["H", "O"]).notes
+    assert "hardly determine E0 of H (" in note
+    assert "+-" in note
+
+
 def test_energy_scale(frames):
     # squares 9 + 9 + 16 + 16 over 15 components
     overall = np.sqrt(50 / 15)

@@ -12,6 +12,7 @@ import typer
 
 from egraff.cli.labels import with_label_options
 from egraff.cli.types import Device, Dtype
+from egraff.errors import InputError
 
 _DATA, _MODEL, _FIT, _MACHINE = "Data", "Model", "Optimisation", "Machine"
 
@@ -130,7 +131,14 @@ def train(
         if value is not None
     }
     given |= label_options
-    given |= dict(_assignment(text) for text in settings or [])
+    for name, value in map(_assignment, settings or []):
+        if name in given:
+            raise InputError(
+                f"{name} is given twice, as {given[name]!r} and {value!r}",
+                field="--set",
+                fix="give it once",
+            )
+        given[name] = value
 
     from egraff.settings_file import read_settings
     from egraff.training.config import EXAMPLE, check_config, merge
@@ -160,7 +168,6 @@ def _assignment(text: str) -> tuple[str, Any]:
     """Split ``name=value``; the value is read as YAML, so that numbers are numbers."""
     import yaml
 
-    from egraff.errors import InputError
     from egraff.settings_file import parse_yaml
 
     name, sign, value = text.partition("=")

@@ -17,6 +17,7 @@ from egraff.data.labels import LabelKeys, label_keys
 from egraff.data.overlap import check_overlap, find_overlap, find_repeats
 from egraff.data.reference_energies import (
     composition_matrix,
+    fit_errors,
     fit_reference_energies,
     read_isolated_atoms,
     reference_energies_from_atoms,
@@ -38,6 +39,7 @@ __all__ = [
     "energy_stress_slope",
     "find_overlap",
     "find_repeats",
+    "fit_errors",
     "fit_reference_energies",
     "frame_from_atoms",
     "isolated_energies",

@@ -125,6 +125,38 @@ def undetermined_elements(
     return [element for element, is_free in zip(fitted, free, strict=True) if is_free]
 
 
+def fit_errors(
+    frames: Sequence[Frame], fitted: Mapping[str, float], *, known: Iterable[str] = ()
+) -> dict[str, float]:
+    """Return the standard error in eV of each energy that a fit gave.
+
+    From the scatter of the energies about the fit, as if they were independent: large where the
+    compositions differ so little that the scatter decides how an energy is shared among elements.
+
+    Args:
+        frames: the frames of the fit.
+        fitted: energies of all elements in eV.
+        known: elements whose energy was not fitted.
+
+    Returns:
+        Element to error; empty where the fit leaves no scatter to judge by, or the compositions do
+        not determine it at all.
+    """
+    known = set(known)
+    elements = list(fitted)
+    sought = [element for element in elements if element not in known]
+    counts = composition_matrix(frames, elements)
+    shares = _shares(counts, [element not in known for element in elements])
+    sizes = np.linalg.svd(shares, compute_uv=False)
+    freedom = len(frames) - len(sought)
+    if freedom < 1 or not sought or sizes[-1] <= _RANK * sizes[0]:
+        return {}
+    energies = np.array([frame.energy for frame in frames])
+    residuals = (energies - counts @ np.array(list(fitted.values()))) / counts.sum(axis=1)
+    covariance = np.linalg.inv(shares.T @ shares) * float(residuals @ residuals) / freedom
+    return dict(zip(sought, np.sqrt(np.diag(covariance)).tolist(), strict=True))
+
+
 def _shares(counts: np.ndarray, sought: Sequence[bool]) -> np.ndarray:
     """Return the share of each sought element in the atoms of each frame."""
     return counts[:, sought] / counts.sum(axis=1, keepdims=True)

@@ -11,6 +11,7 @@ import numpy as np
 from egraff.data import (
     Frame,
     describe_isolated,
+    fit_errors,
     fit_reference_energies,
     isolated_energies,
     read_isolated_atoms,
@@ -21,6 +22,8 @@ from egraff.data.isolated_atoms import SAME_ENERGY
 from egraff.errors import InputError
 from egraff.graph import Graph
 from egraff.training.config import TrainConfig
+
+_VAGUE = 1.0  # eV; as large as a bond, so that energies of other molecules are useless
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def reference_energies(
         return ReferenceEnergies(_given(source, elements, known, atoms), "given", _unused(isolated))
     if source == "least_squares" or (source == "auto" and not known):
         values = fit_reference_energies(frames, elements)
-        notes = [*_unused(isolated), *_undetermined(frames, elements)]
+        notes = [*_unused(isolated), *_undetermined(frames, values)]
         return ReferenceEnergies(list(values.values()), "least_squares", notes)
     missing = [element for element in elements if element not in known]
     if missing and source == "isolated_atoms":
@@ -86,7 +89,7 @@ def reference_energies(
             f"E0 of {', '.join(known)} is that of the isolated atoms; {', '.join(missing)} has "
             "none, and its E0 is fitted to the training energies by least squares"
         )
-        notes += _undetermined(frames, elements, known)
+        notes += _undetermined(frames, values, known)
     return ReferenceEnergies(
         list(values.values()),
         "isolated_atoms_and_least_squares" if missing else "isolated_atoms",
@@ -148,16 +151,25 @@ def _unused(isolated: Sequence[Frame]) -> list[str]:
 
 
 def _undetermined(
-    frames: Sequence[Frame], elements: Sequence[str], known: Iterable[str] = ()
+    frames: Sequence[Frame], fitted: Mapping[str, float], known: Iterable[str] = ()
 ) -> list[str]:
-    open_ = undetermined_elements(frames, elements, known=known)
-    if not open_:
+    """Say which fitted energies mean little, and what follows from it."""
+    remedy = "isolated atoms (--isolated-atoms) would determine it"
+    if open_ := undetermined_elements(frames, list(fitted), known=known):
+        return [
+            f"the compositions of the training frames do not determine E0 of {', '.join(open_)}: "
+            "each gets the mean energy per atom plus the deviation of least norm. Energies of "
+            "other compositions, of fragments and of single atoms are shifted by an unknown "
+            f"constant; {remedy}"
+        ]
+    errors = fit_errors(frames, fitted, known=known)
+    vague = {element: error for element, error in errors.items() if error > _VAGUE}
+    if not vague:
         return []
+    shown = ", ".join(f"{el} ({fitted[el]:.1f} +- {error:.1g} eV)" for el, error in vague.items())
     return [
-        f"the compositions of the training frames do not determine E0 of {', '.join(open_)}: each "
-        "gets the mean energy per atom plus the deviation of least norm. Energies of other "
-        "compositions, of fragments and of single atoms are shifted by an unknown constant; "
-        "isolated atoms (--isolated-atoms) would determine it"
+        f"the compositions of the training frames hardly determine E0 of {shown}: energies of "
+        f"other compositions are off by as much; {remedy}"
     ]
 
 
