@@ -103,8 +103,7 @@ def test_metrics_csv_has_a_row_for_each_epoch(trained):
 
 
 def test_a_file_gets_lines_not_a_progress_bar(trained):
-    lines = trained.printed.splitlines()
-    assert "nequip" in lines[0]
+    lines = trained.printed[trained.printed.index("nequip") :].splitlines()
     assert "elements Al Cu" in lines[0]
     assert "40 training and 12 validation frames; E0 from least squares" in lines[1]
     assert sum(line.startswith("epoch") for line in lines) == 25
@@ -313,7 +312,7 @@ def test_validation_frames_that_are_training_frames_are_refused(data, tmp_path):
     allowed = config.model_copy(update={"allow_overlap": True})
     text = io.StringIO()
     summary = fit(allowed, tmp_path / "run", console=Console(file=text, width=200))
-    assert summary["remarks"] == ["40 of 40 validation frames are also training frames"]
+    assert "40 of 40 validation frames are also training frames" in summary["remarks"]
     assert "note: 40 of 40 validation frames" in text.getvalue()
 
 
