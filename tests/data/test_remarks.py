@@ -51,6 +51,20 @@ def test_repeated_frames_are_counted_and_named():
     )
 
 
+def test_repeats_among_frames_that_are_hardly_different():
+    """A slab whose lower atoms are fixed, and steps of 0.001 A: none is a copy but the last two."""
+    first = frame(0)
+    frames = [first]
+    for number in range(1, 40):
+        positions = frames[-1].positions.copy()
+        positions[8] += 1e-3
+        frames.append(copy_of(first, number, positions=positions))
+    assert find_repeats(frames) == []
+    nearly = frames[17].positions + np.random.default_rng(1).uniform(-2e-5, 2e-5, size=(9, 3))
+    frames += [copy_of(first, 40, positions=nearly), copy_of(frames[39], 41)]
+    assert find_repeats(frames) == [(17, 40), (39, 41)]
+
+
 def test_repeated_frames_with_other_energies():
     frames = [frame(0), frame(1)]
     frames.append(copy_of(frames[0], 2, energy=-309.7))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -14,6 +14,7 @@ from egraff.errors import InputError
 
 TOLERANCE = 1e-4
 """Largest difference in a coordinate, in Angstrom, between copies: files round to more digits."""
+_PROJECTIONS = 8
 
 
 def find_overlap(
@@ -59,12 +60,36 @@ def find_repeats(frames: Sequence[Frame], *, tolerance: float = TOLERANCE) -> li
         groups[frame.numbers.tobytes() + frame.pbc.tobytes()].append(position)
     first_of: dict[int, int] = {}
     for group in groups.values():
-        if len(group) < 2:
-            continue
-        tree = cKDTree(np.stack([_fingerprint(frames[i]) for i in group]))
-        for i, j in sorted(tree.query_pairs(tolerance, p=np.inf)):
-            first_of.setdefault(group[j], group[i])
+        for i, j in _close_pairs([frames[position] for position in group], tolerance):
+            first, copy = group[i], group[j]
+            # a copy of a copy is one of the original, too
+            if first in first_of or copy in first_of:
+                continue
+            if _same(frames[first], frames[copy], tolerance):
+                first_of[copy] = first
     return sorted(((first, copy) for copy, first in first_of.items()), key=lambda pair: pair[1])
+
+
+def _close_pairs(frames: Sequence[Frame], tolerance: float) -> Iterator[tuple[int, int]]:
+    """Yield all pairs of frames of one kind that could be the same, and few others, in order.
+
+    Compared are a few random projections of the fingerprints, which take less memory than all
+    fingerprints of a large set at once.
+    """
+    if len(frames) < 2:
+        return
+    size = len(_fingerprint(frames[0]))
+    directions = np.random.default_rng(0).uniform(-1.0, 1.0, size=(size, _PROJECTIONS))
+    tree = cKDTree(np.stack([_fingerprint(frame) @ directions for frame in frames]))
+    reach = tolerance * float(np.abs(directions).sum(axis=0).max())
+    pairs = tree.query_pairs(reach, p=np.inf, output_type="ndarray")
+    for i, j in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]:
+        yield int(i), int(j)
+
+
+def _same(first: Frame, second: Frame, tolerance: float) -> bool:
+    difference = np.abs(_fingerprint(first) - _fingerprint(second))
+    return bool(difference.max(initial=0.0) <= tolerance)
 
 
 def _fingerprint(frame: Frame) -> np.ndarray:
