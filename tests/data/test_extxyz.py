@@ -220,3 +220,9 @@ def test_text_in_another_encoding(tmp_path):
 )
 def test_lengths_that_are_none(tmp_path, old, new, message):
     refusal(tmp_path, block(0) + block(1).replace(old, new, 1), message)
+
+
+def test_a_frame_without_atoms(tmp_path):
+    refusal(
+        tmp_path, block(0) + f"0\n{COMMENT}\n" + block(2), "frame 1, atoms: the frame has no atoms"
+    )

@@ -98,6 +98,20 @@ def test_other_keys_that_could_be_meant_are_found_by_name_and_shape():
     }
 
 
+def test_a_key_without_a_value_is_no_energy():
+    """Extended XYZ reads it as true."""
+    with pytest.raises(InputError, match=r"frame 7, energy: expected one number, got True"):
+        frame(salt(energy=True))
+    assert frame(salt(REF_energy=True)).alternatives["energy"] == ()
+
+
+def test_a_virial_that_cannot_be_right():
+    huge = frame(salt(virial=1e5 * np.eye(3)))
+    with pytest.raises(InputError, match=r"expected less than 10.*\n.*unread with --virial-key ''"):
+        validate_frames([huge], require=())
+    assert validate_frames([frame(salt(virial=1e5 * np.eye(3)), virial_key="")], require=()) == []
+
+
 def test_a_missing_label_names_the_option_for_each_candidate():
     atoms = salt(REF_energy=-3.5, dft_energy=-3.6)
     atoms.arrays["REF_forces"] = np.ones((2, 3))

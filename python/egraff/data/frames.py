@@ -76,6 +76,11 @@ class Frame:
         """Chemical symbol of each atom."""
         return Atoms(self.numbers).get_chemical_symbols()
 
+    @property
+    def stress_of_virial(self) -> bool:
+        """Whether the stress is that of a virial, rather than a label of its own."""
+        return bool(self.stress_from) and self.stress_from == self.keys.virial_key
+
     def to_atoms(self) -> Atoms:
         """Return the frame as ASE atoms, labels in a single-point calculator."""
         atoms = Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc)
@@ -115,8 +120,8 @@ def read_frames(
         The frames, in file order.
 
     Raises:
-        InputError: the file is missing, unreadable or empty, a position or lattice vector is not a
-            usable number, or a label has the wrong type or shape.
+        InputError: the file is missing, unreadable or empty, a frame has no atoms, a position or
+            lattice vector is not a usable number, or a label has the wrong type or shape.
     """
     images = read_images(path)
     wanted = string2index(index) if isinstance(index, str) else index
@@ -131,9 +136,13 @@ def read_frames(
                 fix=f"choose an index from 0 to {len(numbered) - 1}",
             )
         selected = [numbered[wanted]]
-    return [
+    frames = [
         frame_from_atoms(atoms, keys=keys, source=(str(path), number)) for number, atoms in selected
     ]
+    for frame in frames:
+        if len(frame) == 0:
+            refuse(frame, "atoms", "the frame has no atoms", "remove the frame")
+    return frames
 
 
 def read_images(path: str | PathLike[str]) -> list[Atoms]:

@@ -195,6 +195,9 @@ def options_for(label: str, alternatives: Iterable[str]) -> str:
 
 
 def _as_numbers(value: Any) -> np.ndarray | None:
+    # a key without a value is read as true, which is not an energy of 1 eV
+    if np.asarray(value).dtype.kind == "b":
+        return None
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -235,7 +238,8 @@ def _alternatives(
         label: tuple(
             name
             for name, value in values.items()
-            if name != key
+            # an empty key says that none is wanted
+            if key not in ("", name)
             and _NAMES[label].search(name)
             and _could_be(value, shapes)
             # the same numbers under a second name are no choice
@@ -246,7 +250,7 @@ def _alternatives(
 
 
 def _could_be(value: Any, shapes: tuple[tuple[int, ...], ...]) -> bool:
-    if isinstance(value, str | bool):
+    if isinstance(value, str):
         return False
     array = _as_numbers(value)
     return array is not None and array.shape in shapes

@@ -163,7 +163,7 @@ def _stress(frames: Sequence[Frame]) -> Iterator[str]:
             f"the stress of {len(unused)} frames ({_numbers(unused)}) is not used: it needs a "
             "volume, and they are not periodic in all three directions"
         )
-    virial = [f for f in frames if f.stress is not None and f.stress_from == f.keys.virial_key]
+    virial = [frame for frame in frames if frame.stress_of_virial]
     if virial:
         largest = max(float(np.abs(frame.stress).max()) for frame in virial)
         yield (

@@ -165,12 +165,14 @@ def _check_stress(frame: Frame) -> None:
             "stress",
             f"{largest:.3g} eV/A^3, expected less than {_MAX_STRESS:g}; this looks like kbar, "
             "GPa or a virial in eV",
-            "give its unit with --stress-unit, or the key of a virial with --virial-key "
+            "correct the virial (eV), or leave it unread with --virial-key ''"
+            if frame.stress_of_virial
+            else "give its unit with --stress-unit, or the key of a virial with --virial-key "
             "(stress = -virial/volume)",
         )
     in_gpa = largest * EV_PER_ANG3_IN_GPA
-    of_virial = frame.stress_from == frame.keys.virial_key
-    if in_gpa > _DOUBTFUL_STRESS_GPA and frame.keys.stress_unit is None and not of_virial:
+    stated = frame.keys.stress_unit is not None or frame.stress_of_virial
+    if in_gpa > _DOUBTFUL_STRESS_GPA and not stated:
         refuse(
             frame,
             "stress",
