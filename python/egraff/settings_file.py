@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Settings in a YAML file, as ``--config`` names it; what they mean is for each verb to say."""
+"""YAML as egraff reads it: plain values, and no name twice in one place.
+
+What the settings of a ``--config`` mean is for each verb to say.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,34 @@ import yaml
 from egraff.errors import InputError
 
 
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses a name given twice, of which YAML's would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    f"{key.value} is given twice, in lines {seen[key.value]} and {line}",
+                )
+            seen[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str) -> Any:
+    """Return what a YAML text says; plain values, lists and dictionaries only.
+
+    Raises:
+        yaml.YAMLError: no YAML, or a name that is given twice.
+    """
+    return yaml.load(text, Loader=_Loader)
+
+
 def read_settings(path: str | PathLike[str], *, example: str) -> dict[str, Any]:
     """Return the content of a file of settings, unchecked; nothing of an empty one.
 
@@ -20,10 +51,11 @@ def read_settings(path: str | PathLike[str], *, example: str) -> dict[str, Any]:
         example: a line that it could hold, for messages.
 
     Raises:
-        InputError: the file cannot be read, or does not hold `name: value` lines.
+        InputError: the file cannot be read, does not hold `name: value` lines, or gives a name
+            twice.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = parse_yaml(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(
             f"expected a YAML file, got: {error.strerror}", where=path, fix="check --config"

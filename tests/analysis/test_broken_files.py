@@ -205,6 +205,32 @@ def test_log_row_with_a_word(tmp_path):
     assert "a thermo value is not a number" in read.problems[0]
 
 
+RESUMED = """units           metal
+read_restart    restarts/production.10.restart
+Reading restart file ...
+  restart file = 22 Jul 2025, LAMMPS = 22 Jul 2025
+  restoring atom style atomic from restart
+  orthogonal box = (-12.094859 -10.926177 -12.132323) to (13.019398 11.252366 13.145471)
+  1 by 1 by 1 MPI processor grid
+  15 atoms
+  read_restart CPU = 0.001 seconds
+run             40 upto
+Neighbor list info ...
+  update: every = 1 steps, delay = 0 steps, check = yes
+  1 neighbor lists, perpetual/occasional/extra = 1 0 0
+  (1) pair egraff, perpetual
+"""
+
+
+def test_log_of_a_run_that_was_killed_and_resumed(tmp_path):
+    """What LAMMPS prints before it goes on stands behind the rows of the killed run."""
+    killed = log_text(COLUMNS, ROWS[:1], finished=False)
+    read = log(tmp_path, killed + RESUMED + log_text(COLUMNS, ROWS[1:]))
+    assert read.problems == []
+    assert [run.finished for run in read.runs] == [False, True]
+    np.testing.assert_array_equal(read.column("step"), [row[0] for row in ROWS])
+
+
 def test_log_with_warnings_between_rows(tmp_path):
     text = log_text(COLUMNS, ROWS).replace(
         "10  310.5", "WARNING: look out (src/x.cpp:1)\n10  310.5"

@@ -23,6 +23,7 @@ from egraff.analysis.structure import (
     noise_floor,
     structure_of,
 )
+from egraff.data import LabelKeys
 from egraff.errors import InputError
 from tests.analysis.dumps import frame_text, log_text, write_run
 from tests.analysis.test_rdf import ideal_gas
@@ -296,3 +297,20 @@ def test_command_line(tmp_path, reference):
     assert "one: analysed" in done.output
     again = CliRunner().invoke(app, arguments)
     assert "two: up to date" in again.output
+
+
+def test_labels_of_a_reference_under_other_names(tmp_path):
+    images = list(atoms_moving(3))
+    for image in images:
+        image.info["REF_energy"] = image.get_potential_energy()
+        image.calc = None
+    path = tmp_path / "reference.xyz"
+    ase.io.write(path, images, format="extxyz")
+    plain, named = (
+        read_reference(path, keys=LabelKeys(energy_key=key)) for key in ("energy", "REF_energy")
+    )
+    assert plain.frames[0].calc is None
+    assert named.frames[0].get_potential_energy() == images[0].info["REF_energy"]
+    # what was analysed with other labels is not up to date
+    assert plain.identity() == plain.digest
+    assert named.identity() != plain.identity()

@@ -118,6 +118,17 @@ def test_first_bad_frame_of_a_trajectory(frames, tmp_path):
     np.testing.assert_allclose(saved.positions, bad.positions, atol=1e-7)
 
 
+@pytest.mark.parametrize("where", [np.nan, 1e8])
+def test_a_trajectory_that_broke_is_analysed_not_refused(frames, tmp_path, where):
+    """Frames to learn from would be refused for such a position."""
+    bad = frames[3].copy()
+    bad.positions[1] = where
+    run = run_of_trajectory(write(tmp_path / "a.extxyz", [*frames[:3], bad]))
+    analyse_run(run)
+    content, _, _ = results(tmp_path / "a")
+    assert bool(content["violations"]) == bool(np.isnan(where))
+
+
 def test_directory_of_trajectories(frames, tmp_path):
     for name in ("one.dcd", "two.dcd"):
         write(tmp_path / name, frames[:3])

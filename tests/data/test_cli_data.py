@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.io import read, write
 from typer.testing import CliRunner
 
@@ -106,6 +107,82 @@ def test_split_copies_frames_with_all_their_columns(tmp_path):
         assert again[0].energy == first.energy
         np.testing.assert_array_equal(again[0].forces, first.forces)
     assert json.loads((tmp_path / "s" / "splits.json").read_text())["seed"] == 4
+
+
+def with_isolated_atoms(path, n_frames=20):
+    """Write isolated atoms of H and O around frames of ethanol."""
+    atoms = [
+        Atoms(symbol, info={"config_type": "IsolatedAtom", "energy": energy})
+        for symbol, energy in (("H", -11.7), ("O", -104.0))
+    ]
+    write(path, [atoms[0], *read(VAL, f":{n_frames}"), atoms[1]], format="extxyz")
+    return path
+
+
+def test_isolated_atoms_are_no_part_of_a_split(tmp_path):
+    source = with_isolated_atoms(tmp_path / "data.xyz")
+    text = output("split", source, "--out", tmp_path / "s")
+    assert "train.xyz: 16 frames, and isolated atoms: H (frame 0), O (frame 21)" in text
+    splits = load_splits(tmp_path / "s" / "splits.json", source)
+    members = [number for part in splits.values() for number in part]
+    assert sorted(members) == list(range(1, 21))
+    train = read_frames(tmp_path / "s" / "train.xyz")
+    assert [len(frame) for frame in train] == [1, 1, *[9] * 16]
+    assert train[1].energy == -104.0
+    for name in ("val", "test"):
+        assert all(len(frame) == 9 for frame in read_frames(tmp_path / "s" / f"{name}.xyz"))
+
+
+def test_isolated_atoms_where_nothing_is_trained_on(tmp_path):
+    source = with_isolated_atoms(tmp_path / "data.xyz")
+    text = output("split", source, "--out", tmp_path / "s", "--train", 0, "--test", 0)
+    assert "left out, isolated atoms: H (frame 0), O (frame 21)" in text
+    assert all(len(frame) == 9 for frame in read_frames(tmp_path / "s" / "val.xyz"))
+
+
+def test_info_names_isolated_atoms(tmp_path):
+    source = with_isolated_atoms(tmp_path / "data.xyz")
+    text = output("info", source)
+    assert re.search(r"frames +20\n", text)
+    assert re.search(r"isolated atoms +H \(frame 0\), O \(frame 21\)\n", text)
+    images = [*read(source, ":"), Atoms("H", info={"energy": -13.6})]
+    write(tmp_path / "other.xyz", images, format="extxyz")
+    refusal("frame 22, energy: expected one energy of an isolated atom of H", "info",
+            tmp_path / "other.xyz")  # fmt: skip
+
+
+def test_info_on_frames_that_do_not_follow_one_another():
+    text = output("info", embedded("molecule", "train"))
+    assert not re.search(r"dE / \(-F dx\) +-?\d", text)
+
+
+def test_the_options_of_labels_reach_the_reader(tmp_path):
+    images = read(VAL, ":3")
+    for atoms in images:
+        results, atoms.calc = atoms.calc.results, None
+        atoms.info["E"] = results["energy"]
+        atoms.arrays["F"] = results["forces"]
+        atoms.set_cell([20, 20, 20])
+        atoms.pbc = True
+        atoms.info["S"] = np.array([1.0, 2.0, 3.0, 0.0, 0.0, 0.0])
+    write(tmp_path / "a.xyz", images, format="extxyz")
+    given = ("info", tmp_path / "a.xyz", "--energy-key", "E", "--forces-key", "F", "--stress-key")
+    text = output(*given, "S", "--stress-unit", "GPa", "--stress-sign", "compression")
+    assert re.search(r"energy \(eV/atom\) +-34\.", text)
+    assert re.search(r"force rms \(eV/A\) +\d", text)
+    assert re.search(r"pressure \(GPa\) +2\.0000", text)
+    refusal("virials is by its name a virial", *given, "virials")
+
+
+@pytest.mark.parametrize("verb", ["info", "split"])
+def test_a_file_that_is_not_read_whole_is_refused(tmp_path, verb):
+    source = tmp_path / "data.xyz"
+    write(source, read(VAL, ":4"), format="extxyz")
+    lines = source.read_text().splitlines()
+    source.write_text("\n".join([*lines[:22], "", *lines[22:]]) + "\n")
+    out = ("--out", tmp_path / "s") if verb == "split" else ()
+    refusal("frame 2: expected the number of atoms in line 23, got a blank line", verb, source,
+            *out)  # fmt: skip
 
 
 def test_split_without_test_part_in_blocks(tmp_path):

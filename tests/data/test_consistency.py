@@ -2,12 +2,17 @@
 """Labels of a harmonic oscillator, for which the trapezoidal rule is exact."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.units import GPa
 
-from egraff.data import energy_force_slope, frame_from_atoms
+from egraff.data import energy_force_slope, energy_stress_slope, frame_from_atoms, validate_frames
+from egraff.errors import InputError
 
 SPRING = 2.0  # eV/A^2
 
@@ -73,3 +78,76 @@ def test_pairs_of_other_atoms_or_cells_are_left_out():
     frames[4] = dataclasses.replace(frames[4], numbers=np.array([18, 10]))
     frames[8] = dataclasses.replace(frames[8], cell=np.eye(3))
     assert energy_force_slope(frames).n_pairs == 9 - 4
+
+
+def strained(n_frames=25, *, factor=1.0, rattle=0.02, strain=0.01, virial=False):
+    """Copper under random strains with the labels of EMT, the stress times ``factor``."""
+    rng = np.random.default_rng(5)
+    perfect = bulk("Cu", cubic=True, a=3.62)
+    frames = []
+    for number in range(n_frames):
+        atoms = perfect.copy()
+        deformation = np.eye(3) + strain * rng.normal(size=(3, 3))
+        atoms.set_cell(atoms.cell.array @ deformation, scale_atoms=True)
+        atoms.positions += rattle * rng.normal(size=(4, 3))
+        atoms.calc = EMT()
+        frame = frame_from_atoms(atoms, source=("data.xyz", number))
+        stress = atoms.get_stress(voigt=False) * (-atoms.get_volume() if virial else factor)
+        frames.append(
+            dataclasses.replace(
+                frame,
+                energy=atoms.get_potential_energy(),
+                forces=atoms.get_forces(),
+                stress=stress,
+                stress_from="stress",
+            )
+        )
+    return frames
+
+
+@pytest.mark.parametrize("rattle", [0.0, 0.01])
+def test_stress_is_the_derivative_of_the_energy(rattle):
+    found = energy_stress_slope(strained(rattle=rattle))
+    # the error of the trapezoidal rule over strains of 1 % and these vibrations: 0.034 and 0.047
+    assert found.slope == pytest.approx(1.0, abs=0.07)
+    assert found.judged
+    assert found.n_pairs > 15
+    assert found.stress_mistake() is None
+
+
+@pytest.mark.parametrize(
+    ("factor", "mistake"),
+    [
+        (-1.0, "positive under compression (--stress-sign compression)"),
+        (1 / GPa, "a stress in GPa (--stress-unit GPa)"),
+        (-10 / GPa, "a stress in kbar, positive under compression (--stress-unit kbar --stress-si"),
+    ],
+)
+def test_names_unit_and_sign_of_the_stress(factor, mistake):
+    assert mistake in energy_stress_slope(strained(factor=factor)).stress_mistake()
+
+
+def test_a_stress_that_contradicts_the_energies_is_refused():
+    assert validate_frames(strained()) == []
+    text = "data.xyz: energy and stress: energies change -"
+    with pytest.raises(InputError, match=re.escape(text) + r".* over \d+ strained frames.*com"):
+        validate_frames(strained(factor=-1.0))
+    # a virial that has the size of a stress
+    small = [
+        dataclasses.replace(frame, stress=frame.stress / 20)
+        for frame in strained(virial=True, rattle=0.0)
+    ]
+    with pytest.raises(InputError, match=r"times as much as the stress says, over \d+ strained fr"):
+        validate_frames(small)
+
+
+def test_strains_that_are_none_or_too_large_are_not_judged():
+    assert energy_stress_slope(strained(strain=0.0)) is None
+    assert energy_stress_slope(strained(strain=0.5, n_frames=5)) is None
+    molecules = [dataclasses.replace(f, pbc=np.zeros(3, bool)) for f in strained(n_frames=5)]
+    assert energy_stress_slope(molecules) is None
+
+
+def test_frames_that_do_not_follow_one_another_are_not_judged():
+    far = energy_force_slope(trajectory(5))
+    assert not far.judged

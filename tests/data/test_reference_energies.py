@@ -10,9 +10,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from egraff.data import (
     composition_matrix,
+    fit_errors,
     fit_reference_energies,
     frame_from_atoms,
     reference_energies_from_atoms,
+    undetermined_elements,
 )
 from egraff.errors import InputError
 
@@ -49,12 +51,56 @@ def test_fit_finds_additive_energies():
         assert fitted[element] == pytest.approx(energy, abs=1e-8)
 
 
-def test_fit_of_one_composition_has_the_right_sum_and_the_least_norm():
-    fitted = fit_reference_energies([frame("C2H6O", -310.0)] * 3, ["C", "H", "O"])
-    values, counts = np.array(list(fitted.values())), np.array([2, 6, 1])
-    assert values @ counts == pytest.approx(-310.0)
-    # the least-norm solution is along the counts
-    np.testing.assert_allclose(values, -310.0 * counts / (counts @ counts))
+def test_fit_of_one_composition_gives_every_element_the_mean_energy_per_atom():
+    frames = [frame("C2H6O", -310.0)] * 3
+    fitted = fit_reference_energies(frames, ["C", "H", "O"])
+    assert list(fitted.values()) == pytest.approx([-310.0 / 9] * 3)
+    assert undetermined_elements(frames, ["C", "H", "O"]) == ["C", "H", "O"]
+
+
+def test_fit_of_collinear_compositions_stays_near_the_mean():
+    # H and O always come as two to one: only C is told apart
+    frames = [frame("H2O"), frame("H4O2"), frame("CH2O"), frame("C2H2O")]
+    fitted = fit_reference_energies(frames, ["H", "C", "O"])
+    assert fitted["C"] == pytest.approx(E0["C"])
+    assert 2 * fitted["H"] + fitted["O"] == pytest.approx(2 * E0["H"] + E0["O"])
+    assert undetermined_elements(frames, ["H", "C", "O"]) == ["H", "O"]
+    # of all solutions the one nearest to equal energies
+    mean = np.mean([f.energy / len(f) for f in frames])
+    assert (fitted["H"] - mean) / 2 == pytest.approx(fitted["O"] - mean)
+
+
+def test_errors_of_a_fit_are_those_of_repeated_fits():
+    """100 sets whose energies scatter by 0.2 eV about additive ones."""
+    rng = np.random.default_rng(4)
+    formulas = ["C2H6O", "C3H8O", "C2H4O", "CH4O", "C3H6O2"] * 4
+    fits, errors = [], []
+    for _ in range(100):
+        frames = []
+        for formula in formulas:
+            exact = frame(formula)
+            scatter = 0.2 * len(exact) * rng.normal()
+            frames.append(dataclasses.replace(exact, energy=exact.energy + scatter))
+        fits.append(list((fitted := fit_reference_energies(frames, list(E0))).values()))
+        errors.append(list(fit_errors(frames, fitted).values()))
+    # 100 samples know a standard deviation to 7 %
+    np.testing.assert_allclose(np.std(fits, axis=0), np.mean(errors, axis=0), rtol=0.2)
+
+
+def test_errors_where_there_is_nothing_to_judge_by():
+    exact = [frame("H2O"), frame("H2O2")]
+    assert fit_errors(exact, {"H": E0["H"], "O": E0["O"]}) == {}
+    assert fit_errors([frame("H2O")] * 4, {"H": -1.0, "O": -1.0}) == {}
+    assert fit_errors(exact, E0, known=E0) == {}
+
+
+def test_fit_beside_known_energies():
+    frames = [frame("C2H6O"), frame("C2H6O")]
+    fitted = fit_reference_energies(frames, ["H", "C", "O"], known={"H": E0["H"], "C": E0["C"]})
+    assert fitted == pytest.approx(E0)
+    assert undetermined_elements(frames, ["H", "C", "O"], known=["H", "C"]) == []
+    assert undetermined_elements(frames, ["H", "C", "O"], known=["H"]) == ["C", "O"]
+    assert fit_reference_energies([], ["H"], known=E0) == {"H": E0["H"]}
 
 
 def test_each_atom_counts_the_same_not_each_frame():
@@ -88,12 +134,17 @@ def test_isolated_atoms_refusals(tmp_path):
     path = atoms_file(tmp_path / "atoms.xyz", **E0)
     with pytest.raises(InputError, match=r"no isolated atom of N; the file has H, C, O"):
         reference_energies_from_atoms(path, elements=["H", "N"])
-    ase.io.write(path, [Atoms("H", info={"energy": -1.0})] * 2, format="extxyz")
-    with pytest.raises(InputError, match="frame 1: expected one isolated atom per element, got H"):
+    twice = [Atoms("H", info={"energy": energy}) for energy in (-1.0, -1.5)]
+    ase.io.write(path, twice, format="extxyz")
+    with pytest.raises(
+        InputError,
+        match=r"frame 1, energy: expected one energy of an isolated atom of H, got -1 eV in "
+        r"frame 0 of .*atoms.xyz and -1.5 eV here",
+    ):
         reference_energies_from_atoms(path)
     water = frame("H2O").to_atoms()
     ase.io.write(path, water, format="extxyz")
-    with pytest.raises(InputError, match=r"frame 0: expected one isolated atom .*, got 3 atoms"):
+    with pytest.raises(InputError, match=r"frame 0: expected isolated atoms only, got 3 atoms"):
         reference_energies_from_atoms(path)
     ase.io.write(path, Atoms("H"), format="extxyz")
     with pytest.raises(InputError, match=r"frame 0, energy: missing; the frame has: nothing"):

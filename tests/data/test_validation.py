@@ -94,7 +94,8 @@ def test_refuses_a_periodic_cell_without_volume(cell):
 def test_accepts_a_slab_without_third_vector_and_a_left_handed_cell():
     slab = crystal(cell=np.diag([5.64, 5.64, 0.0]), pbc=np.array([True, True, False]))
     mirrored = crystal(cell=5.64 * np.eye(3)[[1, 0, 2]])
-    assert validate_frames([slab, mirrored]) == []
+    (remark,) = validate_frames([slab, mirrored])
+    assert "the stress of 1 frames (frame 0) is not used: it needs a volume" in remark
 
 
 def test_refuses_missing_labels_and_lists_what_there_is():
@@ -202,4 +203,4 @@ def test_remarks_on_a_net_force():
 
 def test_remarks_on_forces_of_exactly_zero():
     (remark,) = validate_frames([frame(), frame(1, forces=np.zeros((9, 3)))])
-    assert "1 frame(s) have forces of exactly zero; are they labelled at all?" in remark
+    assert "1 frame(s) have forces of exactly zero (frame 1); are they labelled at all?" in remark

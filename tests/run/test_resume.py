@@ -9,11 +9,12 @@ import subprocess
 
 import pytest
 
+from egraff.analysis.logfile import read_log
 from egraff.errors import InputError, RunError
 from egraff.lammps.run import resume_md
 from egraff.lammps.run_progress import RunDisplay
-from egraff.lammps.run_record import locked
 from egraff.lammps.run_resume import dump_offset, find_restarts, log_offset
+from egraff.locks import locked
 from tests.run.conftest import METADATA, log_rows, write_model
 
 
@@ -125,6 +126,7 @@ def test_killed_run_goes_on_from_its_last_restart_file(run_lj, monkeypatch, tmp_
     steps = [row["Step"] for row in log_rows(directory / "log.lammps")]
     assert steps == sorted({*range(0, target + 1, 10), target})
     assert frame_steps(directory) == list(range(0, target + 1, 20))
+    assert read_log(directory / "log.lammps").problems == []
 
 
 def test_interrupted_equilibration_goes_on_with_it(run_lj, monkeypatch):

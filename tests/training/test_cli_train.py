@@ -9,16 +9,18 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import typer
 import yaml
+from ase import Atoms
 from typer.testing import CliRunner
 
 from egraff.cli.evaluate import evaluate
 from egraff.cli.train import train
 from egraff.errors import InputError
 from egraff.training.module import ForceFieldTraining
-from tests.training.toy import TINY
+from tests.training.toy import TINY, frames, label, write
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(train)
@@ -79,6 +81,75 @@ def test_resume(data, config, tmp_path):
         run("train", "--out", out, "--resume", "--lr", 0.3)
 
 
+def test_resume_before_anything_has_started(data, config, tmp_path):
+    """A job script may say --resume from the first time on."""
+    out = tmp_path / "run"
+    given = ("--model", "nequip", "--config", config, "--data", data / "train.xyz", "--out", out)
+    run("train", *given, "--epochs", 1, "--threads", 1, "--resume")
+    assert json.loads((out / "summary.json").read_text())["training"]["epochs"] == 1
+    with pytest.raises(InputError, match=r"expected a training to continue, found no last.ckpt"):
+        run("train", "--out", tmp_path / "mistyped", "--resume")
+
+
+def test_labels_under_other_names(data, config, tmp_path):
+    images = frames(1, 12)
+    for image in images:
+        results, image.calc = image.calc.results, None
+        image.info["REF_energy"] = results["energy"]
+        image.arrays["REF_forces"] = results["forces"]
+        if "stress" in results:
+            image.info["VASP_kbar"] = -1602.176634 * results["stress"]
+    path = write(tmp_path / "train.xyz", images)
+    out = tmp_path / "run"
+    given = ("--model", "nequip", "--config", config, "--data", path, "--out", out)
+    with pytest.raises(InputError, match=r"frame 0, energy: missing; .*\n.*-key REF_energy"):
+        run("train", *given)
+    named = ("--energy-key", "REF_energy", "--forces-key", "REF_forces")
+    stress = ("--stress-key", "VASP_kbar", "--set", "stress_weight=1")
+    with pytest.raises(InputError, match=r"stress_unit: expected the unit of VASP_kbar"):
+        run("train", *given, *named, *stress)
+    units = ("--stress-unit", "kbar", "--stress-sign", "compression")
+    run("train", *given, *named, *stress, *units, "--epochs", 1, "--threads", 1)
+    settings = json.loads((out / "summary.json").read_text())["settings"]
+    assert settings["energy_key"] == "REF_energy"
+    assert settings["stress_sign"] == "compression"
+
+    printed = run("eval", out / "best.ckpt", path, *named, "--json", tmp_path / "e.json")
+    assert "no stress is read" not in printed
+    flat = json.loads((tmp_path / "e.json").read_text())
+    assert "stress_mae_ev_per_ang3" not in flat
+    run("eval", out / "best.ckpt", path, *named, *stress[:2], *units, "--json", tmp_path / "s.json")
+    flat = json.loads((tmp_path / "s.json").read_text())
+    stresses = [
+        read_stress["VASP_kbar"] / -1602.176634
+        for read_stress in (image.info for image in images)
+        if "VASP_kbar" in read_stress
+    ]
+    # of the nine elements the three off the diagonal count twice
+    weights = np.array([1, 1, 1, 2, 2, 2]) / 9
+    expected = np.mean([np.abs(stress) @ weights for stress in stresses])
+    assert flat["trivial_stress_mae_ev_per_ang3"] == pytest.approx(expected)
+
+
+def test_isolated_atoms_are_printed_apart(trained, data, tmp_path):
+    path = write(tmp_path / "atoms.xyz", [label(Atoms("Cu")), *frames(2, 3)])
+    printed = run("eval", trained.out / "best.ckpt", path)
+    assert "3 frames" in printed
+    assert "isolated atom Cu: E0 of the model less the label" in printed
+
+
+def test_a_number_that_is_none(data, config, tmp_path):
+    config.write_text("lr: .inf\n")
+    given = ("--model", "nequip", "--data", data / "train.xyz", "--out", tmp_path / "run")
+    with pytest.raises(InputError, match=r"c.yaml: lr: Input should be a finite number, got inf"):
+        run("train", *given, "--config", config)
+    with pytest.raises(InputError, match=r"lr: Input should be a finite number, got nan"):
+        run("train", *given, "--set", "lr=.nan")
+    with pytest.raises(InputError, match=r"radial_width|n_bessel"):
+        run("train", *given, "--set", "model_options.n_bessel=.inf")
+    assert not (tmp_path / "run").exists()
+
+
 def test_interrupt(data, config, tmp_path, monkeypatch):
     def press_ctrl_c(self, batch, batch_idx):
         os.kill(os.getpid(), signal.SIGINT)
@@ -94,6 +165,13 @@ def test_set_needs_a_name_and_a_value(tmp_path):
     for text in ("lr", "=3", "lr=[1"):
         with pytest.raises(InputError, match=r"--set: expected NAME=VALUE, got"):
             run("train", "--out", tmp_path / "run", "--set", text)
+
+
+def test_a_setting_given_twice(tmp_path):
+    given = ("train", "--out", tmp_path / "run", "--set", "lr=0.5")
+    for other in (("--lr", 0.1), ("--set", "lr=0.1")):
+        with pytest.raises(InputError, match=r"--set: lr is given twice, as 0.\d and 0.\d\n"):
+            run(*given, *other)
 
 
 def test_an_unknown_setting_in_the_file(config, tmp_path):

@@ -9,13 +9,14 @@ import ase.io
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 
 from egraff.calculator import EgraffCalculator
 from egraff.errors import EgraffError, InputError, ModelFileError
 from egraff.export import export_torchscript
 from egraff.training.checkpoint import load_info, load_model
 from egraff.training.evaluate import evaluate_file, open_model, write_evaluation
-from tests.training.toy import frames, write
+from tests.training.toy import frames, label, write
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,28 @@ def test_frames_without_labels(trained, tmp_path):
     path = write(tmp_path / "bare.xyz", images)
     with pytest.raises(InputError, match=r"no frame has an energy or forces; the first frame has:"):
         evaluate_file(trained.out / "best.ckpt", path)
+
+
+def test_isolated_atoms_are_reported_apart(trained, data, tmp_path):
+    atoms = [label(Atoms(symbol)) for symbol in ("Al", "Cu")]
+    mixed = write(tmp_path / "mixed.xyz", [*atoms, *ase.io.read(data / "val.xyz", ":")])
+    found = evaluate_file(trained.out / "best.ckpt", mixed)
+    plain = evaluate_file(trained.out / "best.ckpt", data / "val.xyz")
+    assert (found.n_frames, found.model, found.trivial) == (12, plain.model, plain.trivial)
+    e0 = trained.summary["model"]["reference_energies_ev"]
+    for atom in atoms:
+        symbol = atom.get_chemical_symbols()[0]
+        difference = e0[symbol] - atom.get_potential_energy()
+        assert found.isolated[symbol] == pytest.approx(difference, abs=1e-9)
+        assert found.flat()[f"isolated_atom_error_ev_{symbol}"] == found.isolated[symbol]
+
+
+def test_nothing_but_isolated_atoms(trained, tmp_path):
+    found = evaluate_file(
+        trained.out / "best.ckpt", write(tmp_path / "atoms.xyz", [label(Atoms("Cu"))])
+    )
+    assert (found.n_frames, found.model) == (0, {})
+    assert set(found.isolated) == {"Cu"}
 
 
 def test_an_element_that_the_model_does_not_know(trained, tmp_path):

@@ -56,6 +56,7 @@ def test_learns(trained):
 def test_leaves_the_files_that_were_promised_and_no_others(trained):
     found = sorted(path.name for path in trained.out.iterdir())
     assert found == [
+        ".lock",
         "best.ckpt",
         "config.yaml",
         "last.ckpt",
@@ -102,8 +103,7 @@ def test_metrics_csv_has_a_row_for_each_epoch(trained):
 
 
 def test_a_file_gets_lines_not_a_progress_bar(trained):
-    lines = trained.printed.splitlines()
-    assert "nequip" in lines[0]
+    lines = trained.printed[trained.printed.index("nequip") :].splitlines()
     assert "elements Al Cu" in lines[0]
     assert "40 training and 12 validation frames; E0 from least squares" in lines[1]
     assert sum(line.startswith("epoch") for line in lines) == 25
@@ -223,11 +223,28 @@ def test_resume_refuses_other_data(data, tmp_path):
         fit(config, tmp_path / "run", resume=True, console=quiet())
 
 
+def test_resume_starts_where_there_is_nothing_yet(data, tmp_path):
+    out = tmp_path / "run"
+    given = settings(data, epochs=1).plain()
+    config = resumed_config(out, given)
+    summary = fit(config, out, resume=True, console=quiet())
+    assert summary["training"]["epochs"] == 1
+    # killed before its first checkpoint
+    for name in ("last.ckpt", "best.ckpt"):
+        (out / name).unlink()
+    summary = fit(resumed_config(out, given), out, resume=True, console=quiet())
+    assert summary["training"]["epochs"] == 1
+    assert [row["epoch"] for row in rows(out)] == ["1"]
+
+
 def test_nothing_to_resume(data, tmp_path):
-    with pytest.raises(InputError, match=r"found no last.ckpt"):
-        fit(settings(data), tmp_path / "none", resume=True)
-    with pytest.raises(InputError, match=r"found no config.yaml"):
-        resumed_config(tmp_path / "none", {})
+    with pytest.raises(InputError, match=r"--resume: expected a training to continue, found no la"):
+        resumed_config(tmp_path / "mistyped", {"epochs": 3})
+    out = tmp_path / "run"
+    fit(settings(data, epochs=1), out, console=quiet())
+    (out / "last.ckpt").unlink()
+    with pytest.raises(InputError, match=r"found best.ckpt of an .*, and no last.ckpt to continue"):
+        fit(settings(data, epochs=1), out, resume=True, console=quiet())
 
 
 def test_an_earlier_training_is_not_overwritten_by_accident(data, trained, tmp_path):
@@ -295,7 +312,7 @@ def test_validation_frames_that_are_training_frames_are_refused(data, tmp_path):
     allowed = config.model_copy(update={"allow_overlap": True})
     text = io.StringIO()
     summary = fit(allowed, tmp_path / "run", console=Console(file=text, width=200))
-    assert summary["remarks"] == ["40 of 40 validation frames are also training frames"]
+    assert "40 of 40 validation frames are also training frames" in summary["remarks"]
     assert "note: 40 of 40 validation frames" in text.getvalue()
 
 
@@ -309,6 +326,71 @@ def test_energies_are_exact_for_isolated_atoms(data, tmp_path):
     graphs = model_graphs(read_frames(path), model)
     for atom, graph in zip(atoms, graphs, strict=True):
         assert float(predict(model, graph).energy) == atom.get_potential_energy()
+
+
+def test_isolated_atoms_among_the_frames_change_nothing_but_e0(data, tmp_path):
+    atoms = [label(Atoms(symbol)) for symbol in ("Cu", "Al")]
+    images = frames(1, 12)
+    with_them = write(tmp_path / "with.xyz", [*atoms, *images])
+    without = write(tmp_path / "without.xyz", images)
+    path = write(tmp_path / "atoms.xyz", atoms)
+    text = io.StringIO()
+    inside = fit(
+        settings(data, epochs=1, data=str(with_them)),
+        tmp_path / "inside",
+        console=Console(file=text, width=200),
+    )
+    beside = fit(
+        settings(data, epochs=1, data=str(without), isolated_atoms=str(path)),
+        tmp_path / "beside",
+        console=quiet(),
+    )
+    assert (
+        "note: isolated atoms in the data give E0, and are not trained or validated on: Cu (fr"
+        in (text.getvalue())
+    )
+    assert inside["model"]["reference_energies_from"] == "isolated_atoms"
+    energies = {
+        symbol: atom.get_potential_energy()
+        for symbol, atom in zip(("Cu", "Al"), atoms, strict=True)
+    }
+    assert inside["model"]["reference_energies_ev"] == energies
+    assert inside["data"]["n_frames"] == 12
+    for name in ("energy_baseline_ev", "n_frames"):
+        assert inside["data"][name] == beside["data"][name]
+    for name, entry in inside["validation"].items():
+        assert entry["trivial"] == beside["validation"][name]["trivial"]
+        assert entry["value"] == beside["validation"][name]["value"]
+
+
+def test_two_trainings_in_one_directory(data, tmp_path, monkeypatch):
+    """The second is refused while the first is going on, and changes nothing."""
+    out = tmp_path / "run"
+    refusals = []
+    original = ForceFieldTraining.training_step
+
+    def start_another(self, batch, batch_idx):
+        if not refusals:
+            for options in ({}, {"overwrite": True}, {"resume": True}):
+                try:
+                    fit(settings(data, epochs=1), out, console=quiet(), **options)
+                except InputError as error:
+                    refusals.append(str(error))
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(ForceFieldTraining, "training_step", start_another)
+    summary = fit(settings(data, epochs=2), out, console=quiet())
+    assert len(refusals) == 3
+    assert "expected a new directory, found last.ckpt" in refusals[0]
+    assert all("nobody is running in, but a training is still going" in r for r in refusals[1:])
+    assert summary["training"]["epochs"] == 2
+    assert [row["epoch"] for row in rows(out)] == ["1", "2"]
+
+
+def test_a_cutoff_without_neighbours_is_refused_before_anything_is_written(data, tmp_path):
+    with pytest.raises(InputError, match=r"cutoff within which atoms have neighbours, got 0.5 A"):
+        fit(settings(data, r_max=0.5), tmp_path / "run", console=quiet())
+    assert not (tmp_path / "run").exists()
 
 
 def test_gradient_clipping_and_workers(data, tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ import pytest
 
 from egraff.errors import InputError
 from egraff.training.dataset import model_graphs, read_splits
-from egraff.training.setup import DEFAULT_R_MAX, make_model
+from egraff.training.options import DEFAULT_R_MAX
+from egraff.training.setup import make_model
 from tests.training.toy import TINY, settings
 
 

@@ -20,6 +20,7 @@ from egraff.errors import InputError
 _START = "Per MPI rank memory allocation"
 _LOOP = re.compile(r"Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms")
 _MULTI = re.compile(r"-+ Step\s+(\S+) -+ CPU\s+=\s+(\S+) \(sec\) -+")
+_NUMBER = re.compile(r"[-+.]*(?:\d|nan|inf)", re.I)
 _PAIR = re.compile(r"(\S+)\s*=\s*(\S+)")
 
 
@@ -136,14 +137,24 @@ def _row(words: list[str], n_columns: int, number: int, problems: list[str]) -> 
     return values
 
 
+def _is_row(words: list[str]) -> bool:
+    """Tell a row, even a damaged one, from other output between rows or after a killed run.
+
+    Rows begin with a number and consist of numbers; lines such as ``1 by 1 by 1 MPI processor
+    grid``, which a resumed run appends to the table of the killed one, are mostly words.
+    """
+    if not words or not _NUMBER.match(words[0]):
+        return False
+    return 2 * sum(bool(_NUMBER.match(word)) for word in words) > len(words)
+
+
 def _parse_table(lines: _Lines, problems: list[str]) -> _Table:
     """Styles one and custom: a header line, then one line per output step."""
     columns = lines[0][1].split()
     rows = []
     for number, text in lines[1:]:
         words = text.split()
-        # other output (fixes, restarts) can stand between rows; rows begin with a number
-        if not words or not re.match(r"[-+.\d]|nan|inf", words[0]):
+        if not _is_row(words):
             continue
         if (row := _row(words, len(columns), number, problems)) is not None:
             rows.append(row)

@@ -32,6 +32,7 @@ from egraff.analysis.section_structure import StructureComparison, structure, st
 from egraff.analysis.section_thermo import density, speed, thermo
 from egraff.analysis.stability import Criteria
 from egraff.data.frames import read_frames
+from egraff.data.labels import LabelKeys
 from egraff.errors import InputError
 from egraff.files import atomic_path, sha256, write_json
 
@@ -93,11 +94,19 @@ class Reference:
         path: where it was read from.
         frames: its frames, in order of time.
         digest: SHA-256 of the file.
+        keys: names, unit and sign of the labels in it.
     """
 
     path: str
     frames: list[Atoms]
     digest: str
+    keys: LabelKeys = field(default_factory=LabelKeys)
+
+    def identity(self) -> str:
+        """What a result depends on: the content of the file, and how its labels were read."""
+        others = self.keys.model_dump(exclude_defaults=True)
+        return self.digest + (json.dumps(others, sort_keys=True) if others else "")
+
     _cache: dict[Any, Any] = field(default_factory=dict)
 
     def once(self, key: Any, compute: Callable[[], Any]) -> Any:
@@ -107,14 +116,18 @@ class Reference:
         return self._cache[key]
 
 
-def read_reference(path: Path) -> Reference:
-    """Read a reference trajectory with ASE.
+def read_reference(path: Path, *, keys: LabelKeys | None = None) -> Reference:
+    """Read a reference trajectory.
+
+    Args:
+        path: any file that `egraff.data.read_frames` reads.
+        keys: names, unit and sign of its labels; the defaults when None.
 
     Raises:
-        InputError: no such file, or ASE cannot read it.
+        InputError: no such file, or it cannot be read.
     """
-    frames = [frame.to_atoms() for frame in read_frames(path)]
-    return Reference(str(path), frames, sha256(path))
+    frames = [frame.to_atoms() for frame in read_frames(path, keys=keys)]
+    return Reference(str(path), frames, sha256(path), keys or LabelKeys())
 
 
 @dataclass
@@ -152,8 +165,8 @@ def _key(
         "revision": REVISION,
         "egraff": __version__,
         "parameters": _parameters(parameters),
-        "reference": reference.digest if reference else None,
-        "labels": labels.digest if labels else None,
+        "reference": reference.identity() if reference else None,
+        "labels": labels.identity() if labels else None,
         "of_model": of_model,
     }
     for path in (run.directory / "run.json", run.log, run.dump):

@@ -25,7 +25,7 @@ from MDAnalysis.lib.mdamath import triclinic_vectors
 from egraff.analysis.frames import frame_times_ps, frames_universe
 from egraff.analysis.runs import RECORD, Run, find_runs, read_run
 from egraff.analysis.trajectory_end import end_problems
-from egraff.data.frames import read_frames
+from egraff.data.frames import read_frames, read_images
 from egraff.errors import InputError
 from egraff.files import write_json
 from egraff.units import PS_PER_FS
@@ -236,7 +236,10 @@ def _load_once(
 
 
 def _read_xyz(path: Path) -> tuple[list[Atoms], np.ndarray | None]:
-    frames = [frame.to_atoms() for frame in read_frames(path)]
+    # not as labelled frames: that a simulation broke is for the analysis to find, not to refuse
+    frames = list(read_images(path))
+    for atoms in frames:
+        atoms.set_constraint()  # which would change what its forces are
     return frames, frame_times_ps(frames)
 
 

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from egraff.cli.labels import with_label_options
 
+
+@with_label_options
 def analyse(
     directory: Annotated[
         Path,
@@ -55,16 +59,23 @@ def analyse(
         int, typer.Option(help="Processes among which the frames of a run are shared.")
     ] = 1,
     force: Annotated[bool, typer.Option(help="Analyse again what is up to date.")] = False,
+    *,
+    label_options: Mapping[str, str],
 ) -> None:
-    """Analyse every simulation below DIR: analysis/result.json and curves.npz beside each."""
+    """Analyse every simulation below DIR: analysis/result.json and curves.npz beside each.
+
+    The options about labels are for the reference and for frames that are labelled again.
+    """
     from rich.console import Console
 
     from egraff.analysis.pipeline import Parameters, analyse_run, read_reference
     from egraff.analysis.section_model import ModelChecks
     from egraff.analysis.trajectory_file import runs_at
+    from egraff.data.labels import label_keys
     from egraff.errors import InputError
 
     console = Console(highlight=False, soft_wrap=True)
+    keys = label_keys(label_options)
     parameters = Parameters(
         r_max=r_max,
         bin_width=bin_width,
@@ -80,9 +91,9 @@ def analyse(
             where=directory,
             fix="give the directory of that run",
         )
-    labelled = read_reference(labels) if labels is not None else None
+    labelled = read_reference(labels, keys=keys) if labels is not None else None
     checks = ModelChecks(_load_calculator) if model_checks else None
-    frames = read_reference(reference) if reference is not None else None
+    frames = read_reference(reference, keys=keys) if reference is not None else None
     for run in runs:
         done = analyse_run(
             run,

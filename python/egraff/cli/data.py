@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from egraff.cli.labels import with_label_options
 
 app = typer.Typer(help="Embedded data sets; look at, check and split data files.")
 
@@ -17,11 +20,6 @@ class SplitMethod(StrEnum):
 
     random = "random"
     blocks = "blocks"
-
-
-_EnergyKey = Annotated[str, typer.Option(help="Name of the total energy in the file.")]
-_ForcesKey = Annotated[str, typer.Option(help="Name of the forces in the file.")]
-_StressKey = Annotated[str, typer.Option(help="Name of the stress in the file.")]
 
 
 @app.command(name="list")
@@ -57,31 +55,43 @@ def list_sets() -> None:
 
 
 @app.command()
+@with_label_options
 def info(
     file: Annotated[Path, typer.Argument(help="Any file with structures that ASE reads.")],
     against: Annotated[
         Path | None,
         typer.Option(help="Training file; refuse if FILE repeats any of its frames."),
     ] = None,
-    energy_key: _EnergyKey = "energy",
-    forces_key: _ForcesKey = "forces",
-    stress_key: _StressKey = "stress",
+    *,
+    label_options: Mapping[str, str],
 ) -> None:
     """Say what a data file holds, and check that it can be used for training."""
     from rich.console import Console
 
-    from egraff.data import check_overlap, read_frames, validate_frames
+    from egraff.data import (
+        check_overlap,
+        describe_isolated,
+        isolated_energies,
+        label_keys,
+        read_frames,
+        separate_isolated_atoms,
+        validate_frames,
+    )
     from egraff.data.summary import summarise
 
     console = Console(highlight=False, soft_wrap=True)
-    keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
-    frames = read_frames(file, **keys)
-    for name, value in summarise(frames).items():
+    keys = label_keys(label_options)
+    frames, isolated = separate_isolated_atoms(read_frames(file, keys=keys))
+    for name, value in summarise(frames).items() if frames else ():
         console.print(f"{name:<22} {value}", markup=False)
-    for remark in validate_frames(frames, require=()):
-        console.print(f"note: {remark}", markup=False, style="yellow")
+    if isolated:
+        console.print(f"{'isolated atoms':<22} {describe_isolated(isolated)}", markup=False)
+    for part in (frames, isolated):
+        for remark in validate_frames(part, require=()) if part else ():
+            console.print(f"note: {remark}", markup=False, style="yellow")
+    isolated_energies([atom for atom in isolated if atom.energy is not None])
     if against is not None:
-        check_overlap(read_frames(against, **keys), frames, name=file.name)
+        check_overlap(read_frames(against, keys=keys), frames, name=file.name)
         console.print(f"{'overlap':<22} no frame is in {against}", markup=False)
 
 
@@ -100,6 +110,7 @@ def _size(text: str, option: str) -> float | int:
 
 
 @app.command()
+@with_label_options
 def split(
     file: Annotated[Path, typer.Argument(help="File to split.")],
     out: Annotated[Path, typer.Option(help="Folder for train.xyz, val.xyz, ... and splits.json.")],
@@ -113,18 +124,25 @@ def split(
             help="random; or blocks: consecutive pieces, for a finely sampled trajectory."
         ),
     ] = SplitMethod.random,
-    energy_key: _EnergyKey = "energy",
-    forces_key: _ForcesKey = "forces",
-    stress_key: _StressKey = "stress",
+    *,
+    label_options: Mapping[str, str],
 ) -> None:
-    """Split a data file into training, validation and test files that share no frame."""
+    """Split a data file into training, validation and test files that share no frame.
+
+    Isolated atoms are no part of the splits; they are written to the training file, where they
+    give E0.
+    """
     import ase.io
 
     from egraff.data import (
         check_overlap,
+        describe_isolated,
         frame_from_atoms,
+        isolated_energies,
+        label_keys,
         read_images,
         save_splits,
+        separate_isolated_atoms,
         split_frames,
         validate_frames,
     )
@@ -143,23 +161,35 @@ def split(
             raise InputError(
                 "the file exists already", where=target, fix="give another folder to --out"
             )
+    keys = label_keys(label_options)
     # ASE atoms are written, not frames: a file may hold more columns than a model reads
     images = read_images(file)
-    keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
-    frames = [
-        frame_from_atoms(atoms, source=(str(file), number), **keys)
-        for number, atoms in enumerate(images)
-    ]
+    frames, isolated = separate_isolated_atoms(
+        [
+            frame_from_atoms(atoms, keys=keys, source=(str(file), number))
+            for number, atoms in enumerate(images)
+        ]
+    )
     for remark in validate_frames(frames):
         typer.echo(f"note: {remark}")
+    if isolated:
+        validate_frames(isolated, require=("energy",))
+        isolated_energies(isolated)
     splits = split_frames(frames, sizes, seed=seed, method=method.value)
     for name, members in splits.items():
         if name != "train" and "train" in splits:
             check_overlap(splits["train"], members, name=name)
     for name, members in splits.items():
+        # isolated atoms give E0, which is for the training to know
+        also = isolated if name == "train" else []
         with atomic_path(targets[name]) as partial:
-            ase.io.write(partial, [images[f.source[1]] for f in members], format="extxyz")
-        typer.echo(f"{targets[name]}: {len(members)} frames")
+            ase.io.write(partial, [images[f.source[1]] for f in (*also, *members)], format="extxyz")
+        typer.echo(
+            f"{targets[name]}: {len(members)} frames"
+            + (f", and isolated atoms: {describe_isolated(isolated)}" if also else "")
+        )
+    if isolated and "train" not in splits:
+        typer.echo(f"left out, isolated atoms: {describe_isolated(isolated)}")
     save_splits(index_file, splits, seed=seed, method=method.value)
 
 

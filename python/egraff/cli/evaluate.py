@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from egraff.cli.labels import with_label_options
 from egraff.cli.types import Device, Dtype
 
 
+@with_label_options
 def evaluate(
     model: Annotated[
         Path, typer.Argument(help="Checkpoint, or exported model.", metavar="MODEL_OR_CKPT")
@@ -19,21 +22,22 @@ def evaluate(
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the numbers to this file as JSON.")
     ] = None,
-    energy_key: Annotated[str, typer.Option(help="Name of the energy in DATA.")] = "energy",
-    forces_key: Annotated[str, typer.Option(help="Name of the forces in DATA.")] = "forces",
-    stress_key: Annotated[str, typer.Option(help="Name of the stress in DATA.")] = "stress",
     dtype: Annotated[
         Dtype | None, typer.Option(help="Evaluate a checkpoint in this type; default: as trained.")
     ] = None,
     device: Annotated[Device, typer.Option(help="Device.")] = Device.cpu,
+    *,
+    label_options: Mapping[str, str],
 ) -> None:
     """Compare a model with labelled frames: MAE and RMSE of energy, forces and stress.
 
     The trivial predictor only counts atoms for the energy, and says zero for forces and stress.
-    Intervals (95 %) come from resampling the frames as if they were independent.
+    Intervals (95 %) come from resampling the frames as if they were independent. Isolated atoms are
+    compared apart: whatever a model has learnt, it gives them E0.
     """
     from rich.console import Console
 
+    from egraff.data.labels import label_keys
     from egraff.training.evaluate import evaluate_file, write_evaluation
     from egraff.training.machine import pick_device
     from egraff.training.tables import evaluation_table
@@ -41,16 +45,22 @@ def evaluate(
     evaluation = evaluate_file(
         model,
         data,
-        energy_key=energy_key,
-        forces_key=forces_key,
-        stress_key=stress_key,
+        keys=label_keys(label_options),
         dtype=dtype.value if dtype else None,
         device=pick_device(device.value),
     )
     console = Console(highlight=False, soft_wrap=True)
+    for remark in evaluation.remarks:
+        console.print(f"note: {remark}", markup=False, style="yellow")
     title = f"{model} on {data}: {evaluation.n_frames} frames, {evaluation.n_atoms} atoms"
-    console.print(evaluation_table(evaluation, title=title))
-    if evaluation.baseline_source != "training set":
+    if evaluation.n_frames:
+        console.print(evaluation_table(evaluation, title=title))
+    for element, difference in evaluation.isolated.items():
+        console.print(
+            f"isolated atom {element}: E0 of the model less the label {difference:.6g} eV",
+            markup=False,
+        )
+    if evaluation.baseline_source == "evaluated frames":
         console.print(
             "The trivial predictor was fitted to these frames: the model does not know its own.",
             style="dim",

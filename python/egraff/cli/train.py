@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from egraff.cli.labels import with_label_options
 from egraff.cli.types import Device, Dtype
+from egraff.errors import InputError
 
 _DATA, _MODEL, _FIT, _MACHINE = "Data", "Model", "Optimisation", "Machine"
 
 
+@with_label_options
 def train(
     out: Annotated[Path, typer.Option(help="Directory for all results.")],
     data: Annotated[
@@ -29,7 +33,8 @@ def train(
     isolated_atoms: Annotated[
         Path | None,
         typer.Option(
-            help="Labelled single atoms, whose energies become E0; default: least squares.",
+            help="Labelled isolated atoms, whose energies become E0; default: those among the "
+            "frames, or else least squares.",
             rich_help_panel=_DATA,
         ),
     ] = None,
@@ -77,7 +82,12 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the training in OUT from its last epoch.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the training in OUT from its last epoch; start it if there is none (for "
+            "queues).",
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier training in OUT.")
@@ -90,6 +100,8 @@ def train(
         int | None,
         typer.Option(help="CPU threads; default: the fastest, measured.", rich_help_panel=_MACHINE),
     ] = None,
+    *,
+    label_options: Mapping[str, str],
 ) -> None:
     """Train a model: leaves best.ckpt, last.ckpt, summary.json, metrics.csv and splits in OUT.
 
@@ -118,7 +130,15 @@ def train(
         for name, value in flags.items()
         if value is not None
     }
-    given |= dict(_assignment(text) for text in settings or [])
+    given |= label_options
+    for name, value in map(_assignment, settings or []):
+        if name in given:
+            raise InputError(
+                f"{name} is given twice, as {given[name]!r} and {value!r}",
+                field="--set",
+                fix="give it once",
+            )
+        given[name] = value
 
     from egraff.settings_file import read_settings
     from egraff.training.config import EXAMPLE, check_config, merge
@@ -127,7 +147,7 @@ def train(
     if resume:
         from egraff.training.fit import resumed_config
 
-        chosen = resumed_config(out, content)
+        chosen = resumed_config(out, content, where=config)
     else:
         chosen = check_config(content, where=config)
     _fit(chosen, out, resume=resume, overwrite=overwrite)
@@ -148,13 +168,13 @@ def _assignment(text: str) -> tuple[str, Any]:
     """Split ``name=value``; the value is read as YAML, so that numbers are numbers."""
     import yaml
 
-    from egraff.errors import InputError
+    from egraff.settings_file import parse_yaml
 
     name, sign, value = text.partition("=")
     try:
         if not (name and sign):
             raise ValueError("no `=`")
-        return name.strip(), yaml.safe_load(value)
+        return name.strip(), parse_yaml(value)
     except (ValueError, yaml.YAMLError) as error:
         raise InputError(
             f"expected NAME=VALUE, got {text!r} ({error})",

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Read labelled structures from any file ASE can read into plain, light frames.
 
-    frames = read_frames("train.xyz")
+    frames = read_frames("train.xyz", keys=LabelKeys(energy_key="REF_energy"))
     validate_frames(frames, elements=["C", "H", "O"])
 
-Reading fails on what cannot be understood (no such file, labels that are not numbers, wrong
-shapes). Whether the content makes sense is judged by `egraff.data.validation.validate_frames`.
+Reading fails on what cannot be understood (no such file, lines that belong to no frame, labels that
+are not numbers, wrong shapes) and on positions and cells that are not usable numbers: whatever
+computes with a frame can rely on them. Whether the content makes sense is judged by
+`egraff.data.validation.validate_frames`.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,16 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io.formats import string2index
-from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
+from ase.io.formats import filetype, string2index
+from ase.stress import full_3x3_to_voigt_6_stress
 
+from egraff.data.extxyz import read_extxyz
+from egraff.data.labels import LabelKeys, read_labels
 from egraff.errors import InputError
+
+LARGEST_LENGTH = 1e6
+"""No coordinate or lattice vector in Angstrom is longer (0.1 mm): beyond it, distances between
+atoms lose the digits that forces need, and larger numbers are not lengths."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,8 +46,11 @@ class Frame:
         energy: total energy in eV, or None when the file has none.
         forces: [n_atoms, 3] in eV/A, or None.
         stress: [3, 3] in eV/A^3, tension positive, or None.
+        stress_from: key of the file that the stress came from; empty where there is none.
         info: everything else the file says about the frame as a whole.
         label_keys: names of all per-frame and per-atom data found, for error messages.
+        alternatives: by label (energy, forces, stress, virial), other keys that could hold it.
+        keys: the names, units and sign with which the frame was read.
         source: file and number of the frame in it, counted from 0.
     """
 
@@ -52,8 +61,11 @@ class Frame:
     energy: float | None = None
     forces: np.ndarray | None = None
     stress: np.ndarray | None = None
+    stress_from: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
     label_keys: tuple[str, ...] = ()
+    alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keys: LabelKeys = field(default_factory=LabelKeys)
     source: tuple[str, int] = ("", 0)
 
     def __len__(self) -> int:
@@ -63,6 +75,11 @@ class Frame:
     def symbols(self) -> list[str]:
         """Chemical symbol of each atom."""
         return Atoms(self.numbers).get_chemical_symbols()
+
+    @property
+    def stress_of_virial(self) -> bool:
+        """Whether the stress is that of a virial, rather than a label of its own."""
+        return bool(self.stress_from) and self.stress_from == self.keys.virial_key
 
     def to_atoms(self) -> Atoms:
         """Return the frame as ASE atoms, labels in a single-point calculator."""
@@ -83,32 +100,28 @@ class Frame:
 def read_frames(
     path: str | PathLike[str],
     *,
-    energy_key: str = "energy",
-    forces_key: str = "forces",
-    stress_key: str = "stress",
+    keys: LabelKeys | None = None,
     index: str | int | slice = ":",
 ) -> list[Frame]:
     """Read structures and labels from a file.
 
     Labels are looked for under the given names in the results that ASE attaches to a frame (its
-    single-point calculator), then in ``atoms.info`` (energy, stress) or ``atoms.arrays`` (forces).
-    A label that is not there is None; `egraff.data.validation.validate_frames` refuses it where it
-    is needed. Codes that smear the occupations (VASP, for one) report two energies, and the forces
-    belong to the free energy: use ``energy_key="free_energy"`` for those.
+    single-point calculator), then in ``atoms.info`` (energy, stress, virial) or ``atoms.arrays``
+    (forces). A label that is not there is None; `egraff.data.validation.validate_frames` refuses it
+    where it is needed. Codes that smear the occupations (VASP, for one) report two energies, and
+    the forces belong to the free energy: use ``energy_key="free_energy"`` for those.
 
     Args:
         path: any file ASE reads (extended XYZ also with .gz).
-        energy_key: name of the total energy, eV.
-        forces_key: name of the forces, eV/A.
-        stress_key: name of the stress, eV/A^3, tension positive; 9 numbers or 6 in Voigt order.
-        index: which frames, in ASE notation.
+        keys: names, units and sign of the labels; the defaults of `LabelKeys` when None.
+        index: which frames, in ASE notation. The whole file is read whatever it says.
 
     Returns:
         The frames, in file order.
 
     Raises:
-        InputError: the file is missing, unreadable or empty, or a label has the wrong type or
-            shape.
+        InputError: the file is missing, unreadable or empty, a frame has no atoms, a position or
+            lattice vector is not a usable number, or a label has the wrong type or shape.
     """
     images = read_images(path)
     wanted = string2index(index) if isinstance(index, str) else index
@@ -123,23 +136,20 @@ def read_frames(
                 fix=f"choose an index from 0 to {len(numbered) - 1}",
             )
         selected = [numbered[wanted]]
-    return [
-        frame_from_atoms(
-            atoms,
-            energy_key=energy_key,
-            forces_key=forces_key,
-            stress_key=stress_key,
-            source=(str(path), number),
-        )
-        for number, atoms in selected
+    frames = [
+        frame_from_atoms(atoms, keys=keys, source=(str(path), number)) for number, atoms in selected
     ]
+    for frame in frames:
+        if len(frame) == 0:
+            refuse(frame, "atoms", "the frame has no atoms", "remove the frame")
+    return frames
 
 
 def read_images(path: str | PathLike[str]) -> list[Atoms]:
     """Read all structures of a file as ASE atoms, with everything the file says about them.
 
     Raises:
-        InputError: the file is missing, unreadable or empty.
+        InputError: the file is missing, unreadable or empty, or not all of it belongs to a frame.
     """
     file = Path(path)
     if not file.is_file():
@@ -152,12 +162,12 @@ def read_images(path: str | PathLike[str]) -> list[Atoms]:
     if file.stat().st_size == 0:
         raise InputError("the file is empty (0 bytes)", where=path, fix="write it again")
     try:
-        if file.name.endswith((".xyz.gz", ".extxyz.gz")):
-            # ASE seeks back and forth, which makes it slow (quadratic) on a compressed file
-            text = gzip.decompress(file.read_bytes()).decode()
-            images = ase.io.read(io.StringIO(text), index=":", format="extxyz")
+        if filetype(str(file)) == "extxyz":
+            images = read_extxyz(path)
         else:
             images = ase.io.read(file, index=":")
+    except InputError:
+        raise
     except Exception as error:  # every ASE reader fails in its own way
         raise InputError(
             f"ASE cannot read this file ({type(error).__name__}: {error})",
@@ -170,60 +180,79 @@ def read_images(path: str | PathLike[str]) -> list[Atoms]:
 
 
 def frame_from_atoms(
-    atoms: Atoms,
-    *,
-    energy_key: str = "energy",
-    forces_key: str = "forces",
-    stress_key: str = "stress",
-    source: tuple[str, int] = ("", 0),
+    atoms: Atoms, *, keys: LabelKeys | None = None, source: tuple[str, int] = ("", 0)
 ) -> Frame:
     """Turn ASE atoms into a `Frame`; see `read_frames` for where labels are looked for.
 
     Raises:
-        InputError: a label has the wrong type or shape.
+        InputError: a position or lattice vector is not a usable number, or a label has the wrong
+            type or shape.
     """
-    results = dict(atoms.calc.results) if atoms.calc is not None else {}
-    geometry = ("numbers", "positions")
-    found = [*results, *atoms.info, *(key for key in atoms.arrays if key not in geometry)]
-    energy = results.get(energy_key, atoms.info.get(energy_key))
-    forces = results.get(forces_key, atoms.arrays.get(forces_key))
-    stress = results.get(stress_key, atoms.info.get(stress_key))
-    where, number = source
-
-    def numbers_of(value: Any, name: str, shapes: list[tuple[int, ...]]) -> np.ndarray | None:
-        if value is None:
-            return None
-        try:
-            array = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            array = None
-        if array is None or array.shape not in shapes:
-            got = f"{value!r:.60}" if array is None else f"shape {array.shape}"
-            expected = " or ".join("one number" if s == () else f"shape {s}" for s in shapes)
-            raise InputError(
-                f"expected {expected}, got {got}",
-                where=where or None,
-                field=f"frame {number}, {name}",
-                fix="correct the file, or name the right key",
-            )
-        return array
-
-    n_atoms = len(atoms)
-    energy = numbers_of(energy, energy_key, [()])
-    forces = numbers_of(forces, forces_key, [(n_atoms, 3)])
-    stress = numbers_of(stress, stress_key, [(3, 3), (9,), (6,)])
-    if stress is not None:
-        # nine numbers in a row are the full tensor: it is symmetric, so their order does not matter
-        stress = voigt_6_to_full_3x3_stress(stress) if stress.size == 6 else stress.reshape(3, 3)
-    return Frame(
+    bare = Frame(
         numbers=atoms.numbers.copy(),
         positions=atoms.positions.astype(np.float64),
         cell=atoms.cell.array.astype(np.float64),
         pbc=atoms.pbc.copy(),
-        energy=None if energy is None else float(energy),
-        forces=forces,
-        stress=stress,
         info=dict(atoms.info),
-        label_keys=tuple(dict.fromkeys(found)),
+        keys=keys or LabelKeys(),
         source=source,
     )
+    check_lengths(bare)
+    labels = read_labels(atoms, bare.keys, where=source[0] or None, number=source[1])
+    return replace(
+        bare,
+        energy=labels.energy,
+        forces=labels.forces,
+        stress=labels.stress,
+        stress_from=labels.stress_from,
+        label_keys=labels.found,
+        alternatives=labels.alternatives,
+    )
+
+
+def check_lengths(frame: Frame) -> None:
+    """Refuse positions and lattice vectors that are not finite, or no lengths of an atomic model.
+
+    Raises:
+        InputError: naming frame, field and the first atom or vector.
+    """
+    for name in ("positions", "cell"):
+        check_finite(frame, name, getattr(frame, name))
+        size = np.abs(getattr(frame, name))
+        if size.size and size.max() > LARGEST_LENGTH:
+            first = int(np.argwhere(size > LARGEST_LENGTH)[0][0])
+            refuse(
+                frame,
+                name,
+                f"expected coordinates up to {LARGEST_LENGTH:g} A, got {size.max():.3g} (first at "
+                f"{'atom' if name == 'positions' else 'vector'} {first})",
+                "correct the number, or remove the frame",
+            )
+
+
+def check_finite(frame: Frame, name: str, values: np.ndarray | float) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        InputError: naming frame, field and, for values by atom, the first atom.
+    """
+    bad = ~np.isfinite(np.atleast_1d(values))
+    if bad.any():
+        first = np.argwhere(bad)[0]
+        place = f" (first at atom {first[0]})" if name in ("positions", "forces") else ""
+        refuse(
+            frame,
+            name,
+            f"{int(bad.sum())} value(s) are NaN or infinite{place}",
+            "remove the frame: the calculation it comes from failed",
+        )
+
+
+def refuse(frame: Frame, name: str, problem: str, fix: str) -> None:
+    """Raise an error about one field of a frame.
+
+    Raises:
+        InputError: always.
+    """
+    file, number = frame.source
+    raise InputError(problem, where=file or None, field=f"frame {number}, {name}", fix=fix)

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Split frames into training, validation and test, and prove that they do not overlap."""
+"""Split frames into training, validation and test, and record which frame went where."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from egraff.data.frames import Frame
 from egraff.errors import InputError
@@ -158,80 +156,3 @@ def load_splits(path: str | PathLike[str], source: str | PathLike[str]) -> dict[
             fix="use the original file, or split again",
         )
     return splits
-
-
-def find_overlap(
-    first: Sequence[Frame], second: Sequence[Frame], *, tolerance: float = 1e-4
-) -> list[tuple[int, int]]:
-    """Find frames of ``second`` whose geometry is also in ``first``.
-
-    Two frames are the same when their atoms are the same in the same order, and no coordinate
-    relative to the first atom differs by more than ``tolerance`` Angstrom. A shift of the whole
-    structure and wrapping into the cell do not matter. Rotated or re-ordered copies are not found.
-
-    Returns:
-        Pairs (position in ``first``, position in ``second``), one for each frame of ``second``
-        that has a copy.
-    """
-    groups: dict[bytes, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-    for side, frames in enumerate((first, second)):
-        for position, frame in enumerate(frames):
-            groups[frame.numbers.tobytes() + frame.pbc.tobytes()][side].append(position)
-    pairs = []
-    for ours, theirs in groups.values():
-        if not ours or not theirs:
-            continue
-        tree = cKDTree(np.stack([_fingerprint(first[i]) for i in ours]))
-        probes = np.stack([_fingerprint(second[j]) for j in theirs])
-        # the largest of the differences counts, hence the maximum norm
-        distance, found = tree.query(probes, p=np.inf, distance_upper_bound=tolerance)
-        pairs += [
-            (ours[i], j) for i, j, d in zip(found, theirs, distance, strict=True) if np.isfinite(d)
-        ]
-    return sorted(pairs, key=lambda pair: pair[1])
-
-
-def _fingerprint(frame: Frame) -> np.ndarray:
-    """Return the geometry as one vector in Angstrom, the same for shifted and wrapped copies."""
-    relative = frame.positions - frame.positions[:1]
-    if not frame.pbc.all():
-        return np.concatenate([frame.cell[frame.pbc].ravel(), relative.ravel()])
-    # a point on a circle per lattice direction: continuous where wrapped coordinates jump
-    angle = 2.0 * np.pi * relative @ np.linalg.inv(frame.cell)
-    radius = np.linalg.norm(frame.cell, axis=1) / (2.0 * np.pi)
-    circles = [np.cos(angle) * radius, np.sin(angle) * radius]
-    return np.concatenate([frame.cell.ravel(), *(circle.ravel() for circle in circles)])
-
-
-def check_overlap(
-    train: Sequence[Frame],
-    other: Sequence[Frame],
-    *,
-    name: str = "validation",
-    allow: bool = False,
-) -> list[tuple[int, int]]:
-    """Refuse a validation or test set that repeats training frames.
-
-    Args:
-        train: the training frames.
-        other: the frames that must not be among them.
-        name: what ``other`` is, for the message.
-        allow: return the pairs instead of refusing.
-
-    Returns:
-        Pairs as `find_overlap` gives them; empty unless ``allow``.
-
-    Raises:
-        InputError: there are common frames.
-    """
-    pairs = find_overlap(train, other)
-    if pairs and not allow:
-        ours, theirs = train[pairs[0][0]].source, other[pairs[0][1]].source
-        raise InputError(
-            f"{len(pairs)} of {len(other)} {name} frames are also training frames; the first is "
-            f"frame {ours[1]} of {ours[0] or 'the training set'}",
-            where=theirs[0] or None,
-            field=f"frame {theirs[1]}",
-            fix="remove them, or allow the overlap explicitly: errors would look too small",
-        )
-    return pairs

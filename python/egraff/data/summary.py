@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase.formula import Formula
 
-from egraff.data.consistency import energy_force_slope
+from egraff.data.consistency import Slope, energy_force_slope, energy_stress_slope
 from egraff.data.distances import shortest_distance
 from egraff.data.frames import Frame
 from egraff.units import EV_PER_ANG3_IN_GPA
@@ -45,19 +45,29 @@ def summarise(frames: Sequence[Frame]) -> dict[str, str]:
         [np.sqrt(np.mean(frame.forces**2)) for frame in frames if frame.forces is not None], frames
     )
     text["pressure (GPa)"] = _labels(
-        [-np.trace(f.stress) / 3 * EV_PER_ANG3_IN_GPA for f in frames if f.stress is not None],
+        [
+            -np.trace(f.stress) / 3 * EV_PER_ANG3_IN_GPA
+            for f in frames
+            if f.stress is not None and f.pbc.all()
+        ],
         frames,
     )
-    if all(np.isfinite(frame.positions).all() for frame in frames):
-        shortest = [shortest_distance(frame) for frame in frames]
-        text["shortest distance (A)"] = f"{min(shortest):.3f}"
+    shortest = [shortest_distance(frame) for frame in frames]
+    text["shortest distance (A)"] = f"{min(shortest):.3f}"
     slope = energy_force_slope(frames)
     if slope is not None:
-        text["dE / (-F dx)"] = (
-            f"{slope.slope:.4f} (correlation {slope.correlation:.4f}, {slope.n_pairs} pairs of "
-            "consecutive frames; 1 for consistent labels on closely spaced frames)"
-        )
+        text["dE / (-F dx)"] = _slope(slope)
+    slope = energy_stress_slope(frames)
+    if slope is not None:
+        text["dE / (V stress dstrain)"] = _slope(slope)
     return text
+
+
+def _slope(slope: Slope) -> str:
+    pairs = f"correlation {slope.correlation:.4f}, {slope.n_pairs} pairs of consecutive frames"
+    if slope.judged:
+        return f"{slope.slope:.4f} ({pairs}; 1 for consistent labels)"
+    return f"not judged: the frames do not follow one another closely ({pairs})"
 
 
 def _pbc(pbc: np.ndarray) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from egraff.errors import InputError, ModelFileError
 from egraff.interop.recipes import recipe
 from egraff.models import ARCHITECTURES, ForceField, build
+from egraff.settings_file import parse_yaml
 
 SUFFIXES = (".json", ".yaml", ".yml")
 # originals with weights for every element, trained or not: the user says which are meant
@@ -143,7 +144,7 @@ def _config_path(architecture: str, weights: Path, given: str | PathLike[str] | 
 def _read_config(architecture: str, path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        options = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        options = json.loads(text) if path.suffix == ".json" else parse_yaml(text)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
         raise ModelFileError(
             f"expected options as JSON or YAML, could not read them: {error}",

@@ -25,7 +25,6 @@ from egraff.lammps.run_prepare import (
 from egraff.lammps.run_record import (
     RECORD_FILE,
     describe_settings,
-    locked,
     new_record,
     read_record,
     system_of,
@@ -33,6 +32,7 @@ from egraff.lammps.run_record import (
 from egraff.lammps.run_resume import prepare_resume
 from egraff.lammps.run_settings import RunSettings, make_settings, warnings_for
 from egraff.lammps.structure import write_data
+from egraff.locks import locked
 from egraff.metadata import read_metadata
 
 SCRIPT = "in.lammps"

@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +17,6 @@ from egraff.lammps.inputs_ensemble import System
 from egraff.lammps.run_settings import RunSettings
 
 RECORD_FILE = "run.json"
-_LOCK_FILE = ".lock"
 
 
 def new_record(
@@ -148,28 +143,3 @@ def read_record(directory: Path) -> dict[str, Any] | None:
             fix="choose another --out, or start again with --overwrite",
         )
     return record
-
-
-@contextmanager
-def locked(directory: Path) -> Iterator[int]:
-    """Keep others from running in a directory; yields the descriptor of the lock.
-
-    The lock ends with the last process that holds it: LAMMPS inherits it, so that it survives even
-    when the process that started LAMMPS is killed.
-
-    Raises:
-        InputError: another run holds the directory.
-    """
-    handle = os.open(directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                "expected a directory that nobody is running in, but a run is still going",
-                where=directory,
-                fix="wait for it, stop it, or choose another --out",
-            ) from None
-        yield handle
-    finally:
-        os.close(handle)

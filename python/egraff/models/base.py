@@ -42,7 +42,7 @@ class ModelConfig(BaseModel):
         energy_shift_trainable: learn the shifts.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     elements: list[str] = Field(min_length=1)
     r_max: float = Field(gt=0)

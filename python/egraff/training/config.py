@@ -18,14 +18,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from egraff.data.labels import LabelKeys
 from egraff.errors import InputError
 from egraff.files import atomic_path
 from egraff.settings_file import read_settings
 
 EXAMPLE = "epochs: 100"
 """A line of a file of settings."""
+
+# Bounds that no sensible training reaches: what lies beyond is a slip, which would fail late.
+LARGEST_CUTOFF = 30.0  # A; 10000 neighbours in a metal
+LARGEST_WEIGHT = 1e9
+LARGEST_RATE = 10.0
+MANY = 10**9
+MOST_THREADS = 4096
 
 # settings of the training itself, which model_options must not set behind its back
 MODEL_SETTINGS = (
@@ -40,14 +48,15 @@ MODEL_SETTINGS = (
 RESUMABLE = ("epochs", "early_stop_patience", "max_minutes", "device", "threads", "num_workers")
 
 
-class TrainConfig(BaseModel):
-    """All settings of a training. Unknown ones are refused.
+class TrainConfig(LabelKeys):
+    """All settings of a training. Unknown ones, and numbers that are not finite, are refused.
 
     Data:
         data: labelled frames to train on, any file that ASE reads.
         val: labelled frames to validate on; without it, ``val_fraction`` of ``data`` is set aside.
         val_fraction: share of ``data`` drawn at random (by ``seed``) for validation.
-        energy_key, forces_key, stress_key: names of the labels in the files (eV, eV/A, eV/A^3).
+        energy_key, forces_key, stress_key, virial_key, stress_unit, stress_sign: names, unit and
+            sign of the labels in the files; see :class:`egraff.data.labels.LabelKeys`.
         allow_overlap: accept validation frames that are also training frames.
     Model:
         model: architecture, ``preset``: a named set of its options, ``model_options``: single
@@ -55,10 +64,11 @@ class TrainConfig(BaseModel):
         elements: chemical symbols the model shall know; default: those of the training frames.
         r_max: cutoff in Angstrom; default: the preset's, or else 5.
         dtype: floating-point type of the network.
-        isolated_atoms: file with one labelled single-atom frame per element.
+        isolated_atoms: file of labelled isolated atoms. Such atoms among the frames of ``data`` and
+            ``val`` count as well; they are never trained or validated on.
         reference_energies: ``isolated_atoms``, ``least_squares`` (fit to the training energies),
-            energies in eV by element, or ``auto``: isolated atoms if there is a file of them,
-            otherwise least squares.
+            energies in eV by element, or ``auto``: those of isolated atoms, and least squares for
+            elements without one.
         energy_scale: ``force_rms`` (of all training forces, in eV/A, read as eV),
             ``force_rms_per_species``, or a number in eV.
         avg_num_neighbours: normalises sums over edges; default: measured on the training set.
@@ -90,64 +100,59 @@ class TrainConfig(BaseModel):
         num_workers: processes that put batches together; zero does it in the training process.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     data: Path
     val: Path | None = None
     val_fraction: float = Field(default=0.1, gt=0, lt=1)
-    energy_key: str = "energy"
-    forces_key: str = "forces"
-    stress_key: str = "stress"
     allow_overlap: bool = False
 
     model: str
     preset: str | None = "small"
-    model_options: dict[str, Any] = {}
+    model_options: dict[str, Any] = Field(default_factory=dict)
     elements: list[str] | None = Field(default=None, min_length=1)
-    r_max: float | None = Field(default=None, gt=0)
+    r_max: float | None = Field(default=None, gt=0, le=LARGEST_CUTOFF)
     dtype: Literal["float32", "float64"] = "float32"
     isolated_atoms: Path | None = None
     reference_energies: Literal["auto", "isolated_atoms", "least_squares"] | dict[str, float] = (
         "auto"
     )
     energy_scale: Literal["force_rms", "force_rms_per_species"] | float = "force_rms"
-    avg_num_neighbours: float | None = Field(default=None, gt=0)
+    avg_num_neighbours: float | None = Field(default=None, gt=0, le=1e6)
 
     loss: Literal["mse", "mae", "huber"] = "huber"
-    energy_weight: float = Field(default=1.0, ge=0)
-    force_weight: float = Field(default=1.0, ge=0)
-    stress_weight: float = Field(default=0.0, ge=0)
-    huber_delta: float = Field(default=0.01, gt=0)
+    energy_weight: float = Field(default=1.0, ge=0, le=LARGEST_WEIGHT)
+    force_weight: float = Field(default=1.0, ge=0, le=LARGEST_WEIGHT)
+    stress_weight: float = Field(default=0.0, ge=0, le=LARGEST_WEIGHT)
+    huber_delta: float = Field(default=0.01, gt=0, le=1e6)
 
     optimizer: Literal["adam", "adamw"] = "adam"
     amsgrad: bool = False
-    weight_decay: float = Field(default=0.0, ge=0)
-    lr: float = Field(default=0.01, gt=0)
-    warmup_steps: int = Field(default=50, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    lr: float = Field(default=0.01, gt=0, le=LARGEST_RATE)
+    warmup_steps: int = Field(default=50, ge=0, le=MANY)
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
-    plateau_patience: int = Field(default=20, ge=0)
-    min_lr: float = Field(default=1e-5, ge=0)
-    batch_size: int = Field(default=5, ge=1)
-    epochs: int = Field(default=200, ge=1)
-    early_stop_patience: int | None = Field(default=None, ge=1)
-    max_minutes: float | None = Field(default=None, gt=0)
+    plateau_patience: int = Field(default=20, ge=0, le=MANY)
+    min_lr: float = Field(default=1e-5, ge=0, le=LARGEST_RATE)
+    batch_size: int = Field(default=5, ge=1, le=MANY)
+    epochs: int = Field(default=200, ge=1, le=MANY)
+    early_stop_patience: int | None = Field(default=None, ge=1, le=MANY)
+    max_minutes: float | None = Field(default=None, gt=0, le=MANY)
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
-    clip_grad_norm: float | None = Field(default=None, gt=0)
-    seed: int = Field(default=0, ge=0)
+    clip_grad_norm: float | None = Field(default=None, gt=0, le=1e9)
+    seed: int = Field(default=0, ge=0, lt=2**32)
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = Field(default=None, ge=1)
-    num_workers: int = Field(default=0, ge=0)
+    threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
+    num_workers: int = Field(default=0, ge=0, le=MOST_THREADS)
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> TrainConfig:
         if self.energy_weight == self.force_weight == self.stress_weight == 0:
             raise ValueError("energy_weight, force_weight and stress_weight are all zero")
-        if self.reference_energies == "isolated_atoms" and self.isolated_atoms is None:
-            raise ValueError(
-                "reference_energies is isolated_atoms, but no file isolated_atoms is given"
-            )
         if isinstance(self.energy_scale, float) and not self.energy_scale > 0:
             raise ValueError(f"energy_scale: expected a positive number, got {self.energy_scale}")
         if taken := sorted(set(self.model_options) & set(MODEL_SETTINGS)):
@@ -156,6 +161,22 @@ class TrainConfig(BaseModel):
                 "(energy_shift as reference_energies)"
             )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, settings: Any) -> Any:
+        for name, value in settings.items():
+            field = cls.model_fields.get(name)
+            if field is None or not isinstance(value, bool):
+                continue
+            if field.annotation is not bool:
+                raise ValueError(f"{name}: expected a value other than {str(value).lower()}")
+        return settings
+
+    @property
+    def labels(self) -> LabelKeys:
+        """Names, unit and sign of the labels in the files."""
+        return LabelKeys(**{name: getattr(self, name) for name in LabelKeys.model_fields})
 
     def plain(self) -> dict[str, Any]:
         """Return the settings as numbers, strings, lists and dictionaries."""
@@ -191,7 +212,7 @@ def check_config(
     try:
         return TrainConfig(**settings)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = _first(error)
         raise InputError(
             _problem(first),
             where=where or "training settings",
@@ -248,11 +269,24 @@ def recipe(name: str) -> Path:
     return path
 
 
+def _first(error: ValidationError) -> Mapping[str, Any]:
+    """Return the first complaint; of a setting with several types, that about the type given."""
+    found = error.errors()
+    name = found[0]["loc"][:1]
+    own = [one for one in found if one["loc"][:1] == name]
+    if isinstance(own[0]["input"], str):
+        return own[0]
+    return next((one for one in own if one["type"] != "literal_error"), own[0])
+
+
 def _problem(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return "unknown setting"
     if error["type"] == "missing":
         return "this setting is needed"
+    if error["type"] == "value_error":
+        # of the settings together: the message says which, and what they are
+        return error["msg"].removeprefix("Value error, ")
     return f"{error['msg']}, got {error['input']!r}"
 
 

@@ -8,16 +8,26 @@ once and never again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from ase.data import atomic_numbers
 
-from egraff.data import Frame, check_overlap, read_frames, split_frames, validate_frames
+from egraff.data import (
+    Frame,
+    check_overlap,
+    read_frames,
+    separate_isolated_atoms,
+    split_frames,
+    validate_frames,
+)
+from egraff.data.labels import options_for
 from egraff.errors import InputError
 from egraff.graph import Graph, build_graph, collate
 from egraff.models import ForceField
 from egraff.training.config import TrainConfig
+from egraff.training.options import architecture_options
 
 
 @dataclass(frozen=True)
@@ -29,12 +39,14 @@ class Splits:
         val: validation frames.
         elements: chemical symbols the model shall know.
         remarks: oddities of the data that a user should read.
+        isolated: isolated atoms found among the frames, which are in neither of the two.
     """
 
     train: list[Frame]
     val: list[Frame]
     elements: list[str]
     remarks: list[str]
+    isolated: list[Frame] = field(default_factory=list)
 
 
 def read_splits(config: TrainConfig) -> Splits:
@@ -44,17 +56,13 @@ def read_splits(config: TrainConfig) -> Splits:
         InputError: unusable frames, an element outside ``elements``, or validation frames that
             are also training frames.
     """
-    labels = {
-        "energy_key": config.energy_key,
-        "forces_key": config.forces_key,
-        "stress_key": config.stress_key,
-    }
-    train = read_frames(config.data, **labels)
-    remarks = validate_frames(train, elements=config.elements)
+    cutoff, _ = architecture_options(config)
+    train, isolated, remarks = _read(config.data, config, cutoff, config.elements)
     elements = config.elements or elements_of(train)
     if config.val is not None:
-        val = read_frames(config.val, **labels)
-        remarks += validate_frames(val, elements=elements)
+        val, more, others = _read(config.val, config, cutoff, elements)
+        isolated += more
+        remarks += others
     else:
         share = config.val_fraction
         parts = split_frames(train, {"train": 1.0 - share, "val": share}, seed=config.seed)
@@ -62,14 +70,51 @@ def read_splits(config: TrainConfig) -> Splits:
     common = check_overlap(train, val, allow=config.allow_overlap)
     if common:
         remarks.append(f"{len(common)} of {len(val)} validation frames are also training frames")
-    if config.stress_weight > 0 and not any(frame.stress is not None for frame in train):
+    if config.stress_weight > 0:
+        _check_stress(config, train)
+    return Splits(train, val, elements, remarks, isolated)
+
+
+def _read(
+    path: Path, config: TrainConfig, cutoff: float, elements: Sequence[str] | None
+) -> tuple[list[Frame], list[Frame], list[str]]:
+    """Return the frames of a file, the isolated atoms in it, and remarks."""
+    frames, isolated = separate_isolated_atoms(read_frames(path, keys=config.labels), cutoff=cutoff)
+    if not frames:
         raise InputError(
-            f"stress_weight is {config.stress_weight:g}, but no training frame has a stress",
-            where=config.data,
-            field=config.stress_key,
-            fix="name the right stress_key, or set stress_weight to 0",
+            f"expected structures to learn from, got {len(isolated)} isolated atoms only",
+            where=path,
+            fix="give the frames with several atoms here, and this file as --isolated-atoms",
         )
-    return Splits(train, val, elements, remarks)
+    if isolated:
+        validate_frames(isolated, require=("energy",))
+    return frames, isolated, validate_frames(frames, elements=elements)
+
+
+def _check_stress(config: TrainConfig, train: Sequence[Frame]) -> None:
+    """Refuse a weight of the stress where there is none to learn."""
+    labelled = [frame for frame in train if frame.stress is not None]
+    if any(frame.pbc.all() for frame in labelled):
+        return
+    if labelled:
+        problem = (
+            f"the {len(labelled)} training frames with a stress are not periodic in all three "
+            "directions, so that it has no volume"
+        )
+        fix = "set stress_weight to 0, or pbc to T T T where the frames are periodic"
+    else:
+        problem = "no training frame has a stress"
+        others = [
+            options_for(name, train[0].alternatives.get(name, ())) for name in ("stress", "virial")
+        ]
+        choice = " or ".join(option for option in others if option)
+        fix = f"name the right key{f': {choice}' if choice else ''}; or set stress_weight to 0"
+    raise InputError(
+        f"stress_weight is {config.stress_weight:g}, but {problem}",
+        where=config.data,
+        field=config.stress_key,
+        fix=fix,
+    )
 
 
 def elements_of(frames: Sequence[Frame]) -> list[str]:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,15 @@ import torch
 from torch import Tensor
 
 from egraff import __version__
-from egraff.data import Frame, fit_reference_energies, read_frames, validate_frames
+from egraff.data import (
+    Frame,
+    LabelKeys,
+    fit_reference_energies,
+    read_frames,
+    separate_isolated_atoms,
+    validate_frames,
+)
+from egraff.data.labels import options_for
 from egraff.errors import EgraffError, InputError, ModelFileError
 from egraff.files import sha256, write_json
 from egraff.forces import edge_forces, edge_virial, predict
@@ -37,15 +45,20 @@ from egraff.training.metrics import (
 class Evaluation:
     """Errors of a model and of the trivial predictor.
 
+    Isolated atoms are reported apart: a model gives them E0 whatever it has learnt, so that they
+    would say nothing about it, and spoil the errors of both predictors.
+
     Attributes:
-        n_frames: number of frames.
-        n_atoms: number of atoms in all frames.
+        n_frames: number of frames, without isolated atoms.
+        n_atoms: number of atoms in these frames.
         model: errors, as :func:`egraff.training.metrics.error_metrics` names them.
         trivial: the same of the trivial predictor.
         ratio: trivial over model.
         interval: 95 % confidence intervals of the model's errors.
         baseline_source: ``training set`` or ``evaluated frames``: where the energies per element
             of the trivial predictor come from.
+        isolated: by element, model minus label of isolated atoms in eV (the largest difference).
+        remarks: oddities of the data that a user should read.
         about: model file, data file, hashes and versions.
     """
 
@@ -56,6 +69,8 @@ class Evaluation:
     ratio: dict[str, float]
     interval: dict[str, tuple[float, float]]
     baseline_source: str
+    isolated: dict[str, float] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
 
     def flat(self) -> dict[str, Any]:
@@ -67,6 +82,8 @@ class Evaluation:
             flat[f"ratio_{name}"] = self.ratio.get(name)
             if name in self.interval:
                 flat[f"ci95_low_{name}"], flat[f"ci95_high_{name}"] = self.interval[name]
+        for element, difference in self.isolated.items():
+            flat[f"isolated_atom_error_ev_{element}"] = difference
         return {**flat, "trivial_energy_from": self.baseline_source, **self.about}
 
 
@@ -93,9 +110,7 @@ def evaluate_file(
     model_path: str | PathLike[str],
     data_path: str | PathLike[str],
     *,
-    energy_key: str = "energy",
-    forces_key: str = "forces",
-    stress_key: str = "stress",
+    keys: LabelKeys | None = None,
     dtype: str | None = None,
     device: str = "cpu",
 ) -> Evaluation:
@@ -104,9 +119,7 @@ def evaluate_file(
     Args:
         model_path: a checkpoint, or an exported model (``NAME.egraff.pt`` or ``.pt2``).
         data_path: any file that ASE reads.
-        energy_key: name of the energy in the file.
-        forces_key: name of the forces.
-        stress_key: name of the stress.
+        keys: names, unit and sign of the labels in the file.
         dtype: type a checkpoint is evaluated in; default: as trained.
         device: ``cpu`` or ``cuda``.
 
@@ -115,10 +128,15 @@ def evaluate_file(
         ModelFileError: the model cannot be loaded.
     """
     model = open_model(model_path, dtype=dtype, device=device)
-    frames = read_frames(
-        data_path, energy_key=energy_key, forces_key=forces_key, stress_key=stress_key
+    frames, isolated = separate_isolated_atoms(
+        read_frames(data_path, keys=keys), cutoff=model.r_max
     )
-    validate_frames(frames, elements=model.elements, require=())
+    remarks = [
+        remark
+        for part in (frames, isolated)
+        if part
+        for remark in validate_frames(part, elements=model.elements, require=())
+    ]
     about = {
         "model": str(model_path),
         "model_sha256": sha256(model_path),
@@ -126,12 +144,15 @@ def evaluate_file(
         "data_sha256": sha256(data_path),
         "egraff": __version__,
     }
-    return evaluate(model, frames, about=about)
+    return replace(
+        evaluate(model, frames) if frames else _NOTHING,
+        isolated=_isolated_errors(model, isolated),
+        remarks=remarks,
+        about=about,
+    )
 
 
-def evaluate(
-    model: LoadedModel, frames: Sequence[Frame], *, about: dict[str, Any] | None = None
-) -> Evaluation:
+def evaluate(model: LoadedModel, frames: Sequence[Frame]) -> Evaluation:
     """Compare a model with labelled frames.
 
     Raises:
@@ -140,19 +161,18 @@ def evaluate(
     """
     if not any(f.energy is not None or f.forces is not None for f in frames):
         found = ", ".join(frames[0].label_keys) or "nothing"
+        choices = [
+            options_for(name, frames[0].alternatives.get(name, ())) or f"--{name}-key NAME"
+            for name in ("energy", "forces")
+        ]
         raise InputError(
             f"no frame has an energy or forces; the first frame has: {found}",
             where=frames[0].source[0] or None,
-            fix="name the right keys with --energy-key and --forces-key",
+            fix=f"name the right keys: {' and '.join(choices)}",
         )
     baseline, source = _baseline(model, frames)
     own, trivial = [], []
-    geometry = {
-        "elements": model.elements,
-        "r_max": model.r_max,
-        "pair_cutoffs": model.pair_cutoffs,
-    }
-    for batch in join_graphs(frame_graph(frame, **geometry) for frame in frames):
+    for batch in join_graphs(_graphs(model, frames)):
         energy, forces, stress = model.predict(batch)
         own.append(frame_errors(batch, energy=energy, forces=forces, stress=stress))
         trivial.append(trivial_errors(batch, baseline))
@@ -174,8 +194,31 @@ def evaluate(
         ratio=ratios(model_metrics, trivial_metrics),
         interval=bootstrap(errors),
         baseline_source=source,
-        about=about or {},
     )
+
+
+_NOTHING = Evaluation(
+    n_frames=0, n_atoms=0, model={}, trivial={}, ratio={}, interval={}, baseline_source=""
+)
+
+
+def _isolated_errors(model: LoadedModel, isolated: Sequence[Frame]) -> dict[str, float]:
+    """Return, by element, the largest difference between model and label of isolated atoms."""
+    labelled = [frame for frame in isolated if frame.energy is not None]
+    errors: dict[str, float] = {}
+    for frame, graph in zip(labelled, _graphs(model, labelled), strict=True):
+        difference = float(model.predict(graph)[0]) - frame.energy
+        symbol = frame.symbols[0]
+        if abs(difference) >= abs(errors.get(symbol, 0.0)):
+            errors[symbol] = difference
+    return errors
+
+
+def _graphs(model: LoadedModel, frames: Sequence[Frame]) -> Iterator[Graph]:
+    for frame in frames:
+        yield frame_graph(
+            frame, elements=model.elements, r_max=model.r_max, pair_cutoffs=model.pair_cutoffs
+        )
 
 
 def open_model(

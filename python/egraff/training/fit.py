@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,17 @@ from torch.utils.data import DataLoader
 from egraff.errors import InputError
 from egraff.files import write_json
 from egraff.graph import collate
+from egraff.locks import locked
 from egraff.models import ForceField
 from egraff.training import summary as report
 from egraff.training.checkpoint import KEY, load_raw
-from egraff.training.config import RESUMABLE, TrainConfig, load_config, save_config
+from egraff.training.config import (
+    RESUMABLE,
+    TrainConfig,
+    check_config,
+    load_config,
+    save_config,
+)
 from egraff.training.dataset import ShuffledBatches, Splits, join_graphs, model_graphs, read_splits
 from egraff.training.evaluate import evaluate, open_model
 from egraff.training.logs import BEST, LAST, METRICS, Display, MetricsLog, RunFiles
@@ -50,7 +59,7 @@ def fit(
         config: the settings; with ``resume``, those of the interrupted training but for the ones
             in :data:`egraff.training.config.RESUMABLE`.
         out: directory for all results.
-        resume: continue from ``last.ckpt`` in ``out``.
+        resume: continue from ``last.ckpt`` in ``out``; without it, start (for queues).
         overwrite: replace an earlier training in ``out``.
         console: where to print.
 
@@ -58,48 +67,84 @@ def fit(
         The content of ``summary.json``.
 
     Raises:
-        InputError: unusable settings or data, a directory in use, or nothing to continue.
+        InputError: unusable settings or data, or a directory that is in use or holds other things.
         Interrupted: Ctrl-C or SIGTERM; ``last.ckpt`` holds the last complete epoch.
     """
     out = Path(out)
     console = console or Console(highlight=False, soft_wrap=True)
-    checkpoint = _prepare(out, resume=resume, overwrite=overwrite)
+    # now, so that nobody waits for a refusal, and again when nobody else can write there
+    _prepare(out, resume=resume, overwrite=overwrite)
+
+    def say(kind: str, message: str) -> None:
+        console.print(f"{kind}: {message}", markup=False, style="yellow")
+
     splits = read_splits(config)
     for remark in splits.remarks:
-        console.print(f"note: {remark}", markup=False, style="yellow")
+        say("note", remark)
     data = describe_data(config, splits)
-    if checkpoint is not None:
-        check_same_data(checkpoint, data, out / LAST)
-    model, source = make_model(config, splits)
-    run = _Run(config, out, splits, data, model, source, console)
-    if not resume:
-        # not before everything has been found in order: --overwrite must not lose the old results
-        # to a mistyped file name
-        for name in (LAST, BEST, SUMMARY, METRICS):
-            (out / name).unlink(missing_ok=True)
-    save_config(config, out / SETTINGS)
-    write_splits(config, splits, out / "splits")
-    return run.go(resume=resume, epochs_done=checkpoint[KEY]["epoch"] if checkpoint else 0)
+    model, source, notes = make_model(config, splits)
+    for note in notes:
+        say("note", note)
+    splits = replace(splits, remarks=[*splits.remarks, *notes])
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out, doing="training", tell=partial(say, "warning")):
+        checkpoint = _prepare(out, resume=resume, overwrite=overwrite)
+        if checkpoint is not None:
+            check_same_data(checkpoint, data, out / LAST)
+        run = _Run(config, out, splits, data, model, source, console)
+        if checkpoint is None:
+            # not before everything has been found in order: --overwrite must not lose the old
+            # results to a mistyped file name
+            for name in (LAST, BEST, SUMMARY, METRICS):
+                (out / name).unlink(missing_ok=True)
+        save_config(config, out / SETTINGS)
+        write_splits(config, splits, out / "splits")
+        return run.go(
+            resume=checkpoint is not None,
+            epochs_done=checkpoint[KEY]["epoch"] if checkpoint else 0,
+        )
 
 
-def resumed_config(out: str | PathLike[str], overrides: dict[str, Any]) -> TrainConfig:
-    """Return the settings with which the training in ``out`` continues.
+def started(out: str | PathLike[str]) -> bool:
+    """Tell whether a directory holds a training to continue; see :func:`fit`."""
+    return (Path(out) / LAST).is_file()
+
+
+def resumed_config(
+    out: str | PathLike[str],
+    overrides: dict[str, Any],
+    *,
+    where: str | PathLike[str] | None = None,
+) -> TrainConfig:
+    """Return the settings with which the training in ``out`` continues, or starts.
 
     Args:
-        out: directory of the interrupted training.
+        out: directory of the interrupted training, or of one that has left nothing to continue
+            from.
         overrides: settings given again; they must be those of the interrupted training, except
             the ones in :data:`egraff.training.config.RESUMABLE`.
+        where: file that the overrides come from, for messages.
 
     Raises:
-        InputError: no training in ``out``, or a setting that cannot change on the way.
+        InputError: a setting that cannot change on the way, or neither a training to continue nor
+            the data and the model of one to start.
     """
     saved = Path(out) / SETTINGS
+    if not started(out):
+        if not {"data", "model"} & overrides.keys():
+            raise InputError(
+                f"expected a training to continue, found no {LAST}",
+                where=out,
+                field="--resume",
+                fix="give the directory of an interrupted training, or data and model of a new one",
+            )
+        return check_config(overrides, where=where)
     if not saved.is_file():
         raise InputError(
-            f"expected a training to continue, found no {SETTINGS}",
+            f"expected the settings of the training to continue, found no {SETTINGS}",
             where=out,
             field="--resume",
-            fix="give the directory of an interrupted training, or leave --resume out",
+            fix="train anew with another --out",
         )
     old = load_config(saved)
     given = {name: value for name, value in overrides.items() if value is not None}
@@ -237,19 +282,17 @@ class _Run:
 
 def _prepare(out: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
     """Check the directory; return the checkpoint to continue from, if any."""
-    if resume:
-        if not (out / LAST).is_file():
-            raise InputError(
-                f"expected a training to continue, found no {LAST}",
-                where=out,
-                field="--resume",
-                fix="give the directory of an interrupted training, or leave --resume out",
-            )
+    if out.exists() and not out.is_dir():
+        raise InputError("expected a directory, got a file", where=out, fix="choose another --out")
+    if resume and started(out):
         return load_raw(out / LAST)
-    existing = [name for name in (LAST, BEST, SUMMARY) if (out / name).exists()]
+    # a training that was killed before its first checkpoint leaves a summary, and starts again
+    results = (BEST,) if resume else (LAST, BEST, SUMMARY)
+    existing = [name for name in results if (out / name).exists()]
     if existing and not overwrite:
         raise InputError(
-            f"expected a new directory, found {', '.join(existing)} of an earlier training",
+            f"expected a new directory, found {', '.join(existing)} of an earlier training"
+            + (f", and no {LAST} to continue from" if resume else ""),
             where=out,
             field="--out",
             fix="choose another --out, continue with --resume, or replace it with --overwrite",

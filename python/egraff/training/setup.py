@@ -12,62 +12,57 @@ from pydantic import ValidationError
 from egraff.data import Frame, save_splits
 from egraff.errors import InputError
 from egraff.files import sha256
-from egraff.models import ForceField, build, preset
+from egraff.models import ForceField, build
 from egraff.models.base import ModelConfig
 from egraff.training.checkpoint import KEY
 from egraff.training.config import TrainConfig
 from egraff.training.dataset import Splits, frame_graph
+from egraff.training.options import architecture_options
 from egraff.training.statistics import (
+    check_neighbours,
     energy_baseline,
     energy_scale,
     mean_neighbours,
     reference_energies,
 )
 
-DEFAULT_R_MAX = 5.0
 
-
-def make_model(config: TrainConfig, splits: Splits) -> tuple[ForceField, str]:
+def make_model(config: TrainConfig, splits: Splits) -> tuple[ForceField, str, list[str]]:
     """Build the model with what the training set decides.
 
     Returns:
-        The model, and where its reference energies come from.
+        The model, where its reference energies come from, and what a user should know about both.
 
     Raises:
-        InputError: unknown architecture, preset or option, or a value out of range.
+        InputError: unknown architecture, preset or option, a value out of range, a cutoff within
+            which there are no neighbours, or reference energies that cannot be had.
     """
-    options = preset(config.model, config.preset) if config.preset else {}
-    options |= config.model_options
-    r_max = config.r_max or options.pop("r_max", None) or DEFAULT_R_MAX
-    options.pop("r_max", None)
+    r_max, options = architecture_options(config)
     geometry = {"elements": splits.elements, "r_max": r_max}
-    shift, source = reference_energies(config, splits.train, splits.elements)
-    neighbours = config.avg_num_neighbours
-    if neighbours is None:
-        try:
-            cutoffs = ModelConfig(**geometry, pair_cutoffs=options.get("pair_cutoffs"))
-        except ValidationError as error:
-            raise InputError(
-                error.errors()[0]["msg"],
-                where="training settings",
-                field="elements, r_max or model_options.pair_cutoffs",
-                fix="correct the value",
-            ) from error
-        table = cutoffs.cutoff_table()
-        neighbours = mean_neighbours(
-            [frame_graph(frame, **geometry, pair_cutoffs=table) for frame in splits.train]
-        )
+    reference = reference_energies(config, splits.train, splits.elements, splits.isolated)
+    try:
+        cutoffs = ModelConfig(**geometry, pair_cutoffs=options.get("pair_cutoffs"))
+    except ValidationError as error:
+        raise InputError(
+            error.errors()[0]["msg"],
+            where="training settings",
+            field="elements, r_max or model_options.pair_cutoffs",
+            fix="correct the value",
+        ) from error
+    table = cutoffs.cutoff_table()
+    graphs = [frame_graph(frame, **geometry, pair_cutoffs=table) for frame in splits.train]
+    notes = [*reference.notes, *check_neighbours(graphs, splits.train, r_max=r_max)]
     model = build(
         config.model,
         seed=config.seed,
         **geometry,
         dtype=config.dtype,
-        avg_num_neighbours=neighbours,
+        avg_num_neighbours=config.avg_num_neighbours or mean_neighbours(graphs),
         energy_scale=energy_scale(config, splits.train, splits.elements),
-        energy_shift=shift,
+        energy_shift=reference.values,
         **options,
     )
-    return model, source
+    return model, reference.source, notes
 
 
 def describe_data(config: TrainConfig, splits: Splits) -> dict[str, Any]:
