@@ -75,19 +75,78 @@ def test_brownian_motion_has_its_diffusion_coefficient():
     steps = RANDOM.normal(scale=np.sqrt(2 * d * dt), size=(4000, 40, 3))
     universe = universe_of(steps.cumsum(axis=0), dt)
     analysis = MeanSquareDisplacement(universe.atoms, remove_drift=False).run()
-    (metric,) = analysis.diffusion(window_ps=(dt, 20 * dt), provenance="p")
+    (metric,) = analysis.diffusion(window_ps=(dt, 30 * dt), provenance="p")
     assert metric.unit == "A^2/ps"
     assert metric.value == pytest.approx(d, rel=0.03)
     assert 0.0 < metric.error < 0.03 * d
     (metric,) = analysis.diffusion(provenance="p")
     assert abs(metric.value - d) < 4 * metric.error
+    (larger,) = analysis.diffusion(viscosity_mPa_s=0.9, temperature_K=300.0, provenance="p")
+    length = np.cbrt(universe.trajectory.ts.volume)
+    assert larger.value - metric.value == pytest.approx(
+        finite_size_correction(300.0, 0.9, length), rel=1e-6
+    )
+    assert "of it the correction of Yeh and Hummer to an infinite cell" in larger.definition
 
 
 def test_caged_atoms_do_not_diffuse():
     universe = universe_of(RANDOM.normal(size=(400, 5, 3)), 0.1)
     (metric,) = MeanSquareDisplacement(universe.atoms).run().diffusion(provenance="p")
     assert metric.value is None
-    assert "the motion is not diffusive yet" in metric.note
+    assert "not diffusive within the run: the displacement grows as t^" in metric.note
+    assert metric.note.endswith("A^2/ps")  # the bound
+
+
+def damped_oscillators(n_frames, dt, frequency, seed):
+    """Atoms on springs, 0.3 A wide, with friction: their D is exactly 0."""
+    random = np.random.default_rng(seed)
+    omega, friction, n_sub = 2 * np.pi * frequency, 3.0, 10
+    h = dt / n_sub
+    x = random.normal(0, 0.3, (64, 3))
+    v = random.normal(0, 0.3 * omega, (64, 3))
+    frames = []
+    for _ in range(n_frames):
+        for _ in range(n_sub):
+            kick = np.sqrt(2 * friction * h) * 0.3 * omega * random.normal(size=v.shape)
+            v += -(omega**2) * x * h - friction * v * h + kick
+            x = x + v * h
+        frames.append(x.copy())
+    return np.array(frames)
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "dt", "note"),
+    [
+        (750, 0.004, "of 2.996 ps lags up to 0.2996 ps can be told, and below 1 ps atoms do not"),
+        (1500, 0.02, "atoms have moved by 0.5"),
+    ],
+)
+@pytest.mark.parametrize("frequency", [0.5, 1.0])
+def test_a_solid_has_no_diffusion_coefficient(n_frames, dt, note, frequency):
+    """Neither in 3 ps, where atoms on their way back look like diffusion, nor in 30 ps."""
+    universe = universe_of(damped_oscillators(n_frames, dt, frequency, seed=1), dt)
+    analysis = MeanSquareDisplacement(universe.atoms, remove_drift=False).run()
+    (metric,) = analysis.diffusion(provenance="p")
+    assert metric.value is None
+    assert metric.note.startswith("not diffusive within the run: ")
+    assert note in metric.note
+
+
+def test_slopes_that_change_are_no_diffusion():
+    """Atoms that leave their cages now and then, on top of a fast motion within: MSD 3 + t."""
+    random = np.random.default_rng(4)
+    hops = random.normal(scale=np.sqrt(2 * 0.15 * 0.05), size=(4000, 60, 3)).cumsum(axis=0)
+    a = np.exp(-0.05 / 4.0)  # a cage that is explored in 4 ps
+    cage = np.empty_like(hops)
+    cage[0] = random.normal(size=(60, 3))
+    for t in range(1, len(cage)):
+        cage[t] = a * cage[t - 1] + np.sqrt(1 - a * a) * random.normal(size=(60, 3))
+    universe = universe_of(hops + 1.5 * cage, 0.05)
+    analysis = MeanSquareDisplacement(universe.atoms, remove_drift=False).run()
+    (metric,) = analysis.diffusion(provenance="p")
+    assert metric.value is None
+    assert "not diffusive within the run" in metric.note
+    assert "A^2/ps" in metric.note
 
 
 def test_free_flight_grows_as_the_square():
@@ -360,7 +419,7 @@ def test_bond_length_deviation_has_the_errors_of_both_means():
     # as far as eight to eighteen blocks tell
     assert mean.error == pytest.approx(0.005 * np.sqrt(2.0), rel=0.25)
     mean, _ = bond_length_deviation(1.6 + 0.1 * sign, still, provenance="p")
-    assert mean.error == pytest.approx(0.005, rel=0.1)
+    assert mean.error == pytest.approx(0.005, rel=0.25)
     mean, _ = bond_length_deviation(1.6 + 0.1 * sign, moving[:1], provenance="p")
     assert mean.note.startswith("without the error of the reference")
 

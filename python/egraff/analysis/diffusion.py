@@ -18,6 +18,10 @@ from egraff.units import BOLTZMANN_EV_PER_K
 _ATOMS_AT_ONCE = 256
 _BLOCKS = 5
 _EXPONENT_TOLERANCE = 0.25
+#: Earlier than this atoms still remember their velocities, or rattle in their cages.
+_FIRST_LAG_PS = 1.0
+#: An atom that has not moved so far, A^2, has left no place: vibrations alone reach 0.1 to 0.5.
+_SMALLEST_MSD = 1.0
 #: kappa of a cubic periodic lattice, Yeh and Hummer, J. Phys. Chem. B 108, 15873 (2004).
 _XI = 2.837297
 _JOULE_PER_EV = 1.602176634e-19
@@ -189,59 +193,71 @@ class MeanSquareDisplacement(AnalysisBase):
         return np.stack([msd[:, self._labels == name].mean(axis=1) for name in self.species])
 
     def diffusion(
-        self, *, window_ps: tuple[float, float] | None = None, provenance: str
+        self,
+        *,
+        window_ps: tuple[float, float] | None = None,
+        viscosity_mPa_s: float | None = None,
+        temperature_K: float | None = None,
+        provenance: str,
     ) -> list[Metric]:
         """Diffusion coefficient of each species, with errors from blocks of the trajectory.
 
+        A species that does not diffuse within the trajectory gets no coefficient but an upper bound
+        in the note: its displacement must reach 1 A^2 in the window, grow as its first power, and
+        do so equally in both halves of the window.
+
         Args:
             window_ps: lags that are fitted; by default from 2 to 10 % of the trajectory, so that
-                each of the blocks holds the window twice.
+                each of the blocks holds the window twice, but not below 1 ps.
+            viscosity_mPa_s: of the liquid, for the correction to an infinite cell
+                (`finite_size_correction`); needs ``temperature_K`` and a cell.
+            temperature_K: K.
             provenance: for the metrics.
         """
-        lag, positions = self.results.lag_ps, self.results.positions
-        low, high = window_ps or (0.02 * lag[-1], 0.1 * lag[-1])
-        blocks = np.array_split(positions, _BLOCKS)
-        definition = (
-            f"slope / 6 of the mean square displacement between lags {low:.4g} and {high:.4g} ps, "
-            "centre-of-mass motion removed; of the periodic box, without finite-size correction"
-            if self.remove_drift
-            else f"slope / 6 of the mean square displacement between lags {low:.4g} and "
-            f"{high:.4g} ps; of the periodic box, without finite-size correction"
-        )
-        curves = []
-        if (min(len(block) for block in blocks) - 1) * (lag[1] - lag[0]) >= high:
-            curves = [self._species_means(mean_square_displacement(block)) for block in blocks]
+        lag = self.results.lag_ps
+        low, high = window_ps or (max(0.02 * lag[-1], _FIRST_LAG_PS), 0.1 * lag[-1])
+        correction = 0.0
+        size = "of the periodic box, without finite-size correction"
+        if viscosity_mPa_s is not None and temperature_K is not None:
+            length = float(np.mean(np.abs(np.linalg.det(self.results.cells))) ** (1.0 / 3.0))
+            correction = finite_size_correction(temperature_K, viscosity_mPa_s, length)
+            size = f"{correction:.4g} of it the correction of Yeh and Hummer to an infinite cell"
+        drift = "centre-of-mass motion removed; " if self.remove_drift else ""
+        text = {
+            "unit": "A^2/ps",
+            "definition": f"slope / 6 of the mean square displacement between lags {low:.4g} and "
+            f"{high:.4g} ps, {drift}{size}",
+            "provenance": provenance,
+        }
+        if low >= high:
+            note = (
+                f"not diffusive within the run: of {lag[-1]:.4g} ps lags up to {high:.4g} ps can "
+                f"be told, and below {low:.4g} ps atoms do not diffuse yet; run at least "
+                f"{20.0 * _FIRST_LAG_PS:.4g} ps"
+            )
+            return [
+                not_enough_data(name=f"diffusion[{name}]", note=note, **text)
+                for name in self.species
+            ]
+        blocks = self._block_curves(high)
         metrics = []
         for index, name in enumerate(self.species):
-            text = {
-                "name": f"diffusion[{name}]",
-                "unit": "A^2/ps",
-                "definition": definition,
-                "provenance": provenance,
-            }
+            text["name"] = f"diffusion[{name}]"
+            msd = self.results.msd[index]
             try:
-                value = diffusion_coefficient(lag, self.results.msd[index], (low, high))
+                value = diffusion_coefficient(lag, msd, (low, high))
+                note = not_diffusive(lag, msd, [curve[index] for curve in blocks], (low, high))
             except InputError as error:
-                metrics.append(not_enough_data(**text, note=error.problem))
-                continue
-            exponent = diffusive_exponent(lag, self.results.msd[index], (low, high))
-            if abs(exponent - 1.0) > _EXPONENT_TOLERANCE:
-                note = (
-                    f"the displacement grows as t^{exponent:.2f} in the window, not as t: the "
-                    "motion is not diffusive yet"
-                )
-                metrics.append(not_enough_data(**text, note=note))
+                note = error.problem
+            if note is not None:
+                metrics.append(not_enough_data(note=note, **text))
                 continue
             error = None
-            if curves:
-                of_blocks = [
-                    diffusion_coefficient(lag[: curve.shape[1]], curve[index], (low, high))
-                    for curve in curves
-                ]
-                error = float(standard_error(of_blocks))
+            if blocks:
+                error = float(standard_error(_slopes(lag, blocks, index, (low, high))))
             metrics.append(
                 Metric(
-                    value=value,
+                    value=value + correction,
                     error=error,
                     n_eff=float(_BLOCKS) if error is not None else None,
                     note=None if error is not None else "too short for an error from blocks",
@@ -249,3 +265,66 @@ class MeanSquareDisplacement(AnalysisBase):
                 )
             )
         return metrics
+
+    def _block_curves(self, longest_ps: float) -> list[np.ndarray]:
+        """Return displacements within each block, none if a block does not hold the window."""
+        lag = self.results.lag_ps
+        blocks = np.array_split(self.results.positions, _BLOCKS)
+        if (min(len(block) for block in blocks) - 1) * (lag[1] - lag[0]) < longest_ps:
+            return []
+        return [self._species_means(mean_square_displacement(block)) for block in blocks]
+
+
+def _slopes(
+    lag_ps: np.ndarray, curves: list[np.ndarray], index: int, window_ps: tuple[float, float]
+) -> list[float]:
+    return [
+        diffusion_coefficient(lag_ps[: curve.shape[1]], curve[index], window_ps) for curve in curves
+    ]
+
+
+def not_diffusive(
+    lag_ps: np.ndarray,
+    msd: np.ndarray,
+    blocks: list[np.ndarray],
+    window_ps: tuple[float, float],
+) -> str | None:
+    """Why a displacement is not that of diffusion, with an upper bound for D; or None.
+
+    Args:
+        lag_ps: `[n_lags]`, ps.
+        msd: `[n_lags]`, Angstrom^2.
+        blocks: the same within blocks of the trajectory, `[n_lags of the block]`; may be empty.
+        window_ps: lags that are fitted.
+    """
+    low, high = window_ps
+    last = int(np.searchsorted(lag_ps, high + 1e-9)) - 1
+    reached = float(msd[last])
+    bound = f"D is below {reached / (6.0 * lag_ps[last]):.2g} A^2/ps"
+    if reached < _SMALLEST_MSD:
+        return (
+            f"not diffusive within the run: atoms have moved by {reached:.2g} A^2 in {high:.4g} "
+            f"ps, at least {_SMALLEST_MSD:g} is needed; {bound}"
+        )
+    exponent = diffusive_exponent(lag_ps, msd, window_ps)
+    if abs(exponent - 1.0) > _EXPONENT_TOLERANCE:
+        return (
+            f"not diffusive within the run: the displacement grows as t^{exponent:.2f} in the "
+            f"window, not as t; {bound}"
+        )
+    middle = 0.5 * (low + high)
+    halves = ((low, middle), (middle, high))
+    if blocks and all(np.sum((lag_ps >= a) & (lag_ps <= b)) >= 2 for a, b in halves):
+        changes = [
+            diffusion_coefficient(lag_ps[: len(curve)], curve, halves[1])
+            - diffusion_coefficient(lag_ps[: len(curve)], curve, halves[0])
+            for curve in blocks
+        ]
+        change, error = float(np.mean(changes)), float(standard_error(changes))
+        # 2.8 standard errors from five blocks: one diffusive species in twenty
+        if abs(change) > 2.8 * error and abs(change) > _EXPONENT_TOLERANCE * reached / (6.0 * high):
+            return (
+                "not diffusive within the run: the slope of the displacement changes by "
+                f"{change:.2g} A^2/ps between the halves of the window; {bound}"
+            )
+    return None
