@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
-//                   [check yes|no] [min_distance D] [max_force F]
-//                   [devi_freq N] [devi_file F] [committee together|in_turn]
-//                   [graph auto|host|device]
+// pair_style egraff [keyword value ...], see pair_options.h
 // pair_coeff * * MODEL [MODEL ...] ELEMENT_1 ... ELEMENT_ntypes
 //
 // The thin layer between LAMMPS and egraff_core: the neighbour list becomes a graph

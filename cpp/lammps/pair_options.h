@@ -14,10 +14,7 @@ enum class Mode { automatic, fold, exchange, extended };
 
 std::string name(Mode mode);
 
-// pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
-//                   [check yes|no] [min_distance D] [max_force F]
-//                   [devi_freq N] [devi_file F] [committee together|in_turn]
-//                   [graph auto|host|device]
+// pair_style egraff [keyword value ...]; the keywords are those of the table in pair_options.cpp.
 struct StyleOptions {
     std::string device = "auto";
     int threads = 0; // 0: chosen from the environment
