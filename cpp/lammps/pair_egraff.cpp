@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "lammps/array_pool.h"
+#include "lammps/reference_energies.h"
 #include "lammps/resources.h"
 
 #include "atom.h"
@@ -133,11 +134,15 @@ void PairEgraff::coeff(int narg, char **arg) {
         threads_ = egraff::threads_of_rank(options_.threads, layout);
         egraff::ThreadScope scope(threads_);
         members_.clear();
+        isolated_.clear();
         results_.clear();
         for (const std::string &path : coefficients.models) {
             // the check frame is evaluated once, not by every rank
             members_.push_back(std::make_unique<egraff::Model>(
                 path, egraff::device_of_rank(options_.device, layout), comm->me == 0));
+            if (options_.drop_reference_energies) {
+                isolated_.push_back(egraff::isolated_energies(*members_.back()));
+            }
         }
     });
     guarded(true, [&] {
@@ -177,6 +182,14 @@ void PairEgraff::log_model() const {
         utils::logmesg(lmp, "pair_style egraff: {} ({}, {}), cutoff {:g} Angstrom, types{}\n",
                        member->path(), about.architecture, about.dtype(), about.r_max, types);
     }
+    for (const at::Tensor &energies : isolated_) {
+        std::string text;
+        for (size_t k = 0; k < metadata().elements.size(); ++k) {
+            text += fmt::format(" {}={:.10g}", metadata().elements[k],
+                                energies.const_data_ptr<double>()[k]);
+        }
+        utils::logmesg(lmp, "  energies are relative to isolated atoms, in eV:{}\n", text);
+    }
     if (members_.size() > 1) {
         utils::logmesg(lmp, "  a committee of {}, evaluated {}: their mean drives\n",
                        members_.size(), exchange_together() ? "together" : "in turn");
@@ -203,6 +216,7 @@ void PairEgraff::init_style() {
         units_ = egraff::unit_factors(update->unit_style, force->boltz, force->angstrom);
         check_surroundings();
         check_trial_moves();
+        check_heat_flux();
     });
     builder_ = make_builder();
     kept_outputs_.clear(); // computes are set up after pair styles

@@ -64,6 +64,9 @@ class PairEgraff : public Pair {
     std::unique_ptr<egraff::GraphBuilder> make_builder() const;
     double cutoff(int i, int j) const;
 
+    // pair_egraff_flux.cpp
+    void check_heat_flux() const;
+
     // pair_egraff_step.cpp
     void log_traffic();
     void rebuild_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
@@ -108,9 +111,10 @@ class PairEgraff : public Pair {
     egraff::UnitFactors units_;
 
     std::vector<std::unique_ptr<egraff::Model>> members_; // of a committee, or one
-    std::vector<egraff::Evaluation> results_;             // of each, at the last step
-    std::vector<std::string> kept_outputs_;               // in these, for computes
-    std::vector<int> species_;                            // of type 1, 2, ...; -1: not described
+    std::vector<at::Tensor> isolated_;        // reference_energies drop: of each, what to subtract
+    std::vector<egraff::Evaluation> results_; // of each, at the last step
+    std::vector<std::string> kept_outputs_;   // in these, for computes
+    std::vector<int> species_;                // of type 1, 2, ...; -1: not described
     std::unique_ptr<egraff::GraphBuilder> builder_;
     egraff::GhostBackend backend_;
     egraff::Lockstep lockstep_;

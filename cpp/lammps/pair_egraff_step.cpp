@@ -5,6 +5,7 @@
 #include "lammps/pair_egraff.h"
 
 #include "lammps/array_pool.h"
+#include "lammps/reference_energies.h"
 #include "lammps/resources.h"
 
 #include "atom.h"
@@ -58,6 +59,9 @@ PairEgraff::evaluate_members(const egraff::GraphBuilder &builder, Mode mode,
     std::vector<egraff::Evaluation> results(members_.size());
     const auto evaluate = [&](size_t k) {
         results[k] = members_[k]->evaluate(builder.graph(), extras);
+        if (!isolated_.empty()) {
+            results[k] = egraff::relative_to(isolated_[k], std::move(results[k]), builder.graph());
+        }
     };
     const double start = platform::walltime();
     if (mode == Mode::exchange && exchange_together()) {
@@ -173,7 +177,7 @@ void PairEgraff::add_results(const egraff::Evaluation &evaluation) {
     if (vflag_atom && any) {
         edges.add_atom_virials(gradient, units_.energy, vatom[0]);
     }
-    if (cvflag_atom && any) {
+    if (cvflag_atom && any) { // what these are worth: pair_egraff_flux.cpp
         edges.add_centroid_virials(gradient, units_.energy, cvatom[0]);
     }
 }

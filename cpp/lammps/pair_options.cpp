@@ -107,6 +107,10 @@ const std::vector<Keyword> &keywords() {
                {{"auto", Options::GraphPlace::automatic},
                 {"host", Options::GraphPlace::host},
                 {"device", Options::GraphPlace::device}}),
+        choice<bool>("reference_energies", &Options::drop_reference_energies,
+                     {{"keep", false}, {"drop", true}}),
+        choice<bool>("centroid_stress", &Options::approximate_centroid_stress,
+                     {{"exact", false}, {"approximate", true}}),
     };
     return all;
 }

@@ -26,8 +26,10 @@ struct StyleOptions {
     // Where edges are found, each step: by loops on the host, or by torch where the model is (see
     // lammps/edge_list.h). automatic: on the host only if the model is there.
     enum class GraphPlace { automatic, host, device } graph = GraphPlace::automatic;
-    double min_distance = 0.0; // stop the run below, in LAMMPS's units; 0: never
-    double max_force = 0.0;    // stop the run above, in LAMMPS's units; 0: never
+    double min_distance = 0.0;                // stop the run below, in LAMMPS's units; 0: never
+    double max_force = 0.0;                   // stop the run above, in LAMMPS's units; 0: never
+    bool drop_reference_energies = false;     // energies are relative to isolated atoms
+    bool approximate_centroid_stress = false; // where it is not exact, see pair_egraff_flux.cpp
 };
 
 // Throws egraff::Error.
