@@ -213,7 +213,9 @@ void PairEgraff::log_model() const {
 
 void PairEgraff::init_style() {
     guarded(true, [&] {
-        units_ = egraff::unit_factors(update->unit_style, force->boltz, force->angstrom);
+        units_ = egraff::unit_factors(
+            update->unit_style, {force->boltz, force->angstrom, force->femtosecond, force->mvv2e});
+        check_types();
         check_surroundings();
         check_trial_moves();
         check_heat_flux();

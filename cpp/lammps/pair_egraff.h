@@ -67,6 +67,10 @@ class PairEgraff : public Pair {
     // pair_egraff_flux.cpp
     void check_heat_flux() const;
 
+    // pair_egraff_types.cpp
+    std::vector<std::string> element_labels() const;
+    void check_types();
+
     // pair_egraff_step.cpp
     void log_traffic();
     void rebuild_graph(egraff::GraphBuilder &builder, egraff::Mode mode);
@@ -126,6 +130,7 @@ class PairEgraff : public Pair {
     bool log_traffic_next_ = false;
     bool compare_modes_next_ = false;
     bool devi_file_begun_ = false;
+    std::string type_remarks_; // of the last warning about elements and masses
 
     // What Comm carries when it is not features of the model: rows of `width` numbers per atom.
     struct Message {

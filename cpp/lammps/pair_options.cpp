@@ -111,6 +111,7 @@ const std::vector<Keyword> &keywords() {
                      {{"keep", false}, {"drop", true}}),
         choice<bool>("centroid_stress", &Options::approximate_centroid_stress,
                      {{"exact", false}, {"approximate", true}}),
+        choice<bool>("masses", &Options::check_masses, {{"check", true}, {"ignore", false}}),
     };
     return all;
 }

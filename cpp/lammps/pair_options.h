@@ -29,6 +29,7 @@ struct StyleOptions {
     double min_distance = 0.0;                // stop the run below, in LAMMPS's units; 0: never
     double max_force = 0.0;                   // stop the run above, in LAMMPS's units; 0: never
     bool drop_reference_energies = false;     // energies are relative to isolated atoms
+    bool check_masses = true;                 // and type labels, against elements, see type_check.h
     bool approximate_centroid_stress = false; // where it is not exact, see pair_egraff_flux.cpp
 };
 
