@@ -38,7 +38,8 @@ def fails(script: str, directory, *, ranks: int = 1) -> str:
         (
             "speed 9",
             "speed: expected one of the keywords device, threads, mode, check, min_distance, "
-            "max_force, devi_freq, devi_file, committee, graph, got speed",
+            "max_force, devi_freq, devi_file, committee, graph, reference_energies, "
+            "centroid_stress, masses, got speed",
         ),
         ("threads", "threads: expected a value after the keyword, got the end of the line"),
         ("threads 0", "threads: expected a whole number above 0, got 0"),
@@ -47,6 +48,7 @@ def fails(script: str, directory, *, ranks: int = 1) -> str:
         ("mode both", "mode: expected auto, fold, exchange or extended, got both"),
         ("check maybe", "check: expected yes or no, got maybe"),
         ("graph gpu", "graph: expected auto, host or device, got gpu"),
+        ("masses no", "masses: expected check or ignore, got no"),
         ("devi_freq -1", "devi_freq: expected a whole number, got -1"),
         ("max_force -1", "max_force: expected a number above 0, or 0 for no limit, got -1"),
         ("min_distance 1A", "min_distance: expected a number above 0, or 0 for no limit, got 1A"),
