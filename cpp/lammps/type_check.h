@@ -23,9 +23,9 @@ struct TypeCheck {
 };
 
 // Masses speak of another element only if they are close to its atomic weight, and not where they
-// may be chosen: isotopes, masses moved to hydrogen from its neighbours, united atoms, and 1 for all
-// types. Clearly wrong are types that would be right if they changed places, and a type
-// whose mass and label agree on another element.
+// may be chosen: isotopes, masses moved to hydrogen from its neighbours, united atoms, and 1 for
+// all types. Clearly wrong are types that would be right if they changed places, and a type whose
+// mass and label agree on another element.
 TypeCheck check_types(const std::vector<AtomType> &types);
 
 } // namespace egraff
