@@ -11,6 +11,7 @@
 #include "lammps/ghost_backend.h"
 #include "lammps/graph_builder.h"
 #include "lammps/pair_options.h"
+#include "lammps/resources.h"
 #include "lammps/unit_factors.h"
 
 #include "core/committee.h"
@@ -112,6 +113,7 @@ class PairEgraff : public Pair {
     egraff::StyleOptions options_;
     egraff::Mode mode_ = egraff::Mode::automatic; // resolved
     int threads_ = 1;
+    egraff::NodeLayout layout_;
     egraff::UnitFactors units_;
 
     std::vector<std::unique_ptr<egraff::Model>> members_; // of a committee, or one

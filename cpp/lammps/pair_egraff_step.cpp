@@ -6,7 +6,6 @@
 
 #include "lammps/array_pool.h"
 #include "lammps/reference_energies.h"
-#include "lammps/resources.h"
 
 #include "atom.h"
 #include "comm.h"
