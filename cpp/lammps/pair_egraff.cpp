@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "lammps/array_pool.h"
-#include "lammps/resources.h"
+#include "lammps/reference_energies.h"
 
 #include "atom.h"
 #include "citeme.h"
@@ -125,19 +125,23 @@ void PairEgraff::coeff(int narg, char **arg) {
     for (int i = 0; i <= atom->ntypes; ++i) {
         std::fill_n(setflag[i], atom->ntypes + 1, 0);
     }
-    const auto layout = egraff::node_layout(comm->me, comm->nprocs);
+    layout_ = egraff::node_layout(world);
     egraff::Coefficients coefficients;
     guarded(true,
             [&] { coefficients = egraff::parse_coefficients(strings(narg, arg), atom->ntypes); });
     guarded(false, [&] {
-        threads_ = egraff::threads_of_rank(options_.threads, layout);
+        threads_ = egraff::threads_of_rank(options_.threads, layout_);
         egraff::ThreadScope scope(threads_);
         members_.clear();
+        isolated_.clear();
         results_.clear();
         for (const std::string &path : coefficients.models) {
             // the check frame is evaluated once, not by every rank
             members_.push_back(std::make_unique<egraff::Model>(
-                path, egraff::device_of_rank(options_.device, layout), comm->me == 0));
+                path, egraff::device_of_rank(options_.device, layout_), comm->me == 0));
+            if (options_.drop_reference_energies) {
+                isolated_.push_back(egraff::isolated_energies(*members_.back()));
+            }
         }
     });
     guarded(true, [&] {
@@ -171,11 +175,18 @@ void PairEgraff::log_model() const {
         types += fmt::format(" {}={}", k + 1,
                              species_[k] < 0 ? "NULL" : metadata().elements[species_[k]]);
     }
-    const auto layout = egraff::node_layout(comm->me, comm->nprocs);
     for (const auto &member : members_) {
         const auto &about = member->metadata();
         utils::logmesg(lmp, "pair_style egraff: {} ({}, {}), cutoff {:g} Angstrom, types{}\n",
                        member->path(), about.architecture, about.dtype(), about.r_max, types);
+    }
+    for (const at::Tensor &energies : isolated_) {
+        std::string text;
+        for (size_t k = 0; k < metadata().elements.size(); ++k) {
+            text += fmt::format(" {}={:.10g}", metadata().elements[k],
+                                energies.const_data_ptr<double>()[k]);
+        }
+        utils::logmesg(lmp, "  energies are relative to isolated atoms, in eV:{}\n", text);
     }
     if (members_.size() > 1) {
         utils::logmesg(lmp, "  a committee of {}, evaluated {}: their mean drives\n",
@@ -184,24 +195,27 @@ void PairEgraff::log_model() const {
     utils::logmesg(lmp, "  mode {} on {} rank(s), device {}, {} thread(s) per rank\n",
                    egraff::name(mode_), comm->nprocs, members_.front()->device(), threads_);
     const bool on_cpu = members_.front()->device() == "cpu";
-    if (!on_cpu && layout.ranks > egraff::gpus_of_node()) {
+    if (!on_cpu && layout_.ranks > egraff::gpus_of_node()) {
         error->warning(FLERR,
                        "pair_style egraff: {} rank(s) share {} GPU(s) of this node; one rank for "
                        "each will be faster",
-                       layout.ranks, egraff::gpus_of_node());
+                       layout_.ranks, egraff::gpus_of_node());
     }
-    if (on_cpu && threads_ * layout.ranks > layout.cores) {
+    if (on_cpu && threads_ * layout_.ranks > layout_.cores) {
         error->warning(FLERR,
                        "pair_style egraff: {} rank(s) x {} thread(s) share {} core(s) of this node;"
                        " fewer will be faster",
-                       layout.ranks, threads_, layout.cores);
+                       layout_.ranks, threads_, layout_.cores);
     }
 }
 
 void PairEgraff::init_style() {
     guarded(true, [&] {
-        units_ = egraff::unit_factors(update->unit_style, force->boltz, force->angstrom);
+        units_ = egraff::unit_factors(
+            update->unit_style, {force->boltz, force->angstrom, force->femtosecond, force->mvv2e});
+        check_types();
         check_surroundings();
+        check_heat_flux();
     });
     graph_ = make_graph(mode_);
     results_.clear();      // belong to the former graph
@@ -273,6 +287,10 @@ void PairEgraff::reserve_communication() {
     comm_forward = comm_reverse = std::clamp(int(doubles), MIN_COMM, MAX_COMM);
     if (needs_extended()) {
         const double reach = metadata().r_max * double(n_exchanges() + 1) * units_.length;
+        if (comm->me == 0 && comm->cutghostuser < reach + neighbor->skin) {
+            utils::logmesg(lmp, "pair_style egraff: comm_modify cutoff {:g}, for mode extended\n",
+                           reach + neighbor->skin);
+        }
         comm->cutghostuser = std::max(comm->cutghostuser, reach + neighbor->skin);
     }
 }
@@ -284,6 +302,10 @@ void PairEgraff::reserve_communication() {
 void PairEgraff::sort_for_cache() {
     if (atom->sortfreq > 0 && atom->userbinsize == 0.0) {
         atom->userbinsize = metadata().r_max * units_.length + neighbor->skin;
+        if (comm->me == 0) {
+            utils::logmesg(lmp, "pair_style egraff: atom_modify sort {} {:g}, of cutoff and skin\n",
+                           atom->sortfreq, atom->userbinsize);
+        }
     }
 }
 

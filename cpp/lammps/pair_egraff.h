@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
-//                   [check yes|no] [min_distance D] [max_force F]
-//                   [devi_freq N] [devi_file F] [committee together|in_turn]
-//                   [graph auto|host|device]
+// pair_style egraff [keyword value ...], see pair_options.h
 // pair_coeff * * MODEL [MODEL ...] ELEMENT_1 ... ELEMENT_ntypes
 //
 // The thin layer between LAMMPS and egraff_core: the neighbour list becomes a graph
@@ -15,6 +12,7 @@
 
 #include "lammps/mode_graph.h"
 #include "lammps/pair_options.h"
+#include "lammps/resources.h"
 #include "lammps/unit_factors.h"
 
 #include "core/committee.h"
@@ -91,6 +89,13 @@ class PairEgraff : public Pair {
     void check_pair_cutoffs(const std::vector<int> &before, const std::vector<int> &now) const;
     void find_first_copies(std::vector<int> &first_copy);
 
+    // pair_egraff_flux.cpp
+    void check_heat_flux() const;
+
+    // pair_egraff_types.cpp
+    std::vector<std::string> element_labels() const;
+    void check_types();
+
     // pair_egraff_step.cpp
     void log_traffic();
     void evaluate_present();
@@ -139,14 +144,16 @@ class PairEgraff : public Pair {
     egraff::StyleOptions options_;
     egraff::Mode mode_ = egraff::Mode::automatic; // resolved
     int threads_ = 1;
+    egraff::NodeLayout layout_;
     egraff::UnitFactors units_;
 
     std::vector<std::unique_ptr<egraff::Model>> members_; // of a committee, or one
-    std::vector<egraff::Evaluation> results_;             // of each, at the last step
-    std::vector<std::string> kept_outputs_;               // in these, for computes
-    std::vector<int> species_;                            // of type 1, 2, ...; -1: not described
-    std::unique_ptr<egraff::ModeGraph> graph_;            // of mode_
-    std::vector<tagint> atoms_of_list_;                   // numbers, and IDs where there are any
+    std::vector<at::Tensor> isolated_;         // reference_energies drop: of each, what to subtract
+    std::vector<egraff::Evaluation> results_;  // of each, at the last evaluation
+    std::vector<std::string> kept_outputs_;    // in these, for computes
+    std::vector<int> species_;                 // of type 1, 2, ...; -1: not described
+    std::unique_ptr<egraff::ModeGraph> graph_; // of mode_
+    std::vector<tagint> atoms_of_list_;        // numbers, and IDs where there are any
     egraff::Lockstep lockstep_;
 
     // For `compute pair egraff`: seconds that this rank has spent in the models, exchanges
@@ -157,6 +164,7 @@ class PairEgraff : public Pair {
     bool compare_modes_next_ = false;
     bool warn_of_exclusions_next_ = false;
     bool devi_file_begun_ = false;
+    std::string type_remarks_; // of the last warning about elements and masses
 
     // Evaluations so far, and the number of the last one that the run has visited. What is to be
     // done about that one once the run has gone on from it.

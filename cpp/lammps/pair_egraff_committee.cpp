@@ -4,7 +4,6 @@
 #include "lammps/pair_egraff.h"
 
 #include "core/error.h"
-#include "lammps/resources.h"
 
 #include "atom.h"
 #include "comm.h"

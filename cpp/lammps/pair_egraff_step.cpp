@@ -5,7 +5,7 @@
 #include "lammps/pair_egraff.h"
 
 #include "lammps/array_pool.h"
-#include "lammps/resources.h"
+#include "lammps/reference_energies.h"
 
 #include "atom.h"
 #include "comm.h"
@@ -54,6 +54,10 @@ PairEgraff::evaluate_members(egraff::ModeGraph &graph, const std::vector<std::st
     std::vector<egraff::Evaluation> results(members_.size());
     const auto evaluate = [&](size_t k) {
         results[k] = members_[k]->evaluate(graph.builder.graph(), extras);
+        if (!isolated_.empty()) {
+            results[k] =
+                egraff::relative_to(isolated_[k], std::move(results[k]), graph.builder.graph());
+        }
     };
     const double start = platform::walltime();
     const bool exchange = graph.mode == Mode::exchange;
@@ -121,7 +125,7 @@ void PairEgraff::add_results(const egraff::Evaluation &evaluation) {
     if (vflag_atom && any) {
         edges.add_atom_virials(gradient, units_.energy, vatom[0]);
     }
-    if (cvflag_atom && any) {
+    if (cvflag_atom && any) { // what these are worth: pair_egraff_flux.cpp
         edges.add_centroid_virials(gradient, units_.energy, cvatom[0]);
     }
 }

@@ -6,117 +6,150 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
+#include <utility>
 
 namespace egraff {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string &keyword, const std::string &expected,
-                         const std::string &got) {
-    throw Error("expected " + expected + ", got " + got, {"pair_style egraff", keyword},
-                "pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] "
-                "[mode auto|fold|exchange|extended] [check yes|no] [min_distance D] "
-                "[max_force F] [devi_freq N] [devi_file F] [committee together|in_turn] "
-                "[graph auto|host|device]");
-}
-
-double number_or_zero(const std::string &keyword, const std::string &text) {
-    char *end = nullptr;
-    const double value = std::strtod(text.c_str(), &end);
-    if (text.empty() || *end != '\0' || !(value >= 0.0) || !std::isfinite(value)) {
-        refuse(keyword, "a number above 0, or 0 for no limit", text);
-    }
-    return value;
-}
-
-int positive_integer(const std::string &keyword, const std::string &text) {
-    const bool digits =
-        !text.empty() && text.size() < 7 &&
-        std::all_of(text.begin(), text.end(), [](char c) { return '0' <= c && c <= '9'; });
-    const int value = digits ? std::stoi(text) : 0;
-    if (value < 1) {
-        refuse(keyword, "a whole number above 0", text);
-    }
-    return value;
-}
-
-std::string join(const std::vector<std::string> &parts, const std::string &between = " ") {
+std::string join(const std::vector<std::string> &parts, const std::string &between = " ",
+                 const std::string &before_last = "") {
     std::string text;
-    for (const std::string &part : parts) {
-        text += (text.empty() ? "" : between) + part;
+    for (size_t k = 0; k < parts.size(); ++k) {
+        const bool last = k + 1 == parts.size() && !before_last.empty();
+        text += (k == 0 ? "" : last ? before_last : between) + parts[k];
     }
     return text;
+}
+
+// A keyword of the pair style; usage text and error messages follow from the table of these.
+struct Keyword {
+    std::string name;
+    std::string values;   // as the usage text has them: "yes|no"
+    std::string expected; // as an error message has them: "yes or no"
+    std::function<bool(StyleOptions &, const std::string &)> read; // false: not such a value
+};
+
+template <class T>
+Keyword choice(const std::string &name, T StyleOptions::*option,
+               const std::vector<std::pair<std::string, T>> &values) {
+    std::vector<std::string> names;
+    for (const auto &value : values) {
+        names.push_back(value.first);
+    }
+    return {name, join(names, "|"), join(names, ", ", " or "),
+            [=](StyleOptions &options, const std::string &text) {
+                const auto found =
+                    std::find_if(values.begin(), values.end(),
+                                 [&](const auto &value) { return value.first == text; });
+                if (found == values.end()) {
+                    return false;
+                }
+                options.*option = found->second;
+                return true;
+            }};
+}
+
+// Whole numbers of at least `least`, which is 0 or 1.
+Keyword whole_number(const std::string &name, int StyleOptions::*option, int least) {
+    return {name, "N", least == 0 ? "a whole number" : "a whole number above 0",
+            [=](StyleOptions &options, const std::string &text) {
+                const auto is_digit = [](char c) { return '0' <= c && c <= '9'; };
+                if (text.empty() || text.size() > 6 ||
+                    !std::all_of(text.begin(), text.end(), is_digit) || std::stoi(text) < least) {
+                    return false;
+                }
+                options.*option = std::stoi(text);
+                return true;
+            }};
+}
+
+Keyword limit(const std::string &name, const std::string &symbol, double StyleOptions::*option) {
+    return {name, symbol, "a number above 0, or 0 for no limit",
+            [=](StyleOptions &options, const std::string &text) {
+                char *end = nullptr;
+                const double value = std::strtod(text.c_str(), &end);
+                if (text.empty() || *end != '\0' || !(value >= 0.0) || !std::isfinite(value)) {
+                    return false;
+                }
+                options.*option = value;
+                return true;
+            }};
+}
+
+const std::vector<std::pair<std::string, Mode>> MODES = {{"auto", Mode::automatic},
+                                                         {"fold", Mode::fold},
+                                                         {"exchange", Mode::exchange},
+                                                         {"extended", Mode::extended}};
+
+const std::vector<Keyword> &keywords() {
+    using Options = StyleOptions;
+    static const std::vector<Keyword> all = {
+        {"device", "auto|cpu|cuda|cuda:N", "auto, cpu, cuda or cuda:N",
+         [](Options &options, const std::string &text) {
+             options.device = text;
+             return text == "auto" || text == "cpu" || text.rfind("cuda", 0) == 0;
+         }},
+        whole_number("threads", &Options::threads, 1),
+        choice("mode", &Options::mode, MODES),
+        choice<bool>("check", &Options::check, {{"yes", true}, {"no", false}}),
+        limit("min_distance", "D", &Options::min_distance),
+        limit("max_force", "F", &Options::max_force),
+        whole_number("devi_freq", &Options::devi_freq, 0),
+        {"devi_file", "F", "a file name",
+         [](Options &options, const std::string &text) {
+             options.devi_file = text;
+             return true;
+         }},
+        choice<bool>("committee", &Options::together, {{"together", true}, {"in_turn", false}}),
+        choice("graph", &Options::graph,
+               {{"auto", Options::GraphPlace::automatic},
+                {"host", Options::GraphPlace::host},
+                {"device", Options::GraphPlace::device}}),
+        choice<bool>("reference_energies", &Options::drop_reference_energies,
+                     {{"keep", false}, {"drop", true}}),
+        choice<bool>("centroid_stress", &Options::approximate_centroid_stress,
+                     {{"exact", false}, {"approximate", true}}),
+        choice<bool>("masses", &Options::check_masses, {{"check", true}, {"ignore", false}}),
+    };
+    return all;
+}
+
+[[noreturn]] void refuse(const std::string &keyword, const std::string &expected,
+                         const std::string &got) {
+    std::string usage = "pair_style egraff";
+    for (const Keyword &known : keywords()) {
+        usage += " [" + known.name + " " + known.values + "]";
+    }
+    throw Error("expected " + expected + ", got " + got, {"pair_style egraff", keyword}, usage);
 }
 
 } // namespace
 
 std::string name(Mode mode) {
-    switch (mode) {
-    case Mode::fold:
-        return "fold";
-    case Mode::exchange:
-        return "exchange";
-    case Mode::extended:
-        return "extended";
-    default:
-        return "auto";
-    }
+    return std::find_if(MODES.begin(), MODES.end(),
+                        [mode](const auto &entry) { return entry.second == mode; })
+        ->first;
 }
 
 StyleOptions parse_style(const std::vector<std::string> &arguments) {
     StyleOptions options;
     for (size_t k = 0; k < arguments.size(); k += 2) {
-        const std::string &keyword = arguments[k];
-        const std::vector<std::string> keywords = {
-            "device",    "threads",   "mode",      "check",     "min_distance",
-            "max_force", "devi_freq", "devi_file", "committee", "graph"};
-        if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) {
-            refuse(keyword, "one of the keywords " + join(keywords, ", "), keyword);
+        const auto keyword = std::find_if(keywords().begin(), keywords().end(),
+                                          [&](const auto &it) { return it.name == arguments[k]; });
+        if (keyword == keywords().end()) {
+            std::vector<std::string> names;
+            for (const Keyword &known : keywords()) {
+                names.push_back(known.name);
+            }
+            refuse(arguments[k], "one of the keywords " + join(names, ", "), arguments[k]);
         }
         if (k + 1 == arguments.size()) {
-            refuse(keyword, "a value after the keyword", "the end of the line");
+            refuse(keyword->name, "a value after the keyword", "the end of the line");
         }
-        const std::string &value = arguments[k + 1];
-        if (keyword == "device") {
-            if (value != "auto" && value != "cpu" && value.rfind("cuda", 0) != 0) {
-                refuse(keyword, "auto, cpu, cuda or cuda:N", value);
-            }
-            options.device = value;
-        } else if (keyword == "threads") {
-            options.threads = positive_integer(keyword, value);
-        } else if (keyword == "mode") {
-            const Mode modes[] = {Mode::automatic, Mode::fold, Mode::exchange, Mode::extended};
-            const auto found = std::find_if(std::begin(modes), std::end(modes),
-                                            [&](Mode mode) { return name(mode) == value; });
-            if (found == std::end(modes)) {
-                refuse(keyword, "auto, fold, exchange or extended", value);
-            }
-            options.mode = *found;
-        } else if (keyword == "check") {
-            if (value != "yes" && value != "no") {
-                refuse(keyword, "yes or no", value);
-            }
-            options.check = value == "yes";
-        } else if (keyword == "committee") {
-            if (value != "together" && value != "in_turn") {
-                refuse(keyword, "together or in_turn", value);
-            }
-            options.together = value == "together";
-        } else if (keyword == "graph") {
-            using Place = StyleOptions::GraphPlace;
-            if (value != "auto" && value != "host" && value != "device") {
-                refuse(keyword, "auto, host or device", value);
-            }
-            options.graph = value == "auto"   ? Place::automatic
-                            : value == "host" ? Place::host
-                                              : Place::device;
-        } else if (keyword == "devi_file") {
-            options.devi_file = value;
-        } else if (keyword == "devi_freq") {
-            options.devi_freq = value == "0" ? 0 : positive_integer(keyword, value);
-        } else {
-            double &limit = keyword == "min_distance" ? options.min_distance : options.max_force;
-            limit = number_or_zero(keyword, value);
+        if (!keyword->read(options, arguments[k + 1])) {
+            refuse(keyword->name, keyword->expected, arguments[k + 1]);
         }
     }
     return options;

@@ -14,10 +14,7 @@ enum class Mode { automatic, fold, exchange, extended };
 
 std::string name(Mode mode);
 
-// pair_style egraff [device auto|cpu|cuda|cuda:N] [threads N] [mode auto|fold|exchange|extended]
-//                   [check yes|no] [min_distance D] [max_force F]
-//                   [devi_freq N] [devi_file F] [committee together|in_turn]
-//                   [graph auto|host|device]
+// pair_style egraff [keyword value ...]; the keywords are those of the table in pair_options.cpp.
 struct StyleOptions {
     std::string device = "auto";
     int threads = 0; // 0: chosen from the environment
@@ -29,8 +26,11 @@ struct StyleOptions {
     // Where edges are found, each step: by loops on the host, or by torch where the model is (see
     // lammps/edge_list.h). automatic: on the host only if the model is there.
     enum class GraphPlace { automatic, host, device } graph = GraphPlace::automatic;
-    double min_distance = 0.0; // stop the run below, in LAMMPS's units; 0: never
-    double max_force = 0.0;    // stop the run above, in LAMMPS's units; 0: never
+    double min_distance = 0.0;                // stop the run below, in LAMMPS's units; 0: never
+    double max_force = 0.0;                   // stop the run above, in LAMMPS's units; 0: never
+    bool drop_reference_energies = false;     // energies are relative to isolated atoms
+    bool check_masses = true;                 // and type labels, against elements, see type_check.h
+    bool approximate_centroid_stress = false; // where it is not exact, see pair_egraff_flux.cpp
 };
 
 // Throws egraff::Error.

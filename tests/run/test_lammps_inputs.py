@@ -27,7 +27,7 @@ def lammps(exported, tmp_path):
     for name, atoms in (("crystal", crystal), ("molecule", molecule)):
         write_data(tmp_path / f"{name}.data", to_lammps(atoms, ["Li", "F"]), title=name)
 
-    def run(script, *, data="crystal", ranks=1, log=(), **variables):
+    def run(script, *, data="crystal", ranks=1, log=(), refused=None, **variables):
         values = {
             "model": exported("float32"),
             "data": f"{data}.data",
@@ -44,7 +44,12 @@ def lammps(exported, tmp_path):
             text=True,
             timeout=120,
         )
+        if refused is not None:
+            assert result.returncode != 0
+            assert refused in " ".join(result.stdout.split())
+            return []
         assert result.returncode == 0, result.stdout[-2000:]
+        assert "WARNING: pair_style egraff" not in result.stdout
         return log_rows(tmp_path / "log.lammps")
 
     return run
@@ -147,7 +152,7 @@ def test_zbl_adds_the_repulsion_of_nuclei(lammps):
 
 def test_conductivity_is_the_integral_of_the_correlation(lammps, tmp_path):
     times = {"warm": 10, "steps": 200, "sample": 2, "points": 20, "report": 100}
-    lammps("in.conductivity", T=300, **times)
+    lammps("in.conductivity", T=300, centroid="approximate", **times)
 
     step, kelvin, *kappa = np.loadtxt(tmp_path / "conductivity.txt")[-1]
     correlation = np.loadtxt(tmp_path / "correlation.txt", skiprows=4)
@@ -157,6 +162,12 @@ def test_conductivity_is_the_integral_of_the_correlation(lammps, tmp_path):
     expected /= volume * 1e-30 * 1.380649e-23 * kelvin**2
     assert step == 200
     assert kappa == pytest.approx(expected, rel=1e-3)
+
+
+def test_conductivity_of_message_passing_is_refused_at_once(lammps, tmp_path):
+    refusal = "centroid_stress: expected a model without message passing"
+    lammps("in.conductivity", warm=10**9, refused=refusal)
+    assert not (tmp_path / "conductivity.txt").exists()
 
 
 def test_imposed_flux_over_gradient_is_the_conductivity(lammps, tmp_path):
