@@ -13,6 +13,7 @@ import gzip
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ import numpy as np
 import zstandard
 
 from egraff.analysis.dump_format import DumpError, DumpFrame, FrameHeader, parse_frame, parse_header
+from egraff.errors import OutputError
 from egraff.files import atomic_path
 
 _CHUNK = 1 << 22
@@ -274,7 +276,8 @@ class DumpFile:
             for name in FrameEntry.__annotations__
         }
         rows = [(problem.kind, problem.message) for problem in self.problems]
-        with atomic_path(self.index_path) as partial:
+        # beside a dump that may not be written to, it is made anew each time
+        with suppress(OutputError), atomic_path(self.index_path) as partial:
             np.savez(
                 partial,
                 fingerprint=np.array(self._fingerprint()),

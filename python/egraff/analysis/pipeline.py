@@ -33,7 +33,7 @@ from egraff.analysis.section_thermo import density, speed, thermo
 from egraff.analysis.stability import Criteria
 from egraff.data.frames import read_frames
 from egraff.errors import InputError
-from egraff.files import atomic_path, sha256, write_json
+from egraff.files import atomic_path, check_writable, sha256, write_json
 
 RESULT = Path("analysis") / "result.json"
 CURVES = Path("analysis") / "curves.npz"
@@ -188,6 +188,9 @@ def analyse_run(
 
     Returns:
         Whether anything was computed (False: the result was up to date).
+
+    Raises:
+        OutputError: the run directory cannot be written to.
     """
     key = _key(
         run, reference, parameters, labels, (load_calculator is not None, checks is not None)
@@ -195,6 +198,7 @@ def analyse_run(
     target = run.directory / RESULT
     if not force and _stored_key(target) == key:
         return False
+    check_writable(target)
     result = Result()
     compared: list[StructureComparison] = []
 

@@ -27,7 +27,7 @@ from egraff.analysis.runs import RECORD, Run, find_runs, read_run
 from egraff.analysis.trajectory_end import end_problems
 from egraff.data.frames import read_frames
 from egraff.errors import InputError
-from egraff.files import write_json
+from egraff.files import make_folder, write_json
 from egraff.units import PS_PER_FS
 
 _XYZ = (".extxyz", ".xyz")
@@ -74,7 +74,7 @@ def run_of_trajectory(
             where=directory,
             fix=f"rename {path.name}",
         )
-    directory.mkdir(exist_ok=True)
+    make_folder(directory)
     record = {
         "status": "completed",
         "ensemble": "unknown",

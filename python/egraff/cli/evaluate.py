@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from egraff.cli.types import Device, Dtype
+from egraff.cli.types import Device, Dtype, writable
 
 
 def evaluate(
@@ -17,7 +17,8 @@ def evaluate(
     ],
     data: Annotated[Path, typer.Argument(help="Labelled frames, any file ASE reads.")],
     json: Annotated[
-        Path | None, typer.Option("--json", help="Write the numbers to this file as JSON.")
+        Path | None,
+        typer.Option("--json", help="Write the numbers to this file as JSON.", callback=writable),
     ] = None,
     energy_key: Annotated[str, typer.Option(help="Name of the energy in DATA.")] = "energy",
     forces_key: Annotated[str, typer.Option(help="Name of the forces in DATA.")] = "forces",

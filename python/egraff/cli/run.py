@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from egraff.cli.types import writable
+
 _SIMULATION = "Simulation"
 _CONTROL = "Temperature and pressure"
 _OUTPUT = "Output"
@@ -18,7 +20,10 @@ INTERRUPTED = 130
 
 
 def run(
-    out: Annotated[Path | None, typer.Option(help="Run directory.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run directory.", show_default=False, callback=writable),
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="Exported model, NAME.egraff.pt.", show_default=False)
     ] = None,

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from egraff.cli.types import Device, Dtype
+from egraff.cli.types import Device, Dtype, writable
 
 _DATA, _MODEL, _FIT, _MACHINE = "Data", "Model", "Optimisation", "Machine"
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="Directory for all results.")],
+    out: Annotated[Path, typer.Option(help="Directory for all results.", callback=writable)],
     data: Annotated[
         Path | None,
         typer.Option(help="Training frames, any file ASE reads.", rich_help_panel=_DATA),

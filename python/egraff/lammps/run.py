@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from egraff.errors import InputError
-from egraff.files import atomic_path
+from egraff.files import atomic_path, make_folder
 from egraff.lammps import inputs, launch
 from egraff.lammps.inputs_ensemble import Start, System
 from egraff.lammps.run_execute import SCREEN_FILE, execute
@@ -88,7 +88,7 @@ def run_md(
         rotation=structure.box.rotation,
         warnings=warnings,
     )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with locked(out) as lock:
         _clear(out)
         write_data(out / inputs.DATA_FILE, structure, title=_title(settings, system))

@@ -16,7 +16,7 @@ import numpy as np
 
 from egraff import __version__, provenance
 from egraff.errors import InputError
-from egraff.files import sha256, write_json
+from egraff.files import sha256, write_json, writing
 from egraff.lammps.inputs_ensemble import System
 from egraff.lammps.run_settings import RunSettings
 
@@ -160,7 +160,8 @@ def locked(directory: Path) -> Iterator[int]:
     Raises:
         InputError: another run holds the directory.
     """
-    handle = os.open(directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
+    with writing(directory):
+        handle = os.open(directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
