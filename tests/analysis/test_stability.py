@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from egraff.analysis.dump_file import DumpFile
 from egraff.analysis.frames import frames_universe
 from egraff.analysis.logfile import ThermoLog, ThermoRun
 from egraff.analysis.rdf import RadialDistribution
@@ -20,6 +19,7 @@ from egraff.analysis.stability import (
     stability_metric,
 )
 from egraff.analysis.structure import structure_of
+from egraff.data.lammps.dump_file import DumpFile
 from egraff.errors import InputError
 from tests.analysis.dumps import frame_text
 from tests.analysis.test_rdf import ideal_gas

@@ -21,6 +21,7 @@ from egraff.analysis.trajectory_file import (
     unwrapped,
 )
 from egraff.cli import app
+from egraff.data.lammps.elements import GIVE_ELEMENTS
 from egraff.errors import InputError
 from tests.analysis.dumps import frame_text, write_run
 
@@ -174,12 +175,11 @@ def test_masses_are_missing_from_the_data_file(refused, frames, tmp_path):
     start = tmp_path / "start.data"
     ase.io.write(start, frames[0], format="lammps-data")
     assert refused("a.xtc", frames[:2], structure=start) == (
-        "start.data: expected a Masses section that tells the elements, got none\n"
-        "  fix: write one into it, or give the structure as extended XYZ"
+        "start.data: Masses: expected the elements of types, got none of 1, 2\n"
+        f"  fix: {GIVE_ELEMENTS}"
     )
-    assert refused("a.xtc", frames[:2], structure=tmp_path / "gone.data") == (
-        "gone.data: no such file"
-    )
+    message = refused("a.xtc", frames[:2], structure=tmp_path / "gone.data")
+    assert message.startswith("gone.data: expected a file with structures, found nothing")
 
 
 @pytest.mark.parametrize("name", ["a.dcd", "a.extxyz"])

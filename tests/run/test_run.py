@@ -238,6 +238,7 @@ def test_record_says_what_was_run(run_lj, folder):
         "in.lammps",
         "log.equilibrate",
         "log.lammps",
+        "model.egraff.pt",
         "restarts",
         "run.json",
         "screen.log",

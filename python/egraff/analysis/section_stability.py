@@ -10,7 +10,6 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from egraff.analysis.dump_file import DumpFile
 from egraff.analysis.fields import frame_geometry
 from egraff.analysis.logfile import read_log
 from egraff.analysis.runs import Run
@@ -25,6 +24,7 @@ from egraff.analysis.stability import (
     stability_metric,
 )
 from egraff.analysis.structure import Structure
+from egraff.data.lammps.dump_file import DumpFile
 from egraff.errors import InputError
 from egraff.files import atomic_path
 from egraff.units import PS_PER_FS

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from egraff.analysis.bonds import bond_lengths, find_bonds, radii_of
-from egraff.analysis.dump_file import DumpFile
 from egraff.analysis.logfile import ThermoLog
 from egraff.analysis.metric import Metric
 from egraff.analysis.structure import Structure
+from egraff.data.lammps.dump_file import DumpFile
 from egraff.errors import InputError
 from egraff.neighbours import find_edges
 from egraff.units import PS_PER_FS

@@ -16,7 +16,6 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 
-import ase.io
 import MDAnalysis
 import numpy as np
 from ase import Atoms
@@ -50,8 +49,8 @@ def run_of_trajectory(
 
     Args:
         path: extended XYZ, DCD or XTC.
-        structure: for DCD and XTC, the same atoms in the same order: a LAMMPS data file (``.data``)
-            or anything else that ASE reads.
+        structure: for DCD and XTC, the same atoms in the same order, in any file that
+            `egraff.data.structures` reads.
         interval_ps: time between frames, where the file does not say it (DCD never does).
 
     Raises:
@@ -240,24 +239,6 @@ def _read_xyz(path: Path) -> tuple[list[Atoms], np.ndarray | None]:
     return frames, frame_times_ps(frames)
 
 
-def _read_structure(path: Path) -> Atoms:
-    """First structure of a file; of a LAMMPS data file (``.data``), elements by their masses."""
-    if path.suffix.lower() != ".data":
-        return read_frames(path, index=0)[0].to_atoms()
-    if not path.is_file():
-        raise InputError("no such file", where=path)
-    if "\nMasses" not in path.read_text(encoding="utf-8", errors="replace"):
-        raise InputError(
-            "expected a Masses section that tells the elements, got none",
-            where=path,
-            fix="write one into it, or give the structure as extended XYZ",
-        )
-    try:
-        return ase.io.read(path, format="lammps-data", units="metal")
-    except (ValueError, RuntimeError, KeyError, IndexError) as error:
-        raise InputError(f"not a LAMMPS data file that ASE reads: {error}", where=path) from None
-
-
 def _read_binary(path: Path, structure: Path | None) -> tuple[list[Atoms], np.ndarray | None]:
     """Frames and, of XTC, times in ps: the time unit of a DCD depends on what wrote it."""
     if structure is None:
@@ -266,7 +247,7 @@ def _read_binary(path: Path, structure: Path | None) -> tuple[list[Atoms], np.nd
             where=path,
             fix="give --structure with the same atoms in the same order",
         )
-    first = _read_structure(structure)
+    first = read_frames(structure, index=0)[0].to_atoms()
     frames, times = [], []
     try:
         universe = MDAnalysis.Universe.empty(len(first), trajectory=False)

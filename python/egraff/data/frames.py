@@ -10,21 +10,19 @@ shapes). Whether the content makes sense is judged by `egraff.data.validation.va
 
 from __future__ import annotations
 
-import gzip
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import string2index
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
+from egraff.data.structures import read_structures
 from egraff.errors import InputError
 
 
@@ -135,8 +133,14 @@ def read_frames(
     ]
 
 
-def read_images(path: str | PathLike[str]) -> list[Atoms]:
+def read_images(
+    path: str | PathLike[str], elements: Sequence[str] | None = None
+) -> Sequence[Atoms]:
     """Read all structures of a file as ASE atoms, with everything the file says about them.
+
+    Args:
+        path: any file that `egraff.data.structures.read_structures` reads.
+        elements: symbol of LAMMPS types 1, 2, ..., for files that do not tell.
 
     Raises:
         InputError: the file is missing, unreadable or empty.
@@ -152,12 +156,9 @@ def read_images(path: str | PathLike[str]) -> list[Atoms]:
     if file.stat().st_size == 0:
         raise InputError("the file is empty (0 bytes)", where=path, fix="write it again")
     try:
-        if file.name.endswith((".xyz.gz", ".extxyz.gz")):
-            # ASE seeks back and forth, which makes it slow (quadratic) on a compressed file
-            text = gzip.decompress(file.read_bytes()).decode()
-            images = ase.io.read(io.StringIO(text), index=":", format="extxyz")
-        else:
-            images = ase.io.read(file, index=":")
+        images = read_structures(file, elements)
+    except InputError:
+        raise
     except Exception as error:  # every ASE reader fails in its own way
         raise InputError(
             f"ASE cannot read this file ({type(error).__name__}: {error})",

@@ -21,7 +21,13 @@ from typing import BinaryIO
 import numpy as np
 import zstandard
 
-from egraff.analysis.dump_format import DumpError, DumpFrame, FrameHeader, parse_frame, parse_header
+from egraff.data.lammps.dump_format import (
+    DumpError,
+    DumpFrame,
+    FrameHeader,
+    parse_frame,
+    parse_header,
+)
 from egraff.errors import OutputError
 from egraff.files import atomic_path
 
