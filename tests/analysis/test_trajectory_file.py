@@ -14,9 +14,9 @@ from egraff.analysis.frames import frames_universe
 from egraff.analysis.metric import Metric
 from egraff.analysis.pipeline import CURVES, RESULT, Parameters, analyse_run
 from egraff.analysis.runs import read_run
+from egraff.analysis.sources import Told, runs_at
 from egraff.analysis.trajectory_file import (
     run_of_trajectory,
-    runs_at,
     trajectory_universe,
     unwrapped,
 )
@@ -123,12 +123,13 @@ def test_directory_of_trajectories(frames, tmp_path):
     for name in ("one.dcd", "two.dcd"):
         write(tmp_path / name, frames[:3])
     start = write(tmp_path / "start.extxyz", frames[:1])
-    options = {"structure": start, "interval_ps": 0.5}
-    runs = runs_at(tmp_path, **options)
+    told = Told(structure=start, interval_ps=0.5)
+    runs = runs_at(tmp_path, told)
     assert [run.dump.resolve().name for run in runs] == ["one.dcd", "two.dcd"]
     assert [run.directory for run in runs_at(tmp_path)] == [run.directory for run in runs]
-    with pytest.raises(InputError, match="--structure and --interval belong, got a directory"):
-        runs_at(tmp_path, **options)
+    for told, option in ((Told(structure=start), "--structure"), (Told(interval_ps=1), "--int")):
+        with pytest.raises(InputError, match=f"{option}.*: expected none with a directory"):
+            runs_at(tmp_path, told)
 
 
 def test_boundaries_are_followed_in_a_tilted_cell():
@@ -251,8 +252,8 @@ def test_trajectory_of_no_whole_frame(suffix, refused, frames, tmp_path):
 def test_files_that_are_not_trajectories(refused, frames, tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     assert refused("notes.txt", None) == (
-        "notes.txt: expected a trajectory in .extxyz, .xyz, .dcd, .xtc, got .txt\n"
-        "  fix: analyse the directory of a run for its LAMMPS dump, or convert the trajectory"
+        "notes.txt: expected a LAMMPS text dump or a trajectory in .extxyz, .xyz, .dcd, .xtc, got "
+        ".txt\n  fix: convert the trajectory"
     )
     assert refused("gone.xtc", None) == "gone.xtc: no such file"
 
@@ -261,7 +262,7 @@ def test_directory_of_another_run_is_kept(refused, frames, tmp_path):
     write_run(tmp_path / "md", [])
     assert refused("md.extxyz", frames[:2]) == (
         "md: expected a free name for the results, got the directory of another run\n"
-        "  fix: rename md.extxyz"
+        "  fix: give another directory with --out, or rename md.extxyz"
     )
 
 

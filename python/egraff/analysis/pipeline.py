@@ -199,7 +199,7 @@ def analyse_run(
     if not force and _stored_key(target) == key:
         return False
     check_writable(target)
-    result = Result()
+    result = Result(problems=list(run.record.get("problems", ())))
     compared: list[StructureComparison] = []
 
     def compare() -> Section:

@@ -72,6 +72,8 @@ class EgraffDumpReader(ReaderBase):
         unwrap: give unwrapped positions.
         additional_columns: numeric columns to put into ``ts.data``; True for all others.
         save_index: see `DumpFile`.
+        first_step: the same.
+        start_ps: time from which times are counted.
 
     Attributes:
         problems: what was left out of the dump and why, see `DumpFile`.
@@ -93,14 +95,17 @@ class EgraffDumpReader(ReaderBase):
         unwrap: bool = False,
         additional_columns: Sequence[str] | bool = (),
         save_index: bool = False,
+        first_step: int | None = None,
+        start_ps: float = 0.0,
         **kwargs,
     ) -> None:
         super().__init__(filename, **kwargs)
-        self.dump = DumpFile(self.filename, save_index=save_index)
+        self.dump = DumpFile(self.filename, save_index=save_index, first_step=first_step)
         self.problems = list(self.dump.problems)
         style = unit_style(self.dump.units or units, where=self.filename)
         self._time, self._velocity, self._force = style.time, style.velocity, style.energy
         self._timestep_ps = None if timestep_fs is None else timestep_fs * 1e-3
+        self._start_ps = start_ps
         self._unwrap = unwrap
         self._keep_atom_number()
         self._columns, self._extra = self._choose_columns(additional_columns)
@@ -159,8 +164,10 @@ class EgraffDumpReader(ReaderBase):
         """Time of each frame in ps, `[n_frames]`; None when neither file nor caller says it."""
         times = self.dump.times[self._frames] * self._time
         if np.all(np.isfinite(times)):
-            return times
-        return None if self._timestep_ps is None else self.steps * self._timestep_ps
+            return times - self._start_ps
+        if self._timestep_ps is None:
+            return None
+        return self.steps * self._timestep_ps - self._start_ps
 
     def _get_dt(self) -> float:
         times = self.times_ps
@@ -189,9 +196,10 @@ class EgraffDumpReader(ReaderBase):
         self.ts.frame = frame
         times = self.dump.entries[entry].time * self._time
         if np.isfinite(times):
-            self.ts.data["time"] = times
+            self.ts.data["time"] = times - self._start_ps
         elif self._timestep_ps is not None:
-            self.ts.data["time"] = self.dump.entries[entry].step * self._timestep_ps
+            step = self.dump.entries[entry].step
+            self.ts.data["time"] = step * self._timestep_ps - self._start_ps
         return self.ts
 
     def _check_identity(self, frame: DumpFrame) -> None:
@@ -267,9 +275,11 @@ class EgraffDumpParser(TopologyReaderBase):
 
     format = FORMAT
 
-    def parse(self, elements: Sequence[str] | None = None, **_) -> Topology:
+    def parse(
+        self, elements: Sequence[str] | None = None, first_step: int | None = None, **_
+    ) -> Topology:
         """Read the first whole frame; raises `InputError` when an element is not one."""
-        frame = read_first_frame(self.filename)
+        frame = read_first_frame(self.filename, first_step)
         n_atoms = frame.header.n_atoms
         numbers = frame.numbers
         ids = numbers.get("id", np.arange(1, n_atoms + 1)).astype(np.int64)

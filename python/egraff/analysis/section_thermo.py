@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from egraff.analysis.logfile import read_log
 from egraff.analysis.metric import Metric, not_enough_data
+from egraff.analysis.run_log import log_times_ps
 from egraff.analysis.runs import Run
-from egraff.analysis.section import Section, log_times_ps, universe_of
+from egraff.analysis.section import Section, log_of, universe_of
 from egraff.analysis.series import mean_metric
 from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.thermo import nve_drift, production_mean
@@ -27,12 +27,12 @@ def thermo(run: Run) -> Section:
     """Temperature, pressure and energy conservation from the log."""
     if run.record.get("trajectory"):
         return Section()  # of another program, whose log is not read
-    log = read_log(run.log)
+    log = log_of(run)
     section = Section(problems=[*log.problems, *log.errors])
     if not log.runs or not sum(len(part.rows) for part in log.runs):
         section.problems.append("LAMMPS printed no thermo output")
         return section
-    time = log_times_ps(log, run)
+    time = log_times_ps(log, run.conditions)
     names = {name.lower() for name in log.column_names()}
     section.curves["thermo/time_ps"] = time
     for name in ("temp", "pe", "ke", "etotal", "press", "vol"):
@@ -117,7 +117,7 @@ def density(run: Run) -> Section:
         return section
     mass = float(universe.atoms.masses.sum())
     if run.record["ensemble"].lower() == "npt":
-        log = read_log(run.log)
+        log = log_of(run)
         names = {name.lower(): name for name in log.column_names()}
         column = names.get("volume") or names.get("vol")
         if column is not None:
@@ -132,7 +132,7 @@ def density(run: Run) -> Section:
                 )
             )
             return section
-    if run.record.get("trajectory"):
+    if run.record["ensemble"].lower() not in ("nve", "nvt"):
         volumes = [abs(float(np.linalg.det(ts.data["cell"]))) for ts in universe.trajectory]
         if np.ptp(volumes) > _SAME_VOLUME * volumes[0]:
             section.metrics.append(

@@ -22,7 +22,7 @@ from ase import Atoms
 from MDAnalysis.lib.mdamath import triclinic_vectors
 
 from egraff.analysis.frames import frame_times_ps, frames_universe
-from egraff.analysis.runs import RECORD, Run, find_runs, read_run
+from egraff.analysis.runs import RECORD, Run, read_run
 from egraff.analysis.trajectory_end import end_problems
 from egraff.data.frames import read_frames
 from egraff.errors import InputError
@@ -41,6 +41,7 @@ def run_of_trajectory(
     *,
     structure: str | os.PathLike[str] | None = None,
     interval_ps: float | None = None,
+    out: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Make a trajectory a run: a directory of its name beside it, with a ``run.json``.
 
@@ -52,6 +53,7 @@ def run_of_trajectory(
         structure: for DCD and XTC, the same atoms in the same order, in any file that
             `egraff.data.structures` reads.
         interval_ps: time between frames, where the file does not say it (DCD never does).
+        out: another directory than that of its name.
 
     Raises:
         InputError: no such file, another format, or elements, times or the cell are missing.
@@ -59,19 +61,20 @@ def run_of_trajectory(
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"expected a trajectory in {', '.join(SUFFIXES)}, got {path.suffix or 'no suffix'}",
+            f"expected a LAMMPS text dump or a trajectory in {', '.join(SUFFIXES)}, got "
+            f"{path.suffix or 'no suffix'}",
             where=path,
-            fix="analyse the directory of a run for its LAMMPS dump, or convert the trajectory",
+            fix="convert the trajectory",
         )
     frames = _load(path, structure, interval_ps)
     times = frame_times_ps(frames)
     interval = float(times[1] - times[0]) if len(times) > 1 else interval_ps or 1.0
-    directory = path.with_suffix("")
+    directory = path.with_suffix("") if out is None else Path(out)
     if (directory / RECORD).is_file() and not read_run(directory).record.get("trajectory"):
         raise InputError(
             "expected a free name for the results, got the directory of another run",
             where=directory,
-            fix=f"rename {path.name}",
+            fix=f"give another directory with --out, or rename {path.name}",
         )
     make_folder(directory)
     record = {
@@ -89,44 +92,6 @@ def run_of_trajectory(
     }
     write_json(directory / RECORD, record)
     return Run(directory, record)
-
-
-def runs_at(
-    path: str | os.PathLike[str],
-    *,
-    structure: str | os.PathLike[str] | None = None,
-    interval_ps: float | None = None,
-) -> list[Run]:
-    """Runs to analyse: of a trajectory, or the runs or else the trajectories of a directory.
-
-    Args:
-        path: a trajectory, a directory of `egraff run`, one above such, or one of trajectories.
-        structure: see `run_of_trajectory`.
-        interval_ps: the same.
-
-    Raises:
-        InputError: there is nothing to analyse, or ``structure`` or ``interval_ps`` is given for
-            runs, which say all that is needed themselves.
-    """
-    path = Path(path)
-    options = {"structure": structure, "interval_ps": interval_ps}
-    if path.is_file():
-        return [run_of_trajectory(path, **options)]
-    if path.is_dir() and not any(path.rglob(RECORD)):
-        same = None if structure is None else Path(structure).resolve()
-        found = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES]
-        trajectories = [p for p in found if p.is_file() and p.resolve() != same]
-        if trajectories:
-            return [run_of_trajectory(trajectory, **options) for trajectory in trajectories]
-    runs = find_runs(path)
-    if structure is not None or interval_ps is not None:
-        raise InputError(
-            "expected a trajectory to which --structure and --interval belong, got a directory "
-            f"with {RECORD}, which says this itself",
-            where=path,
-            fix="give the trajectory file, or leave the options out",
-        )
-    return runs
 
 
 def trajectory_universe(run: Run, *, unwrap: bool = False) -> MDAnalysis.Universe:

@@ -24,7 +24,7 @@ from ase.io.formats import UnknownFileTypeError, filetype
 from ase.units import fs
 
 from egraff.data.lammps.data_file import is_data_file, read_data_file
-from egraff.data.lammps.dump_file import DumpFile, open_dump
+from egraff.data.lammps.dump_file import DumpFile, is_dump, open_dump
 from egraff.data.lammps.dump_format import DumpFrame
 from egraff.data.lammps.elements import GIVE_ELEMENTS, check_masses, elements_of_frame
 from egraff.data.lammps.unit_styles import UnitStyle, unit_style
@@ -54,14 +54,13 @@ def read_structures(
         Exception: whatever ASE's readers raise.
     """
     path = Path(path)
-    head = _head(path)
 
     def note(text: str) -> None:
         _log.warning("%s: %s", path, text)
 
-    if head.lstrip().startswith("ITEM: "):
+    if is_dump(path):
         return DumpStructures(path, elements, note)
-    if is_data_file(head):
+    if is_data_file(_head(path)):
         return [read_data_file(path, elements, note)]
     if elements is not None:
         raise InputError(
