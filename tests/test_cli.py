@@ -63,6 +63,7 @@ def test_errors_are_told_without_a_traceback():
         ["export", "absent.ckpt", "-o"],
         ["eval", "absent.ckpt", "absent.xyz", "--json"],
         ["import", "mace", "absent.pt", "-o"],
+        ["analyse", "absent.lammpstrj", "--out"],
         ["quickstart", "--out"],
         ["data", "split", "absent.xyz", "--out"],
         ["data", "export", "molecule", "--out"],
@@ -74,6 +75,13 @@ def test_outputs_that_cannot_be_written_are_refused_before_inputs_are_read(tmp_p
     result = CliRunner().invoke(app, [*command, str(tmp_path / "file" / "x")])
     assert isinstance(result.exception, OutputError)
     assert "expected a folder to write into, got: " in str(result.exception)
+
+
+def test_elements_of_types_are_symbols():
+    for command in (["check", "a.pt", "b.data"], ["analyse", "b.lammpstrj"], ["run", "--out", "r"]):
+        result = CliRunner().invoke(app, [*command, "--elements", "1 2"])
+        assert isinstance(result.exception, InputError)
+        assert "--elements: expected element symbols, got 1, 2" in str(result.exception)
 
 
 def test_what_the_disk_refuses_to_libraries_is_one_line(monkeypatch, capsys):

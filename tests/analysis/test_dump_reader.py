@@ -15,7 +15,7 @@ from ase.units import kcal, mol
 from egraff.analysis.reader import EgraffDumpReader, open_universe, standard_cell
 from egraff.data.lammps.dump_file import DumpFile, _scan, read_first_frame
 from egraff.data.lammps.dump_format import DumpError
-from egraff.errors import InputError
+from egraff.errors import InputError, OutputError
 from tests.analysis.dumps import frame_text
 
 ORTHOGONAL = np.diag([6.0, 7.0, 8.0])
@@ -203,6 +203,28 @@ def test_reader_slices_copies_and_pickles(tmp_path, positions):
     # as MDAnalysis sends readers to its worker processes; these bytes are our own
     again = pickle.loads(pickle.dumps(reader))
     assert [ts.data["step"] for ts in again] == [0, 10, 20, 30, 40]
+
+
+def test_a_dump_in_a_read_only_folder_is_read_without_an_index(tmp_path, positions, monkeypatch):
+    def refuse(path):
+        raise OutputError("expected a folder that may be written to", where=path)
+
+    monkeypatch.setattr("egraff.data.lammps.dump_file.atomic_path", refuse)
+    path = write(tmp_path / "d", frame_text(0, positions, ORTHOGONAL))
+    dump = DumpFile(path, save_index=True)
+    assert len(dump) == 1
+    assert not dump.index_path.exists()
+
+
+def test_frames_from_a_step_on(tmp_path, positions):
+    path = write(tmp_path / "d", *(frame_text(step, positions, ORTHOGONAL) for step in (0, 5, 9)))
+    for _ in range(2):  # made, and from the saved index, which has all frames
+        dump = DumpFile(path, save_index=True, first_step=5)
+        assert dump.steps.tolist() == [5, 9]
+    assert read_first_frame(path, 6).header.step == 9
+    assert DumpFile(path).steps.tolist() == [0, 5, 9]
+    with pytest.raises(DumpError, match="no whole frame"):
+        DumpFile(path, first_step=10)
 
 
 def test_index_is_saved_and_trusted_only_for_its_file(tmp_path, positions):

@@ -25,8 +25,7 @@ from egraff.data.lammps.elements import GIVE_ELEMENTS, elements_of_frame
 from egraff.data.lammps.unit_styles import UnitStyle, unit_style
 from egraff.errors import InputError
 from egraff.files import make_folder, write_json
-
-LOG_NAME = "log.lammps"
+from egraff.lammps.inputs import LOG_FILE
 
 
 def run_of_dump(
@@ -52,7 +51,7 @@ def run_of_dump(
     """
     path = Path(path)
     dump = DumpFile(path, save_index=True)
-    beside = path.parent / LOG_NAME
+    beside = path.parent / LOG_FILE
     log = Path(log) if log is not None else beside if beside.is_file() else None
     if log is None:
         part, stage, thermo = None, Stage(), None

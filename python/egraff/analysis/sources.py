@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from egraff.analysis.own_run import LOG_NAME, made_again, run_of_dump
+from egraff.analysis.own_run import made_again, run_of_dump
 from egraff.analysis.runs import RECORD, Run, find_runs
 from egraff.analysis.trajectory_file import SUFFIXES, run_of_trajectory
 from egraff.data.lammps.dump_file import is_dump
 from egraff.errors import InputError
+from egraff.lammps.inputs import LOG_FILE
 
 _LOG_HEAD = b"LAMMPS ("
 
@@ -98,7 +99,7 @@ def _run_of_directory(path: Path, dumps: list[Path], files: list[Path], told: To
             fix="give one of them, with its log: egraff analyse DUMP --log LOG",
         )
     options = told.only("log", "elements", "interval_ps", "out", where=path, what="a LAMMPS dump")
-    if options["log"] is None and not any(file.name == LOG_NAME for file in files):
+    if options["log"] is None and not any(file.name == LOG_FILE for file in files):
         logs = [file for file in files if _is_log(file)]
         if len(logs) > 1:
             raise InputError(

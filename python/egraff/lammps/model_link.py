@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A plain name for the model in the directory where LAMMPS runs.
 
-LAMMPS's parser drops bytes outside ASCII and gives `$`, `#`, `&` and quotes a meaning, so a script
-cannot name every path. It names a link beside itself instead.
+LAMMPS's parser drops bytes outside ASCII from a script's lines and gives `$`, `#`, `&` and quotes a
+meaning, so a script cannot name every path. It names a link beside itself instead.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class RunSettings(BaseModel):
 
     Attributes:
         model: exported model.
-        structure: start structure, any file that ASE reads.
+        structure: start structure, a LAMMPS dump or data file, or any that ASE reads.
         frame: which frame of it, from 0; negative values count from the end.
         elements: symbol of each atom type of a LAMMPS dump or data file that does not tell them.
         replicate: repetitions along the three lattice vectors.
