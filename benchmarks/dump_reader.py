@@ -20,10 +20,10 @@ from pathlib import Path
 import MDAnalysis
 import numpy as np
 
-from egraff.analysis.dump_file import DumpFile
 from egraff.analysis.pipeline import Parameters, analyse_run
 from egraff.analysis.reader import open_universe
 from egraff.analysis.runs import read_run
+from egraff.data.lammps.dump_file import DumpFile
 
 DENSITY = 0.075  # atoms/A^3, as in many dense liquids
 COLUMNS = "id type element x y z ix iy iz vx vy vz fx fy fz"

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command line as a whole: what it loads, what it says, how it ends."""
 
+import errno
 import subprocess
 import sys
 
 import pytest
 from typer.testing import CliRunner
 
-from egraff import __version__, doctor
+from egraff import __version__, cli, doctor
 from egraff.cli import app
-from egraff.errors import EgraffError, InputError
+from egraff.errors import EgraffError, InputError, OutputError
 from egraff.quickstart import PLANS, learn, quickstart, simulate
 
 VERBS = ["data", *(c.name or c.callback.__name__ for c in app.registered_commands)]
@@ -52,6 +53,57 @@ def test_errors_are_told_without_a_traceback():
     assert done.stderr.startswith("egraff: error: absent.xyz: ")
     assert "  fix: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "--data", "absent.xyz", "--out"],
+        ["run", "--model", "absent.pt", "--structure", "absent.xyz", "--out"],
+        ["export", "absent.ckpt", "-o"],
+        ["eval", "absent.ckpt", "absent.xyz", "--json"],
+        ["import", "mace", "absent.pt", "-o"],
+        ["analyse", "absent.lammpstrj", "--out"],
+        ["quickstart", "--out"],
+        ["data", "split", "absent.xyz", "--out"],
+        ["data", "export", "molecule", "--out"],
+    ],
+    ids=" ".join,
+)
+def test_outputs_that_cannot_be_written_are_refused_before_inputs_are_read(tmp_path, command):
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(app, [*command, str(tmp_path / "file" / "x")])
+    assert isinstance(result.exception, OutputError)
+    assert "expected a folder to write into, got: " in str(result.exception)
+
+
+def test_elements_of_types_are_symbols():
+    for command in (["check", "a.pt", "b.data"], ["analyse", "b.lammpstrj"], ["run", "--out", "r"]):
+        result = CliRunner().invoke(app, [*command, "--elements", "1 2"])
+        assert isinstance(result.exception, InputError)
+        assert "--elements: expected element symbols, got 1, 2" in str(result.exception)
+
+
+def test_what_the_disk_refuses_to_libraries_is_one_line(monkeypatch, capsys):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/metrics.csv")
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("egraff: error: /data/metrics.csv: expected room for it, got: No space")
+    assert "Traceback" not in error
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch):
+    def broken():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "/forgotten")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(FileNotFoundError, match="/forgotten"):
+        cli.main()
 
 
 def test_an_instruction_set_is_for_machine_code(tmp_path):

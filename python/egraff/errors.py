@@ -45,6 +45,10 @@ class ModelFileError(InputError):
     """A model file is missing, truncated, not ours, or from a newer contract."""
 
 
+class OutputError(InputError):
+    """A file or folder cannot be written: no permission, no room, no such folder."""
+
+
 class DisagreementError(EgraffError, RuntimeError):
     """Two implementations that must agree (eager, exported, LAMMPS) do not."""
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from egraff.errors import InputError
+from egraff.files import writing
 
 LOCK_FILE = ".lock"
 
@@ -39,7 +40,8 @@ def locked(
     Raises:
         InputError: another process works in the directory.
     """
-    handle = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
+    with writing(directory):
+        handle = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from egraff.data.embedded import embedded
 from egraff.errors import InputError
-from egraff.files import write_json
+from egraff.files import make_folder, write_json
 
 MARKER = "quickstart.json"
 
@@ -245,7 +245,7 @@ def _prepare(out: Path, overwrite: bool) -> None:
             )
         if overwrite:
             shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_json(out / MARKER, {"made_by": "egraff quickstart"})
 
 

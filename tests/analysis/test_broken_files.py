@@ -6,10 +6,10 @@ import gzip
 import numpy as np
 import pytest
 
-from egraff.analysis.dump_file import DumpFile
-from egraff.analysis.dump_format import DumpError
 from egraff.analysis.logfile import LogError, read_log
 from egraff.analysis.reader import EgraffDumpReader
+from egraff.data.lammps.dump_file import DumpFile
+from egraff.data.lammps.dump_format import DumpError
 from tests.analysis.dumps import frame_text, log_text
 
 POSITIONS = np.arange(12.0).reshape(4, 3) / 3.0

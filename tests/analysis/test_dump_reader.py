@@ -12,9 +12,10 @@ import pytest
 import zstandard
 from ase.units import kcal, mol
 
-from egraff.analysis.dump_file import DumpFile, _scan, read_first_frame
-from egraff.analysis.dump_format import DumpError
 from egraff.analysis.reader import EgraffDumpReader, open_universe, standard_cell
+from egraff.data.lammps.dump_file import DumpFile, _scan, read_first_frame
+from egraff.data.lammps.dump_format import DumpError
+from egraff.errors import InputError, OutputError
 from tests.analysis.dumps import frame_text
 
 ORTHOGONAL = np.diag([6.0, 7.0, 8.0])
@@ -137,7 +138,7 @@ def test_real_units_become_metal(tmp_path, positions):
 
 def test_lj_units_are_refused(tmp_path, positions):
     frame = frame_text(0, positions, ORTHOGONAL, prefix="ITEM: UNITS\nlj\n")
-    with pytest.raises(DumpError, match="expected units metal or real, got lj"):
+    with pytest.raises(InputError, match="expected units metal or real, got lj"):
         open_universe(write(tmp_path / "d", frame))
 
 
@@ -161,13 +162,13 @@ def test_elements_from_types(tmp_path, positions):
     text = text.replace("type element x", "type x").replace(" H ", " ").replace(" O ", " ")
     path = write(tmp_path / "d", text)
     assert open_universe(path, elements=["H", "O"]).atoms.elements.tolist() == list("HOHHO")
-    with pytest.raises(DumpError, match="expected an element for each of 2 atom types, got 1"):
+    with pytest.raises(InputError, match="expected an element for each of 2 atom types, got 1"):
         open_universe(path, elements=["H"])
 
 
 def test_unknown_element_is_refused(tmp_path, positions):
     frame = frame_text(0, positions, ORTHOGONAL, elements=["Xy"] * 5)
-    with pytest.raises(DumpError, match="Xy is not an element symbol"):
+    with pytest.raises(InputError, match="element: expected element symbols, got Xy"):
         open_universe(write(tmp_path / "d", frame))
 
 
@@ -202,6 +203,28 @@ def test_reader_slices_copies_and_pickles(tmp_path, positions):
     # as MDAnalysis sends readers to its worker processes; these bytes are our own
     again = pickle.loads(pickle.dumps(reader))
     assert [ts.data["step"] for ts in again] == [0, 10, 20, 30, 40]
+
+
+def test_a_dump_in_a_read_only_folder_is_read_without_an_index(tmp_path, positions, monkeypatch):
+    def refuse(path):
+        raise OutputError("expected a folder that may be written to", where=path)
+
+    monkeypatch.setattr("egraff.data.lammps.dump_file.atomic_path", refuse)
+    path = write(tmp_path / "d", frame_text(0, positions, ORTHOGONAL))
+    dump = DumpFile(path, save_index=True)
+    assert len(dump) == 1
+    assert not dump.index_path.exists()
+
+
+def test_frames_from_a_step_on(tmp_path, positions):
+    path = write(tmp_path / "d", *(frame_text(step, positions, ORTHOGONAL) for step in (0, 5, 9)))
+    for _ in range(2):  # made, and from the saved index, which has all frames
+        dump = DumpFile(path, save_index=True, first_step=5)
+        assert dump.steps.tolist() == [5, 9]
+    assert read_first_frame(path, 6).header.step == 9
+    assert DumpFile(path).steps.tolist() == [0, 5, 9]
+    with pytest.raises(DumpError, match="no whole frame"):
+        DumpFile(path, first_step=10)
 
 
 def test_index_is_saved_and_trusted_only_for_its_file(tmp_path, positions):
@@ -291,15 +314,32 @@ def test_two_systems_in_one_file_are_refused(tmp_path, positions):
         open_universe(write(tmp_path / "d", first, second))
 
 
-def test_elements_must_be_told_by_the_dump_or_by_types(tmp_path, positions):
+def test_the_element_that_lammps_writes_by_default_says_nothing(tmp_path, positions):
     text = frame_text(0, positions, ORTHOGONAL, elements=["C"] * 5)
     path = write(tmp_path / "d", text)
-    # LAMMPS writes C for all atoms unless it is told their elements
-    message = "element: expected element Na of type 1, got C"
-    with pytest.raises(DumpError, match=message):
+    with pytest.raises(InputError, match="expected the elements of the atoms, got C for every"):
+        open_universe(path)
+    for elements in (["Na", "Cl"], ["C"]):
+        assert set(open_universe(path, elements=elements).atoms.elements) == {elements[0]}
+    masses = {name: np.full(5, value) for name, value in (("C", 12.011), ("Na", 22.99))}
+    for element, mass in masses.items():
+        extra = frame_text(0, positions, ORTHOGONAL, elements=["C"] * 5, extra={"mass": mass})
+        path = write(tmp_path / "d", extra)
+        if element == "C":
+            assert set(open_universe(path).atoms.elements) == {"C"}
+            continue
+        with pytest.raises(InputError, match=r"expected the mass of C, got 22\.99, which"):
+            open_universe(path)
+
+
+def test_elements_must_be_told_by_the_dump_or_by_types(tmp_path, positions):
+    text = frame_text(0, positions, ORTHOGONAL, elements=["Si"] * 5)
+    path = write(tmp_path / "d", text)
+    message = "element: expected element Na of type 1, got Si"
+    with pytest.raises(InputError, match=message):
         open_universe(path, elements=["Na", "Cl"])
     path = write(tmp_path / "d", without(without(text, "type"), "element"))
-    with pytest.raises(DumpError, match="expected a column type or element, got id x y z"):
+    with pytest.raises(InputError, match="expected a column type or element, got id x y z"):
         open_universe(path, elements=["Na", "Cl"])
     assert set(open_universe(path, elements=["Na"]).atoms.elements) == {"Na"}
 

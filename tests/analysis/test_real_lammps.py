@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from egraff.analysis.dump_file import DumpFile
 from egraff.analysis.logfile import read_log
 from egraff.analysis.reader import open_universe
+from egraff.data.lammps.dump_file import DumpFile
 
 SCRIPT = """
 units metal

@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.lj import LennardJones
 
-from egraff.analysis import section
+from egraff.analysis import run_log, section
 from egraff.analysis.logfile import read_log
 from egraff.analysis.pipeline import CURVES, RESULT, Parameters, analyse_run, read_reference
 from egraff.analysis.runs import read_run
@@ -217,7 +217,7 @@ def test_checks_change_what_is_up_to_date(tmp_path):
 
 def test_a_log_is_read_once_until_it_changes(tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(section, "read_log", lambda path: read.append(path) or read_log(path))
+    monkeypatch.setattr(run_log, "read_log", lambda path: read.append(path) or read_log(path))
     directory = make_run(tmp_path / "run")
     run = read_run(directory)
     start = section.equilibrated_from(run)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from egraff.analysis.dump_file import DumpFile
 from egraff.analysis.frames import frames_universe
 from egraff.analysis.logfile import ThermoLog, ThermoRun
 from egraff.analysis.rdf import RadialDistribution
@@ -20,6 +19,7 @@ from egraff.analysis.stability import (
     stability_metric,
 )
 from egraff.analysis.structure import structure_of
+from egraff.data.lammps.dump_file import DumpFile
 from egraff.errors import InputError
 from tests.analysis.dumps import frame_text
 from tests.analysis.test_rdf import ideal_gas
@@ -83,19 +83,19 @@ def test_lost_atoms(tmp_path):
 
 
 def test_criteria_of_the_log():
-    quiet = np.full(5, 300.0)
-    assert check_log(log(quiet, -quiet), 1.0, 300.0, Criteria()) == []
+    quiet, times = np.full(5, 300.0), np.arange(5) * 0.1
+    assert check_log(log(quiet, -quiet), times, 300.0, Criteria()) == []
     hot = np.array([300.0, 310.0, 1600.0, 1e5, 300.0])
-    (found,) = check_log(log(hot, -quiet), 1.0, 300.0, Criteria())
+    (found,) = check_log(log(hot, -quiet), times, 300.0, Criteria())
     assert (found.criterion, found.time_ps) == ("temperature", pytest.approx(0.2))
     assert found.message == "1600 K, limit 1500 K"
-    (found,) = check_log(log(quiet, np.array([1, 2, np.nan, 4, 5])), 1.0, 300.0, Criteria())
+    (found,) = check_log(log(quiet, np.array([1, 2, np.nan, 4, 5])), times, 300.0, Criteria())
     assert (found.criterion, found.message) == ("not-finite", "TotEng is not finite")
-    (found,) = check_log(log(quiet, quiet, ["ERROR: boom"]), 1.0, None, Criteria())
+    (found,) = check_log(log(quiet, quiet, ["ERROR: boom"]), times, None, Criteria())
     assert (found.criterion, found.time_ps) == ("lammps-error", pytest.approx(0.4))
-    (found,) = check_log(ThermoLog("log", errors=["ERROR: early"]), 1.0, None, Criteria())
+    (found,) = check_log(ThermoLog("log", errors=["ERROR: early"]), times, None, Criteria())
     assert (found.time_ps, found.message) == (0.0, "ERROR: early")
-    assert check_log(ThermoLog("log"), 1.0, None, Criteria()) == []
+    assert check_log(ThermoLog("log"), times, None, Criteria()) == []
 
 
 def test_rdf_drift():

@@ -14,13 +14,14 @@ from egraff.analysis.frames import frames_universe
 from egraff.analysis.metric import Metric
 from egraff.analysis.pipeline import CURVES, RESULT, Parameters, analyse_run
 from egraff.analysis.runs import read_run
+from egraff.analysis.sources import Told, runs_at
 from egraff.analysis.trajectory_file import (
     run_of_trajectory,
-    runs_at,
     trajectory_universe,
     unwrapped,
 )
 from egraff.cli import app
+from egraff.data.lammps.elements import GIVE_ELEMENTS
 from egraff.errors import InputError
 from tests.analysis.dumps import frame_text, write_run
 
@@ -133,12 +134,13 @@ def test_directory_of_trajectories(frames, tmp_path):
     for name in ("one.dcd", "two.dcd"):
         write(tmp_path / name, frames[:3])
     start = write(tmp_path / "start.extxyz", frames[:1])
-    options = {"structure": start, "interval_ps": 0.5}
-    runs = runs_at(tmp_path, **options)
+    told = Told(structure=start, interval_ps=0.5)
+    runs = runs_at(tmp_path, told)
     assert [run.dump.resolve().name for run in runs] == ["one.dcd", "two.dcd"]
     assert [run.directory for run in runs_at(tmp_path)] == [run.directory for run in runs]
-    with pytest.raises(InputError, match="--structure and --interval belong, got a directory"):
-        runs_at(tmp_path, **options)
+    for told, option in ((Told(structure=start), "--structure"), (Told(interval_ps=1), "--int")):
+        with pytest.raises(InputError, match=f"{option}.*: expected none with a directory"):
+            runs_at(tmp_path, told)
 
 
 def test_boundaries_are_followed_in_a_tilted_cell():
@@ -185,12 +187,11 @@ def test_masses_are_missing_from_the_data_file(refused, frames, tmp_path):
     start = tmp_path / "start.data"
     ase.io.write(start, frames[0], format="lammps-data")
     assert refused("a.xtc", frames[:2], structure=start) == (
-        "start.data: expected a Masses section that tells the elements, got none\n"
-        "  fix: write one into it, or give the structure as extended XYZ"
+        "start.data: Masses: expected the elements of types, got none of 1, 2\n"
+        f"  fix: {GIVE_ELEMENTS}"
     )
-    assert refused("a.xtc", frames[:2], structure=tmp_path / "gone.data") == (
-        "gone.data: no such file"
-    )
+    message = refused("a.xtc", frames[:2], structure=tmp_path / "gone.data")
+    assert message.startswith("gone.data: expected a file with structures, found nothing")
 
 
 @pytest.mark.parametrize("name", ["a.dcd", "a.extxyz"])
@@ -262,8 +263,8 @@ def test_trajectory_of_no_whole_frame(suffix, refused, frames, tmp_path):
 def test_files_that_are_not_trajectories(refused, frames, tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     assert refused("notes.txt", None) == (
-        "notes.txt: expected a trajectory in .extxyz, .xyz, .dcd, .xtc, got .txt\n"
-        "  fix: analyse the directory of a run for its LAMMPS dump, or convert the trajectory"
+        "notes.txt: expected a LAMMPS text dump or a trajectory in .extxyz, .xyz, .dcd, .xtc, got "
+        ".txt\n  fix: convert the trajectory"
     )
     assert refused("gone.xtc", None) == "gone.xtc: no such file"
 
@@ -272,7 +273,7 @@ def test_directory_of_another_run_is_kept(refused, frames, tmp_path):
     write_run(tmp_path / "md", [])
     assert refused("md.extxyz", frames[:2]) == (
         "md: expected a free name for the results, got the directory of another run\n"
-        "  fix: rename md.extxyz"
+        "  fix: give another directory with --out, or rename md.extxyz"
     )
 
 

@@ -83,6 +83,7 @@ def test_dry_run_writes_the_inputs_only(cli, files, tmp_path):
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [
         ".lock",
         "in.lammps",
+        "model.egraff.pt",
         "restarts",
         "structure.data",
     ]
@@ -149,3 +150,8 @@ def test_script_runs_by_hand(lj, cli, files, tmp_path):
 
     assert [row["Step"] for row in log_rows(tmp_path / "r" / "log.lammps")] == [0, 10, 20]
     assert (tmp_path / "r" / "restarts" / "production.20.restart").exists()
+
+
+def test_several_models_are_not_taken_for_one(cli, files):
+    with pytest.raises(InputError, match=r"--model: expected one model, got 2: .*, b\.egraff"):
+        cli(*files, "--model", "b.egraff.pt", "--out", "r")

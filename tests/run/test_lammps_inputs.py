@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The scripts in ``lammps_inputs/``, run as their first lines say."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from egraff.analysis.own_run import run_of_dump
+from egraff.analysis.pipeline import RESULT, analyse_run
+from egraff.analysis.section import universe_of
+from egraff.analysis.sources import runs_at
+from egraff.errors import InputError
 from egraff.export import export_torchscript
 from egraff.lammps import launch
 from egraff.lammps.structure import to_lammps, write_data
@@ -55,6 +61,26 @@ def lammps(exported, tmp_path):
     return run
 
 
+def analysed(directory, *, ensemble, timestep_fs, steps, times=None):
+    """Analyse what a script wrote, as ``egraff analyse .`` does; check what it was taken for."""
+    (run,) = runs_at(directory)
+    assert run.record["problems"] == []
+    assert run.record["ensemble"] == ensemble
+    assert run.record["type_elements"] == ["Li", "F"]
+    trajectory = universe_of(run).trajectory
+    assert trajectory.steps.tolist() == steps
+    if times is None:
+        assert run.record["timestep_fs"] == pytest.approx(timestep_fs)
+        times = np.array(steps) * timestep_fs * 1e-3
+    assert trajectory.times_ps == pytest.approx(times)
+    analyse_run(run)
+    content = json.loads((run.directory / RESULT).read_text())
+    few = ("diffusion", "vibrations")  # of which these short runs have too few frames
+    assert [text for text in content["problems"] if not text.startswith(few)] == []
+    assert content["violations"] == []
+    return run
+
+
 def steps_of_frames(path):
     lines = path.read_text().splitlines()
     return [int(lines[at + 1]) for at, line in enumerate(lines) if line == "ITEM: TIMESTEP"]
@@ -62,7 +88,7 @@ def steps_of_frames(path):
 
 @pytest.mark.parametrize("script", ["in.nve", "in.nvt"])
 @pytest.mark.parametrize("data", ["crystal", "molecule"])
-def test_dynamics(lammps, tmp_path, script, data):
+def test_dynamics(lammps, exported, tmp_path, script, data):
     n_atoms, fixed = (8, 3) if data == "crystal" else (4, 6)
     molecule = "yes" if data == "molecule" else "no"
     rows = lammps(script, data=data, steps=10, every=5, T=200, molecule=molecule)
@@ -71,16 +97,20 @@ def test_dynamics(lammps, tmp_path, script, data):
     assert rows[0]["Temp"] == pytest.approx(200.0)
     heat = rows[0]["KinEng"] / (0.5 * 8.617343e-5 * 200.0)
     assert heat == pytest.approx(3 * n_atoms - fixed, rel=1e-6)
-    assert steps_of_frames(tmp_path / "dump.lammpstrj") == [0, 5, 10]
+    timestep, ensemble = (0.5, "nve") if script == "in.nve" else (1.0, "nvt")
+    run = analysed(tmp_path, ensemble=ensemble, timestep_fs=timestep, steps=[0, 5, 10])
+    assert run.model.samefile(exported("float32"))
+    assert run.record["pbc"] == [data == "crystal"] * 3
     assert (tmp_path / "final.data").exists()
 
 
 @pytest.mark.parametrize("couple", ["iso", "aniso"])
-def test_npt(lammps, couple):
-    rows = lammps("in.npt", steps=10, P=1e5, couple=couple, Pdamp=0.1)
+def test_npt(lammps, tmp_path, couple):
+    rows = lammps("in.npt", steps=10, every=5, P=1e5, couple=couple, Pdamp=0.1)
 
     assert rows[-1]["Volume"] < rows[0]["Volume"]
     assert (rows[-1]["Lx"] == rows[-1]["Ly"]) == (couple == "iso")
+    analysed(tmp_path, ensemble="npt", timestep_fs=1.0, steps=[0, 5, 10])
 
 
 @pytest.mark.parametrize(("cell", "ranks"), [("none", 2), ("iso", 1)])
@@ -90,6 +120,8 @@ def test_relax(lammps, tmp_path, cell, ranks):
     assert rows[-1]["PotEng"] < rows[0]["PotEng"]
     assert (rows[-1]["Lx"] == rows[0]["Lx"]) == (cell == "none")
     assert (tmp_path / "relaxed.data").exists()
+    with pytest.raises(InputError, match="expected dynamics, got a minimisation"):
+        runs_at(tmp_path)
 
 
 def test_production_goes_on_where_it_was(lammps, tmp_path):
@@ -101,6 +133,7 @@ def test_production_goes_on_where_it_was(lammps, tmp_path):
     assert steps_of_frames(tmp_path / "dump.lammpstrj") == list(range(0, 15, 2))
     times = {row["Step"]: row["Time"] for row in log_rows(tmp_path / "log.lammps")}
     assert times[14] == pytest.approx(0.014)
+    analysed(tmp_path, ensemble="nvt", timestep_fs=1.0, steps=list(range(0, 15, 2)))
     assert (tmp_path / "final.data").exists()
 
 
@@ -118,7 +151,7 @@ def test_melt_quench_ends_in_a_glass_at_the_temperature_asked_for(lammps, tmp_pa
 
     assert "cooling at 40000 K/ps" in (tmp_path / "log.lammps").read_text()
     assert rows[-1]["Step"] == sum(stages.values())
-    assert steps_of_frames(tmp_path / "dump.lammpstrj") == list(range(0, 51, 10))
+    analysed(tmp_path, ensemble="npt", timestep_fs=1.0, steps=list(range(0, 51, 10)))
     for stage in ("melt", "cooled", "glass"):
         assert (tmp_path / f"{stage}.data").exists()
 
@@ -136,11 +169,19 @@ def test_committee_stops_at_the_limit(lammps, exported, tmp_path, limit, left):
     step, largest, smallest, mean = np.loadtxt(tmp_path / "egraff_deviation.txt", ndmin=2)[0]
     assert step == 0
     assert 0 < smallest < mean < largest
+    run = run_of_dump(tmp_path / "dump.lammpstrj")
+    assert run.record["committee"] == models.split()
+    assert run.model is None  # the mean drives
+    assert "a committee of 2 models, whose mean drives: replay" in run.record["problems"][0]
 
 
-def test_zbl_adds_the_repulsion_of_nuclei(lammps):
+def test_zbl_adds_the_repulsion_of_nuclei(lammps, tmp_path):
     """The hit atom starts with the recoil energy, less what the whole cell must not carry."""
     rows = lammps("in.zbl", charges="3,9", recoil=30, T=1e-6, steps=50, every=10)
+    times = [row["Time"] for row in rows]
+    steps = list(range(0, 51, 10))
+    assert [row["Step"] for row in rows] == steps
+    analysed(tmp_path, ensemble="nve", timestep_fs=None, steps=steps, times=times)
     alone = lammps("in.nve", T=1e-6, steps=0)
 
     # 2 A apart, nothing is within `outer`

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs of the real LAMMPS, with Lennard-Jones in place of a model."""
 
+import errno
 import json
 
 import ase.io
@@ -10,6 +11,8 @@ from ase import Atoms, units
 from ase.build import bulk, molecule
 
 from egraff.analysis.statistics import mean_with_error
+from egraff.errors import OutputError
+from egraff.lammps import launch
 from tests.run.conftest import SIGMA_ANG, lennard_jones
 
 BOLTZMANN = 8.617343e-5  # LAMMPS's own value, eV/K
@@ -238,6 +241,7 @@ def test_record_says_what_was_run(run_lj, folder):
         "in.lammps",
         "log.equilibrate",
         "log.lammps",
+        "model.egraff.pt",
         "restarts",
         "run.json",
         "screen.log",
@@ -251,3 +255,14 @@ def test_replicas_of_the_cell(run_lj):
     _, rows, _ = run_lj(atoms=atoms, steps=0, velocities="zero", replicate=(3, 2, 2))
 
     assert rows[0]["PotEng"] == pytest.approx(12 * lennard_jones(atoms), rel=1e-10)
+
+
+def test_a_full_disk_ends_the_run_with_one_line(run_lj, monkeypatch, tmp_path):
+    def no_room(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(launch, "launch", no_room)
+    with pytest.raises(OutputError, match=r"screen\.log: expected room for it, got: No space left"):
+        run_lj()
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["status"] == "failed"  # and --resume goes on from there

@@ -44,14 +44,14 @@ def test_frame_of_a_format_that_holds_one(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(InputError, match="expected a structure file, found no such file"):
+    with pytest.raises(InputError, match="expected a file with structures, found nothing"):
         read_structure(tmp_path / "none.xyz")
 
 
 def test_unreadable_file(tmp_path):
     path = tmp_path / "bad.xyz"
     path.write_text("3\n\nH 0 0 0\n")
-    with pytest.raises(InputError, match=r"bad.xyz: expected a structure that ASE can read, got"):
+    with pytest.raises(InputError, match=r"bad\.xyz: ASE cannot read this file"):
         read_structure(path)
 
 

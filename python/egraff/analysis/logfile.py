@@ -17,8 +17,8 @@ import numpy as np
 
 from egraff.errors import InputError
 
-_START = "Per MPI rank memory allocation"
-_LOOP = re.compile(r"Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms")
+START_LINE = "Per MPI rank memory allocation"
+LOOP_LINE = re.compile(r"Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms")
 _MULTI = re.compile(r"-+ Step\s+(\S+) -+ CPU\s+=\s+(\S+) \(sec\) -+")
 _NUMBER = re.compile(r"[-+.]*(?:\d|nan|inf)", re.I)
 _PAIR = re.compile(r"(\S+)\s*=\s*(\S+)")
@@ -250,14 +250,14 @@ def read_log(path: str | os.PathLike[str]) -> ThermoLog:
 
     for number, line in enumerate(text.split("\n"), start=1):
         stripped = line.strip()
-        if stripped.startswith(_START):
+        if stripped.startswith(START_LINE):
             finish()
             lines = []
         elif stripped.startswith("ERROR"):  # elsewhere it is an echoed command or comment
             log.errors.append(stripped)
         elif stripped.startswith("WARNING"):
             log.warnings.append(stripped)
-        elif match := _LOOP.search(stripped):
+        elif match := LOOP_LINE.search(stripped):
             finish(match)
         elif lines is not None and stripped:
             lines.append((number, stripped))

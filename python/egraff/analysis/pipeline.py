@@ -34,7 +34,7 @@ from egraff.analysis.stability import Criteria
 from egraff.data.frames import read_frames
 from egraff.data.labels import LabelKeys
 from egraff.errors import InputError
-from egraff.files import atomic_path, sha256, write_json
+from egraff.files import atomic_path, check_writable, sha256, write_json
 
 RESULT = Path("analysis") / "result.json"
 CURVES = Path("analysis") / "curves.npz"
@@ -201,6 +201,9 @@ def analyse_run(
 
     Returns:
         Whether anything was computed (False: the result was up to date).
+
+    Raises:
+        OutputError: the run directory cannot be written to.
     """
     key = _key(
         run, reference, parameters, labels, (load_calculator is not None, checks is not None)
@@ -208,7 +211,8 @@ def analyse_run(
     target = run.directory / RESULT
     if not force and _stored_key(target) == key:
         return False
-    result = Result()
+    check_writable(target)
+    result = Result(problems=list(run.record.get("problems", ())))
     compared: list[StructureComparison] = []
 
     def compare() -> Section:

@@ -20,7 +20,6 @@ from typing import ClassVar
 import MDAnalysis
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
-from ase.units import kcal, mol
 from MDAnalysis.coordinates.base import ReaderBase
 from MDAnalysis.core import topologyattrs
 from MDAnalysis.core.groups import AtomGroup
@@ -28,13 +27,13 @@ from MDAnalysis.core.topology import Topology
 from MDAnalysis.lib.mdamath import triclinic_box
 from MDAnalysis.topology.base import TopologyReaderBase
 
-from egraff.analysis.dump_file import DumpFile, Problem, read_first_frame
-from egraff.analysis.dump_format import TEXT_COLUMNS, DumpError, DumpFrame
+from egraff.data.lammps.dump_file import DumpFile, Problem, read_first_frame
+from egraff.data.lammps.dump_format import TEXT_COLUMNS, DumpError, DumpFrame
+from egraff.data.lammps.elements import elements_of_frame
+from egraff.data.lammps.unit_styles import unit_style
+from egraff.errors import InputError
 
 FORMAT = "EGRAFFDUMP"
-
-#: Factors to (ps, Angstrom/ps, eV/Angstrom) from each LAMMPS unit style with Angstrom lengths.
-_UNIT_STYLES = {"metal": (1.0, 1.0, 1.0), "real": (1e-3, 1e3, kcal / mol)}
 
 _READ = frozenset(f"{axis}{kind}" for axis in "xyz" for kind in ("", "s", "u", "su")) | frozenset(
     ("ix", "iy", "iz", "vx", "vy", "vz", "fx", "fy", "fz", "id", "type")
@@ -73,6 +72,8 @@ class EgraffDumpReader(ReaderBase):
         unwrap: give unwrapped positions.
         additional_columns: numeric columns to put into ``ts.data``; True for all others.
         save_index: see `DumpFile`.
+        first_step: the same.
+        start_ps: time from which times are counted.
 
     Attributes:
         problems: what was left out of the dump and why, see `DumpFile`.
@@ -94,21 +95,17 @@ class EgraffDumpReader(ReaderBase):
         unwrap: bool = False,
         additional_columns: Sequence[str] | bool = (),
         save_index: bool = False,
+        first_step: int | None = None,
+        start_ps: float = 0.0,
         **kwargs,
     ) -> None:
         super().__init__(filename, **kwargs)
-        self.dump = DumpFile(self.filename, save_index=save_index)
+        self.dump = DumpFile(self.filename, save_index=save_index, first_step=first_step)
         self.problems = list(self.dump.problems)
-        style = self.dump.units or units
-        if style not in _UNIT_STYLES:
-            raise DumpError(
-                f"expected units {' or '.join(_UNIT_STYLES)}, got {style}",
-                where=self.filename,
-                field="UNITS",
-                fix="convert the dump, or run LAMMPS with 'units metal'",
-            )
-        self._time, self._velocity, self._force = _UNIT_STYLES[style]
+        style = unit_style(self.dump.units or units, where=self.filename)
+        self._time, self._velocity, self._force = style.time, style.velocity, style.energy
         self._timestep_ps = None if timestep_fs is None else timestep_fs * 1e-3
+        self._start_ps = start_ps
         self._unwrap = unwrap
         self._keep_atom_number()
         self._columns, self._extra = self._choose_columns(additional_columns)
@@ -167,8 +164,10 @@ class EgraffDumpReader(ReaderBase):
         """Time of each frame in ps, `[n_frames]`; None when neither file nor caller says it."""
         times = self.dump.times[self._frames] * self._time
         if np.all(np.isfinite(times)):
-            return times
-        return None if self._timestep_ps is None else self.steps * self._timestep_ps
+            return times - self._start_ps
+        if self._timestep_ps is None:
+            return None
+        return self.steps * self._timestep_ps - self._start_ps
 
     def _get_dt(self) -> float:
         times = self.times_ps
@@ -197,9 +196,10 @@ class EgraffDumpReader(ReaderBase):
         self.ts.frame = frame
         times = self.dump.entries[entry].time * self._time
         if np.isfinite(times):
-            self.ts.data["time"] = times
+            self.ts.data["time"] = times - self._start_ps
         elif self._timestep_ps is not None:
-            self.ts.data["time"] = self.dump.entries[entry].step * self._timestep_ps
+            step = self.dump.entries[entry].step
+            self.ts.data["time"] = step * self._timestep_ps - self._start_ps
         return self.ts
 
     def _check_identity(self, frame: DumpFrame) -> None:
@@ -269,15 +269,17 @@ class EgraffDumpParser(TopologyReaderBase):
 
     Args (of `parse`):
         elements: element symbol of LAMMPS type 1, 2, ...; needed only when the dump has no
-            ``element`` column, and checked against it where it has one: LAMMPS writes C for
-            every atom unless ``dump_modify`` says otherwise.
+            ``element`` column, and checked against it where it has one; see
+            `egraff.data.lammps.elements`.
     """
 
     format = FORMAT
 
-    def parse(self, elements: Sequence[str] | None = None, **_) -> Topology:
-        """Read the first whole frame; raises `DumpError` when an element is not one."""
-        frame = read_first_frame(self.filename)
+    def parse(
+        self, elements: Sequence[str] | None = None, first_step: int | None = None, **_
+    ) -> Topology:
+        """Read the first whole frame; raises `InputError` when an element is not one."""
+        frame = read_first_frame(self.filename, first_step)
         n_atoms = frame.header.n_atoms
         numbers = frame.numbers
         ids = numbers.get("id", np.arange(1, n_atoms + 1)).astype(np.int64)
@@ -289,40 +291,8 @@ class EgraffDumpParser(TopologyReaderBase):
             topologyattrs.Resnums(np.array([1])),
             topologyattrs.Segids(np.array(["SYSTEM"], dtype=object)),
         ]
-        symbols = frame.words.get("element")
-        if elements is not None and (symbols is None or "type" in numbers):
-            if "type" not in numbers and len(elements) > 1:
-                raise DumpError(
-                    f"expected a column type or element, got {' '.join(frame.header.columns)}",
-                    where=self.filename,
-                    fix="add one of them to the dump command",
-                )
-            if types.max() > len(elements):
-                raise DumpError(
-                    f"expected an element for each of {types.max()} atom types, got "
-                    f"{len(elements)}",
-                    where=self.filename,
-                    field="elements",
-                )
-            of_types = np.array(elements, dtype=object)[types - 1]
-            if symbols is not None and np.any(symbols != of_types):
-                bad = int(np.flatnonzero(symbols != of_types)[0])
-                raise DumpError(
-                    f"expected element {of_types[bad]} of type {types[bad]}, got {symbols[bad]}",
-                    where=self.filename,
-                    field="element",
-                    fix="set the symbols with 'dump_modify ... element', or leave the column out",
-                )
-            symbols = of_types
+        symbols = elements_of_frame(frame, elements)
         if symbols is not None:
-            unknown = sorted(set(symbols) - set(atomic_numbers))
-            if unknown:
-                raise DumpError(
-                    f"{', '.join(unknown)} is not an element symbol",
-                    where=self.filename,
-                    field="element",
-                    fix="set the symbols with 'dump_modify ... element' or give elements=[...]",
-                )
             masses = np.array([atomic_masses[atomic_numbers[symbol]] for symbol in symbols])
             attributes += [
                 topologyattrs.Elements(np.array(symbols, dtype=object)),
@@ -347,7 +317,7 @@ def open_universe(
         options: arguments of `EgraffDumpReader`.
 
     Raises:
-        DumpError: the dump cannot be read.
+        InputError: the dump cannot be read, or its elements contradict each other.
     """
     try:
         universe = MDAnalysis.Universe(
@@ -360,7 +330,7 @@ def open_universe(
         )
     except ValueError as error:
         # MDAnalysis wraps what a parser raises; the cause is what the user can act on
-        if isinstance(error.__context__, DumpError):
+        if isinstance(error.__context__, InputError):
             raise error.__context__ from None
         raise
     universe.trajectory.check_topology(universe.atoms)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Simulation directories as ``egraff run`` leaves them."""
+"""Simulation directories, as ``egraff run`` leaves them or `egraff.analysis.own_run` makes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from egraff.errors import InputError
 
@@ -20,6 +20,26 @@ _REQUIRED = {
     "n_atoms": int,
     "elements": list,
 }
+
+
+class LogConditions(NamedTuple):
+    """How numbers of a run's log and dump are to be understood, and which of them are the run's.
+
+    Attributes:
+        units: LAMMPS unit style.
+        timestep_fs: time of a step; None where it changes, and log and dump state times.
+        start_ps: time at which the run began; times are counted from it.
+        first_run: index of the first run of the log that belongs to it.
+        last_run: index of the last; None for all.
+        first_step: rows and frames before it are left out; None for none.
+    """
+
+    units: str = "metal"
+    timestep_fs: float | None = None
+    start_ps: float = 0.0
+    first_run: int = 0
+    last_run: int | None = None
+    first_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -37,13 +57,32 @@ class Run:
     @property
     def log(self) -> Path:
         """The LAMMPS log."""
-        return self.directory / "log.lammps"
+        return self.directory / (self.record.get("log") or "log.lammps")
+
+    @property
+    def conditions(self) -> LogConditions:
+        """How log and dump are to be understood."""
+        stored = {name: self.record.get(name) for name in ("start_ps", "first_run")}
+        return LogConditions(
+            units=self.record.get("units") or "metal",
+            timestep_fs=None if self.record.get("times_stated") else self.record["timestep_fs"],
+            last_run=self.record.get("last_run"),
+            first_step=self.record.get("first_step"),
+            **{name: value for name, value in stored.items() if value is not None},
+        )
+
+    @property
+    def type_elements(self) -> list[str] | None:
+        """Element of each atom type; None where the dump itself tells."""
+        if "type_elements" in self.record:
+            return self.record["type_elements"]
+        return self.record["elements"]
 
     @property
     def dump(self) -> Path:
-        """The LAMMPS dump, compressed or not; or the trajectory that the record names."""
-        if self.record.get("trajectory"):
-            return self.directory / self.record["trajectory"]
+        """The LAMMPS dump, compressed or not; or the dump or trajectory that the record names."""
+        if named := self.record.get("trajectory") or self.record.get("dump"):
+            return self.directory / named
         plain = self.directory / "dump.lammpstrj"
         for suffix in ("", ".gz", ".zst", ".bz2"):
             path = plain.with_name(plain.name + suffix)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from egraff.analysis.logfile import ThermoLog, read_log
+from egraff.analysis.logfile import ThermoLog
 from egraff.analysis.metric import Metric
 from egraff.analysis.reader import open_universe
-from egraff.analysis.runs import Run
+from egraff.analysis.run_log import log_times_ps, read_run_log
+from egraff.analysis.runs import LogConditions, Run
 from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.trajectory_file import trajectory_universe
 from egraff.errors import InputError
-from egraff.units import PS_PER_FS
 
 _FEWEST_ROWS = 10
 
@@ -37,9 +37,13 @@ def evenly_spaced(n: int, most: int) -> list[int]:
     return np.unique(np.linspace(0, n - 1, most).round().astype(int)).tolist()
 
 
-def log_times_ps(log: ThermoLog, run: Run) -> np.ndarray:
-    """Time of each thermo row, ps."""
-    return log.column("step") * run.record["timestep_fs"] * PS_PER_FS
+def log_of(run: Run) -> ThermoLog:
+    """The run's part of the log, in metal units.
+
+    Raises:
+        InputError: see `read_run_log`.
+    """
+    return read_run_log(run.log, run.conditions)
 
 
 def universe_of(run: Run, *, unwrap: bool = False):
@@ -48,8 +52,11 @@ def universe_of(run: Run, *, unwrap: bool = False):
         return trajectory_universe(run, unwrap=unwrap)
     return open_universe(
         run.dump,
-        elements=run.record["elements"],
-        timestep_fs=run.record["timestep_fs"],
+        elements=run.type_elements,
+        timestep_fs=run.conditions.timestep_fs,
+        units=run.conditions.units,
+        first_step=run.conditions.first_step,
+        start_ps=run.conditions.start_ps,
         unwrap=unwrap,
         save_index=True,
     )
@@ -64,17 +71,16 @@ def equilibrated_from(run: Run) -> float:
     if not run.log.is_file():
         return 0.0
     status = run.log.stat()
-    timestep_fs = run.record["timestep_fs"]
-    return _stationary_from(run.log, timestep_fs, (status.st_mtime_ns, status.st_size))
+    return _stationary_from(run.log, run.conditions, (status.st_mtime_ns, status.st_size))
 
 
 @lru_cache(maxsize=4)  # every part of an analysis asks, and a long log takes seconds
-def _stationary_from(path: Path, timestep_fs: float, _changed: tuple[int, int]) -> float:
-    log = read_log(path)
+def _stationary_from(path: Path, conditions: LogConditions, _changed: tuple[int, int]) -> float:
+    log = read_run_log(path, conditions)
     names = {name.lower() for name in log.column_names()}
     if "step" not in names:
         return 0.0
-    time = log.column("step") * timestep_fs * PS_PER_FS
+    time = log_times_ps(log, conditions)
     starts = [0.0]
     for spellings in (("pe", "poteng"), ("temp",), ("press",), ("vol", "volume")):
         column = next((name for name in spellings if name in names), None)

@@ -14,11 +14,10 @@ from ase import Atoms
 from ase.geometry import find_mic
 
 from egraff.analysis.fields import frame_forces
-from egraff.analysis.logfile import read_log
 from egraff.analysis.reader import standard_cell
 from egraff.analysis.replay import Replay, replay_metrics
 from egraff.analysis.runs import Run
-from egraff.analysis.section import Section, universe_of
+from egraff.analysis.section import Section, log_of, universe_of
 from egraff.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def _energies(run: Run) -> dict[int, float]:
     """Potential energy at each step of the log, eV."""
     if not run.log.is_file():
         return {}
-    log = read_log(run.log)
+    log = log_of(run)
     names = {name.lower(): name for name in log.column_names()}
     column = names.get("poteng") or names.get("pe")
     if column is None or "step" not in names:

@@ -10,11 +10,10 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from egraff.analysis.dump_file import DumpFile
 from egraff.analysis.fields import frame_geometry
-from egraff.analysis.logfile import read_log
+from egraff.analysis.run_log import log_times_ps
 from egraff.analysis.runs import Run
-from egraff.analysis.section import Section, log_times_ps, universe_of
+from egraff.analysis.section import Section, log_of, universe_of
 from egraff.analysis.stability import (
     Criteria,
     Violation,
@@ -25,6 +24,8 @@ from egraff.analysis.stability import (
     stability_metric,
 )
 from egraff.analysis.structure import Structure
+from egraff.data.lammps.dump_file import DumpFile
+from egraff.data.lammps.unit_styles import unit_style
 from egraff.errors import InputError
 from egraff.files import atomic_path
 from egraff.units import PS_PER_FS
@@ -51,12 +52,12 @@ def stability(
     length = 0.0
     sources = []
     if run.log.is_file():
-        log = read_log(run.log)
-        found += check_log(
-            log, run.record["timestep_fs"], run.record.get("temperature_K"), criteria
-        )
-        if log.runs and sum(len(part.rows) for part in log.runs):
-            length = float(log_times_ps(log, run)[-1])
+        log = log_of(run)
+        rows = sum(len(part.rows) for part in log.runs)
+        times = log_times_ps(log, run.conditions) if rows else np.empty(0)
+        found += check_log(log, times, run.record.get("temperature_K"), criteria)
+        if rows:
+            length = float(times[-1])
         sources.append(run.log.name)
     if run.dump.is_file():
         violations, last = _from_frames(run, criteria)
@@ -90,7 +91,7 @@ def _from_frames(run: Run, criteria: Criteria) -> tuple[list[Violation], float]:
             return Atoms(list(elements), positions=positions, cell=cell, pbc=pbc)
     else:
         dump = universe.trajectory.dump
-        times = dump.steps * run.record["timestep_fs"] * PS_PER_FS
+        times = dump_times_ps(dump, run)
         violations = check_dump(dump, elements, times, criteria)
 
         def frame(index: int) -> Atoms:
@@ -103,6 +104,15 @@ def _from_frames(run: Run, criteria: Criteria) -> tuple[list[Violation], float]:
         if violation.frame is not None:
             _save(run, frame(violation.frame), BAD_FRAME)
     return violations, float(times[-1])
+
+
+def dump_times_ps(dump: DumpFile, run: Run) -> np.ndarray:
+    """Time of each frame since the run began, ps: as the dump states it, or by its step."""
+    conditions = run.conditions
+    stated = dump.times * unit_style(conditions.units, where=dump.path).time
+    if conditions.timestep_fs is None or np.all(np.isfinite(stated)):
+        return stated - conditions.start_ps
+    return dump.steps * conditions.timestep_fs * PS_PER_FS - conditions.start_ps
 
 
 def _dump_atoms(dump: DumpFile, index: int, elements: np.ndarray) -> Atoms:

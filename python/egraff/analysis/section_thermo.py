@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from egraff.analysis.logfile import read_log
 from egraff.analysis.metric import Metric, not_enough_data
+from egraff.analysis.run_log import log_times_ps
 from egraff.analysis.runs import Run
-from egraff.analysis.section import Section, equilibrated_from, log_times_ps, universe_of
+from egraff.analysis.section import Section, equilibrated_from, log_of, universe_of
 from egraff.analysis.series import mean_metric
 from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.thermo import nve_drift, production_mean
@@ -27,12 +27,12 @@ def thermo(run: Run) -> Section:
     """Temperature, pressure and energy conservation from the log."""
     if run.record.get("trajectory"):
         return Section()  # of another program, whose log is not read
-    log = read_log(run.log)
+    log = log_of(run)
     section = Section(problems=[*log.problems, *log.errors])
     if not log.runs or not sum(len(part.rows) for part in log.runs):
         section.problems.append("LAMMPS printed no thermo output")
         return section
-    time = log_times_ps(log, run)
+    time = log_times_ps(log, run.conditions)
     names = {name.lower() for name in log.column_names()}
     section.curves["thermo/time_ps"] = time
     for name in ("temp", "pe", "ke", "etotal", "press", "vol"):
@@ -132,7 +132,7 @@ def density(run: Run) -> Section:
         return section
     mass = float(universe.atoms.masses.sum())
     if run.record["ensemble"].lower() == "npt":
-        log = read_log(run.log)
+        log = log_of(run)
         names = {name.lower(): name for name in log.column_names()}
         column = names.get("volume") or names.get("vol")
         if column is not None:
@@ -144,11 +144,11 @@ def density(run: Run) -> Section:
                     "g/cm^3",
                     "mass over volume",
                     provenance=f"{run.log.name}: {column}; masses of {run.dump.name}",
-                    start=_first_production_row(run, log_times_ps(log, run)),
+                    start=_first_production_row(run, log_times_ps(log, run.conditions)),
                 )
             )
             return section
-    if run.record.get("trajectory"):
+    if run.record["ensemble"].lower() not in ("nve", "nvt"):
         volumes = [abs(float(np.linalg.det(ts.data["cell"]))) for ts in universe.trajectory]
         if np.ptp(volumes) > _SAME_VOLUME * volumes[0]:
             values = mass * AMU_PER_ANG3_IN_G_PER_CM3 / np.array(volumes)
@@ -159,7 +159,7 @@ def density(run: Run) -> Section:
                     "g/cm^3",
                     "mass over volume",
                     provenance=f"{run.dump.name}: cells and masses of {len(volumes)} frames",
-                    start=equilibration_start(values),  # there is no log that could tell
+                    start=equilibration_start(values),  # no log tells of them
                 )
             )
             return section

@@ -24,13 +24,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from egraff.analysis.bonds import bond_lengths, find_bonds, radii_of
-from egraff.analysis.dump_file import DumpFile
 from egraff.analysis.logfile import ThermoLog
 from egraff.analysis.metric import Metric
 from egraff.analysis.structure import Structure
+from egraff.data.lammps.dump_file import DumpFile
 from egraff.errors import InputError
 from egraff.neighbours import find_edges
-from egraff.units import PS_PER_FS
 
 _POSITIONS = frozenset(f"{axis}{kind}" for axis in "xyz" for kind in ("", "s", "u", "su"))
 
@@ -64,13 +63,20 @@ class Violation:
 
 
 def check_log(
-    log: ThermoLog, timestep_fs: float, target_K: float | None, criteria: Criteria
+    log: ThermoLog, times_ps: np.ndarray, target_K: float | None, criteria: Criteria
 ) -> list[Violation]:
-    """Violations that show in the thermo output."""
+    """Violations that show in the thermo output.
+
+    Args:
+        log: the output.
+        times_ps: of its rows.
+        target_K: temperature of the thermostat; None for the first row's.
+        criteria: the limits.
+    """
     found = []
     if not log.runs or not sum(len(run.rows) for run in log.runs):
         return [Violation("lammps-error", 0.0, log.errors[0])] if log.errors else []
-    time = log.column("step") * timestep_fs * PS_PER_FS
+    time = times_ps
     names = {name.lower(): name for name in log.column_names()}
     if log.errors:
         found.append(Violation("lammps-error", float(time[-1]), log.errors[0]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from MDAnalysis.lib.formats.libdcd import DCDFile
 from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
-from egraff.analysis.dump_file import Problem
+from egraff.data.lammps.dump_file import Problem
 
 #: magic, atoms, step, time, 9 of the box, atoms again: 4 bytes each
 _XTC_HEADER = 56

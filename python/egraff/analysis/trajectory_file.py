@@ -16,18 +16,17 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 
-import ase.io
 import MDAnalysis
 import numpy as np
 from ase import Atoms
 from MDAnalysis.lib.mdamath import triclinic_vectors
 
 from egraff.analysis.frames import frame_times_ps, frames_universe
-from egraff.analysis.runs import RECORD, Run, find_runs, read_run
+from egraff.analysis.runs import RECORD, Run, read_run
 from egraff.analysis.trajectory_end import end_problems
 from egraff.data.frames import read_frames, read_images
 from egraff.errors import InputError
-from egraff.files import write_json
+from egraff.files import make_folder, write_json
 from egraff.units import PS_PER_FS
 
 _XYZ = (".extxyz", ".xyz")
@@ -42,6 +41,7 @@ def run_of_trajectory(
     *,
     structure: str | os.PathLike[str] | None = None,
     interval_ps: float | None = None,
+    out: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Make a trajectory a run: a directory of its name beside it, with a ``run.json``.
 
@@ -50,9 +50,10 @@ def run_of_trajectory(
 
     Args:
         path: extended XYZ, DCD or XTC.
-        structure: for DCD and XTC, the same atoms in the same order: a LAMMPS data file (``.data``)
-            or anything else that ASE reads.
+        structure: for DCD and XTC, the same atoms in the same order, in any file that
+            `egraff.data.structures` reads.
         interval_ps: time between frames, where the file does not say it (DCD never does).
+        out: another directory than that of its name.
 
     Raises:
         InputError: no such file, another format, or elements, times or the cell are missing.
@@ -60,21 +61,22 @@ def run_of_trajectory(
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"expected a trajectory in {', '.join(SUFFIXES)}, got {path.suffix or 'no suffix'}",
+            f"expected a LAMMPS text dump or a trajectory in {', '.join(SUFFIXES)}, got "
+            f"{path.suffix or 'no suffix'}",
             where=path,
-            fix="analyse the directory of a run for its LAMMPS dump, or convert the trajectory",
+            fix="convert the trajectory",
         )
     frames = _load(path, structure, interval_ps)
     times = frame_times_ps(frames)
     interval = float(times[1] - times[0]) if len(times) > 1 else interval_ps or 1.0
-    directory = path.with_suffix("")
+    directory = path.with_suffix("") if out is None else Path(out)
     if (directory / RECORD).is_file() and not read_run(directory).record.get("trajectory"):
         raise InputError(
             "expected a free name for the results, got the directory of another run",
             where=directory,
-            fix=f"rename {path.name}",
+            fix=f"give another directory with --out, or rename {path.name}",
         )
-    directory.mkdir(exist_ok=True)
+    make_folder(directory)
     record = {
         "status": "completed",
         "ensemble": "unknown",
@@ -90,44 +92,6 @@ def run_of_trajectory(
     }
     write_json(directory / RECORD, record)
     return Run(directory, record)
-
-
-def runs_at(
-    path: str | os.PathLike[str],
-    *,
-    structure: str | os.PathLike[str] | None = None,
-    interval_ps: float | None = None,
-) -> list[Run]:
-    """Runs to analyse: of a trajectory, or the runs or else the trajectories of a directory.
-
-    Args:
-        path: a trajectory, a directory of `egraff run`, one above such, or one of trajectories.
-        structure: see `run_of_trajectory`.
-        interval_ps: the same.
-
-    Raises:
-        InputError: there is nothing to analyse, or ``structure`` or ``interval_ps`` is given for
-            runs, which say all that is needed themselves.
-    """
-    path = Path(path)
-    options = {"structure": structure, "interval_ps": interval_ps}
-    if path.is_file():
-        return [run_of_trajectory(path, **options)]
-    if path.is_dir() and not any(path.rglob(RECORD)):
-        same = None if structure is None else Path(structure).resolve()
-        found = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES]
-        trajectories = [p for p in found if p.is_file() and p.resolve() != same]
-        if trajectories:
-            return [run_of_trajectory(trajectory, **options) for trajectory in trajectories]
-    runs = find_runs(path)
-    if structure is not None or interval_ps is not None:
-        raise InputError(
-            "expected a trajectory to which --structure and --interval belong, got a directory "
-            f"with {RECORD}, which says this itself",
-            where=path,
-            fix="give the trajectory file, or leave the options out",
-        )
-    return runs
 
 
 def trajectory_universe(run: Run, *, unwrap: bool = False) -> MDAnalysis.Universe:
@@ -243,24 +207,6 @@ def _read_xyz(path: Path) -> tuple[list[Atoms], np.ndarray | None]:
     return frames, frame_times_ps(frames)
 
 
-def _read_structure(path: Path) -> Atoms:
-    """First structure of a file; of a LAMMPS data file (``.data``), elements by their masses."""
-    if path.suffix.lower() != ".data":
-        return read_frames(path, index=0)[0].to_atoms()
-    if not path.is_file():
-        raise InputError("no such file", where=path)
-    if "\nMasses" not in path.read_text(encoding="utf-8", errors="replace"):
-        raise InputError(
-            "expected a Masses section that tells the elements, got none",
-            where=path,
-            fix="write one into it, or give the structure as extended XYZ",
-        )
-    try:
-        return ase.io.read(path, format="lammps-data", units="metal")
-    except (ValueError, RuntimeError, KeyError, IndexError) as error:
-        raise InputError(f"not a LAMMPS data file that ASE reads: {error}", where=path) from None
-
-
 def _read_binary(path: Path, structure: Path | None) -> tuple[list[Atoms], np.ndarray | None]:
     """Frames and, of XTC, times in ps: the time unit of a DCD depends on what wrote it."""
     if structure is None:
@@ -269,7 +215,7 @@ def _read_binary(path: Path, structure: Path | None) -> tuple[list[Atoms], np.nd
             where=path,
             fix="give --structure with the same atoms in the same order",
         )
-    first = _read_structure(structure)
+    first = read_frames(structure, index=0)[0].to_atoms()
     frames, times = [], []
     try:
         universe = MDAnalysis.Universe.empty(len(first), trajectory=False)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -23,6 +24,7 @@ from egraff.cli import (
     train,
 )
 from egraff.errors import EgraffError, InputError
+from egraff.files import output_error
 
 app = typer.Typer(
     name="egraff",
@@ -58,8 +60,19 @@ def main() -> None:
     try:
         app()
     except EgraffError as error:
-        # soft wrapping and markup would break file names apart
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"egraff: error: {error}", markup=False, style="red"
-        )
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        _end(error)
+    except OSError as error:
+        # outputs of libraries, which write by themselves
+        told = output_error(error, error.filename or "output") if error.errno else None
+        if told is None:
+            raise
+        _end(told)
+
+
+def _end(error: EgraffError) -> NoReturn:
+    """Print an error and leave: 2 for what the user can change, 1 for what failed."""
+    # soft wrapping and markup would break file names apart
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"egraff: error: {error}", markup=False, style="red"
+    )
+    sys.exit(2 if isinstance(error, InputError) else 1)

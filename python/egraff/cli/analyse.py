@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from egraff.cli.labels import with_label_options
+from egraff.cli.types import writable
 
 
 @with_label_options
@@ -17,12 +18,28 @@ def analyse(
     directory: Annotated[
         Path,
         typer.Argument(
-            help="A run directory, one above, or a trajectory (extxyz, DCD, XTC).", metavar="DIR"
+            help="A run directory, one above, a LAMMPS dump, or a trajectory (extxyz, DCD, XTC).",
+            metavar="PATH",
         ),
     ],
     reference: Annotated[
         Path | None,
         typer.Option(help="Labelled trajectory of the same system, for structure and replay."),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Log of a LAMMPS dump; default: log.lammps beside it."),
+    ] = None,
+    elements: Annotated[
+        str | None,
+        typer.Option(help='Symbols of atom types 1, 2, ... of a LAMMPS dump, "O H".'),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory for the results of a dump or trajectory; default: its name beside it.",
+            callback=writable,
+        ),
     ] = None,
     structure: Annotated[
         Path | None,
@@ -62,7 +79,10 @@ def analyse(
     *,
     label_options: Mapping[str, str],
 ) -> None:
-    """Analyse every simulation below DIR: analysis/result.json and curves.npz beside each.
+    """Analyse every simulation below PATH: analysis/result.json and curves.npz beside each.
+
+    A dump that your own LAMMPS input wrote is analysed with its log, which tells units, time step,
+    ensemble and model.
 
     The options about labels are for the reference and for frames that are labelled again.
     """
@@ -70,8 +90,9 @@ def analyse(
 
     from egraff.analysis.pipeline import Parameters, analyse_run, read_reference
     from egraff.analysis.section_model import ModelChecks
-    from egraff.analysis.trajectory_file import runs_at
+    from egraff.analysis.sources import Told, runs_at
     from egraff.data.labels import label_keys
+    from egraff.data.lammps.elements import parse_elements
     from egraff.errors import InputError
 
     console = Console(highlight=False, soft_wrap=True)
@@ -84,7 +105,14 @@ def analyse(
         threads=threads,
         workers=workers,
     )
-    runs = runs_at(directory, structure=structure, interval_ps=interval)
+    told = Told(
+        log=log,
+        elements=None if elements is None else parse_elements(elements),
+        structure=structure,
+        interval_ps=interval,
+        out=out,
+    )
+    runs = runs_at(directory, told)
     if labels is not None and len(runs) != 1:
         raise InputError(
             f"expected one run to which the labels belong, got {len(runs)}",

@@ -19,6 +19,10 @@ def check(
         str, typer.Option(help="Numbers of MPI ranks to compare LAMMPS on; empty for none.")
     ] = "1,2,4",
     frame: Annotated[int, typer.Option(help="Frame of the structure file, from 0.")] = 0,
+    elements: Annotated[
+        str | None,
+        typer.Option(help='Symbols of atom types 1, 2, ... of a LAMMPS dump or data file, "O H".'),
+    ] = None,
 ) -> None:
     """Check symmetry, finite differences, the cutoff, and Python against LAMMPS.
 
@@ -38,11 +42,15 @@ def check(
             field="--ranks",
             fix="separate whole numbers above zero by commas",
         ) from None
+    from egraff.data.lammps.elements import parse_elements
     from egraff.lammps.structure import read_structure
     from egraff.verify import check_model
 
     console = Console(highlight=False)
-    atoms = None if structure is None else read_structure(structure, frame=frame)
+    symbols = None if elements is None else parse_elements(elements)
+    atoms = None
+    if structure is not None:
+        atoms = read_structure(structure, frame=frame, elements=symbols)
     failed = 0
     for result in check_model(model, atoms, ranks=counts):
         mark = "[green]ok  [/]" if result.passed else "[red]FAIL[/]"

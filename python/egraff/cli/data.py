@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from egraff.cli.labels import with_label_options
+from egraff.cli.types import writable
 
 app = typer.Typer(help="Embedded data sets; look at, check and split data files.")
 
@@ -113,7 +114,10 @@ def _size(text: str, option: str) -> float | int:
 @with_label_options
 def split(
     file: Annotated[Path, typer.Argument(help="File to split.")],
-    out: Annotated[Path, typer.Option(help="Folder for train.xyz, val.xyz, ... and splits.json.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for train.xyz, val.xyz, ... and splits.json.", callback=writable),
+    ],
     train: Annotated[str, typer.Option(help="Fraction, or number of frames.")] = "0.8",
     val: Annotated[str, typer.Option(help="Fraction, or number of frames; 0 for none.")] = "0.1",
     test: Annotated[str, typer.Option(help="Fraction, or number of frames; 0 for none.")] = "0.1",
@@ -196,7 +200,7 @@ def split(
 @app.command()
 def export(
     set_name: Annotated[str, typer.Argument(metavar="SET", help="Name of an embedded set.")],
-    out: Annotated[Path, typer.Option(help="Folder to copy the files to.")],
+    out: Annotated[Path, typer.Option(help="Folder to copy the files to.", callback=writable)],
 ) -> None:
     """Copy an embedded data set, with its manifest, into a folder."""
     from egraff.data import embedded, list_embedded

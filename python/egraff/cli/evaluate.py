@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from egraff.cli.labels import with_label_options
-from egraff.cli.types import Device, Dtype
+from egraff.cli.types import Device, Dtype, writable
 
 
 @with_label_options
@@ -20,7 +20,8 @@ def evaluate(
     ],
     data: Annotated[Path, typer.Argument(help="Labelled frames, any file ASE reads.")],
     json: Annotated[
-        Path | None, typer.Option("--json", help="Write the numbers to this file as JSON.")
+        Path | None,
+        typer.Option("--json", help="Write the numbers to this file as JSON.", callback=writable),
     ] = None,
     dtype: Annotated[
         Dtype | None, typer.Option(help="Evaluate a checkpoint in this type; default: as trained.")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from egraff.cli.types import Dtype
+from egraff.cli.types import Dtype, writable
 
 
 class Format(StrEnum):
@@ -33,7 +33,10 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", help="File to write, NAME.egraff.pt, or NAME.egraff.pt2 for aoti."
+            "-o",
+            "--output",
+            help="File to write, NAME.egraff.pt, or NAME.egraff.pt2 for aoti.",
+            callback=writable,
         ),
     ],
     file_format: Annotated[

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from egraff.cli.types import writable
+
 
 class Package(StrEnum):
     """Whose models can be read."""
@@ -24,7 +26,10 @@ class Package(StrEnum):
 def import_(
     package: Annotated[Package, typer.Argument(help="Whose model it is.")],
     source: Annotated[Path, typer.Argument(help="Its state_dict, written by torch.save.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Checkpoint to write.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Checkpoint to write.", callback=writable),
+    ],
     config: Annotated[
         Path | None,
         typer.Option(help="Its options, JSON or YAML; default: SOURCE with that suffix."),

@@ -8,9 +8,13 @@ from typing import Annotated
 
 import typer
 
+from egraff.cli.types import writable
+
 
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Directory for all results.")] = Path("quickstart"),
+    out: Annotated[Path, typer.Option(help="Directory for all results.", callback=writable)] = Path(
+        "quickstart"
+    ),
     overwrite: Annotated[
         bool, typer.Option(help="Start afresh instead of continuing an earlier quickstart.")
     ] = False,

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from egraff.cli.types import writable
 
 _SIMULATION = "Simulation"
 _CONTROL = "Temperature and pressure"
@@ -18,13 +21,27 @@ INTERRUPTED = 130
 
 
 def run(
-    out: Annotated[Path | None, typer.Option(help="Run directory.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run directory.", show_default=False, callback=writable),
+    ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Exported model, NAME.egraff.pt.", show_default=False)
+        list[Path] | None,
+        typer.Option(help="Exported model, NAME.egraff.pt.", show_default=False, metavar="FILE"),
     ] = None,
     structure: Annotated[
         Path | None,
-        typer.Option(help="Start structure: any file that ASE reads.", show_default=False),
+        typer.Option(
+            help="Start structure: a LAMMPS dump or data file, or any that ASE reads.",
+            show_default=False,
+        ),
+    ] = None,
+    elements: Annotated[
+        str | None,
+        typer.Option(
+            help='Symbols of atom types 1, 2, ... of a LAMMPS dump or data file, "O H".',
+            show_default=False,
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -185,6 +202,8 @@ def run(
             f"expected one of --resume and {other}, got both",
             fix="--resume continues a run, --overwrite replaces it, --dry-run starts none",
         )
+    if model:
+        given["model"] = _one_model(model)
     values, files, directory = _with_config(given, config, out)
 
     from egraff.lammps.run import resume_md, run_md
@@ -200,6 +219,20 @@ def run(
     _report(record, directory, dry_run=dry_run)
     if record["status"] == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _one_model(models: list[Path]) -> Path:
+    """Return the model; several are a committee, of which a run would take one."""
+    from egraff.errors import InputError
+
+    if len(models) > 1:
+        raise InputError(
+            f"expected one model, got {len(models)}: {', '.join(map(str, models))}",
+            field="--model",
+            fix="run a committee with lammps_inputs/in.committee, whose trajectory "
+            "`egraff analyse` reads, or one run for each model",
+        )
+    return models[0]
 
 
 def _with_config(
@@ -235,4 +268,4 @@ def _report(record: dict[str, Any], directory: Path, *, dry_run: bool) -> None:
         line += f", {record['ns_per_day']:.3g} ns/day"
     typer.echo(line)
     following = "egraff analyse" if record["status"] == "completed" else "egraff run --resume --out"
-    typer.echo(f"next: {following} {directory}")
+    typer.echo(f"next: {following} {shlex.quote(str(directory))}")

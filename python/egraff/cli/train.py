@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from egraff.cli.labels import with_label_options
-from egraff.cli.types import Device, Dtype
+from egraff.cli.types import Device, Dtype, writable
 from egraff.errors import InputError
 
 _DATA, _MODEL, _FIT, _MACHINE = "Data", "Model", "Optimisation", "Machine"
@@ -19,7 +19,7 @@ _DATA, _MODEL, _FIT, _MACHINE = "Data", "Model", "Optimisation", "Machine"
 
 @with_label_options
 def train(
-    out: Annotated[Path, typer.Option(help="Directory for all results.")],
+    out: Annotated[Path, typer.Option(help="Directory for all results.", callback=writable)],
     data: Annotated[
         Path | None,
         typer.Option(help="Training frames, any file ASE reads.", rich_help_panel=_DATA),

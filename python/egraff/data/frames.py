@@ -12,21 +12,20 @@ computes with a frame can rely on them. Whether the content makes sense is judge
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io.formats import filetype, string2index
+from ase.io.formats import string2index
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from egraff.data.extxyz import read_extxyz
 from egraff.data.labels import LabelKeys, read_labels
+from egraff.data.structures import read_structures
 from egraff.errors import InputError
 
 LARGEST_LENGTH = 1e6
@@ -145,8 +144,14 @@ def read_frames(
     return frames
 
 
-def read_images(path: str | PathLike[str]) -> list[Atoms]:
+def read_images(
+    path: str | PathLike[str], elements: Sequence[str] | None = None
+) -> Sequence[Atoms]:
     """Read all structures of a file as ASE atoms, with everything the file says about them.
+
+    Args:
+        path: any file that `egraff.data.structures.read_structures` reads.
+        elements: symbol of LAMMPS types 1, 2, ..., for files that do not tell.
 
     Raises:
         InputError: the file is missing, unreadable or empty, or not all of it belongs to a frame.
@@ -162,10 +167,7 @@ def read_images(path: str | PathLike[str]) -> list[Atoms]:
     if file.stat().st_size == 0:
         raise InputError("the file is empty (0 bytes)", where=path, fix="write it again")
     try:
-        if filetype(str(file)) == "extxyz":
-            images = read_extxyz(path)
-        else:
-            images = ase.io.read(file, index=":")
+        images = read_structures(file, elements)
     except InputError:
         raise
     except Exception as error:  # every ASE reader fails in its own way

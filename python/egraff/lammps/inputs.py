@@ -8,7 +8,6 @@ gets a second script, which starts from a restart file and appends to the log an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike
 
 from egraff.lammps.inputs_ensemble import (
     Stage,
@@ -33,20 +32,18 @@ STOP_EVERY = 10
 """Steps between looks at the stop file: often enough for slow models, invisible for fast ones."""
 
 
-def pair_lines(
-    model: str | PathLike[str], elements: Sequence[str], *, device: str, threads: int
-) -> list[str]:
+def pair_lines(model: str, elements: Sequence[str], *, device: str, threads: int) -> list[str]:
     """Return the lines that select the force field.
 
     Args:
-        model: exported model.
+        model: name of the exported model in the run directory (:func:`~.model_link.link_model`).
         elements: element of each atom type.
         device: auto, cpu or cuda.
         threads: threads per rank.
     """
     return [
         f"pair_style      egraff device {device} threads {threads}",
-        f"pair_coeff      * * {_quoted(str(model))} {' '.join(elements)}",
+        f"pair_coeff      * * {model} {' '.join(elements)}",
     ]
 
 
@@ -223,11 +220,3 @@ def _restart_line(settings: RunSettings, stage: Stage) -> list[str]:
     if not settings.restart_every:
         return []
     return [f"restart         {settings.restart_every} {RESTART_DIRECTORY}/{stage}.*.restart"]
-
-
-def _quoted(text: str) -> str:
-    """Quote a path for LAMMPS where it holds anything but plain characters."""
-    if text and all(char.isalnum() or char in "/._-+=,:@%~" for char in text):
-        return text
-    quote = "'" if '"' in text else '"'
-    return f"{quote}{text}{quote}"

@@ -11,9 +11,10 @@ from typing import Any
 from rich.console import Console
 
 from egraff.errors import InputError
-from egraff.files import atomic_path
+from egraff.files import atomic_path, make_folder
 from egraff.lammps import inputs, launch
 from egraff.lammps.inputs_ensemble import Start, System
+from egraff.lammps.model_link import link_model
 from egraff.lammps.run_execute import SCREEN_FILE, execute
 from egraff.lammps.run_prepare import (
     check_physics,
@@ -88,7 +89,7 @@ def run_md(
         rotation=structure.box.rotation,
         warnings=warnings,
     )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with locked(out) as lock:
         _clear(out)
         write_data(out / inputs.DATA_FILE, structure, title=_title(settings, system))
@@ -206,9 +207,10 @@ def _title(settings: RunSettings, system: System) -> str:
 
 
 def _write_script(path: Path, settings: RunSettings, system: System, start: Start) -> None:
-    """Write the input script."""
+    """Write the input script and, beside it, the link to the model that it names."""
+    model = link_model(settings.model, path.parent)
     force_field = inputs.pair_lines(
-        settings.model, system.elements, device=settings.device, threads=settings.threads
+        model, system.elements, device=settings.device, threads=settings.threads
     )
     text = inputs.render(settings, system, force_field, start=start, title=_title(settings, system))
     with atomic_path(path) as partial:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from egraff.files import writing
 from egraff.lammps import inputs, launch
 from egraff.lammps.follow import Follower
 from egraff.lammps.inputs_ensemble import Stage, Start
@@ -85,6 +86,7 @@ def execute(
 
     try:
         with (
+            writing(out / SCREEN_FILE),
             open(out / SCREEN_FILE, "a" if start.restart else "w", encoding="utf-8") as screen,
             display,
         ):

@@ -21,7 +21,7 @@ from egraff.lammps.structure import (
 
 def prepare_structure(settings: RunSettings, elements: list[str]) -> LammpsStructure:
     """Read, check, replicate and convert the structure of a run."""
-    atoms = read_structure(settings.structure, frame=settings.frame)
+    atoms = read_structure(settings.structure, frame=settings.frame, elements=settings.elements)
     for axis, times in enumerate(settings.replicate):
         if times > 1 and not atoms.pbc[axis]:
             raise InputError(

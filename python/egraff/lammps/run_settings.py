@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from egraff.data.lammps.elements import parse_elements
 from egraff.errors import InputError
 
 DEFAULT_DAMP_PS = {"nose-hoover": 0.1, "csvr": 0.1, "langevin": 1.0}
@@ -35,8 +36,9 @@ class RunSettings(BaseModel):
 
     Attributes:
         model: exported model.
-        structure: start structure, any file that ASE reads.
+        structure: start structure, a LAMMPS dump or data file, or any that ASE reads.
         frame: which frame of it, from 0; negative values count from the end.
+        elements: symbol of each atom type of a LAMMPS dump or data file that does not tell them.
         replicate: repetitions along the three lattice vectors.
         ensemble: nve, nvt or npt.
         temperature: target temperature in K, also of the velocities that are drawn.
@@ -67,6 +69,7 @@ class RunSettings(BaseModel):
     model: Path
     structure: Path
     frame: int = 0
+    elements: tuple[str, ...] | None = None
     replicate: tuple[int, int, int] = (1, 1, 1)
     ensemble: Literal["nve", "nvt", "npt"] = "nve"
     temperature: float = Field(default=300.0, gt=0, allow_inf_nan=False)
@@ -130,8 +133,11 @@ def make_settings(
                 where=files.get(name),
                 fix=f"did you mean {close[0]}?" if close else f"settings are: {', '.join(known)}",
             )
+    values = dict(values)
+    if isinstance(values.get("elements"), str):
+        values["elements"] = parse_elements(values["elements"])
     try:
-        settings = RunSettings.model_validate(dict(values))
+        settings = RunSettings.model_validate(values)
     except ValidationError as error:
         raise _readable(error, files) from None
     if settings.pressure_bar is not None and settings.ensemble != "npt":

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from egraff.errors import RunError
 from egraff.lammps.inputs import pair_lines
 from egraff.lammps.launch import command_line, environment
+from egraff.lammps.model_link import MODEL_FILE, link_model
 from egraff.lammps.structure import to_lammps, write_data
 from egraff.metadata import read_metadata
 
@@ -97,15 +98,14 @@ def single_point(
         RunError: LAMMPS failed; the message ends with what it printed last.
     """
     structure = to_lammps(atoms, read_metadata(model)["elements"])
-    force_field = pair_lines(
-        Path(model).resolve(), structure.elements, device=device, threads=threads
-    )
+    force_field = pair_lines(MODEL_FILE, structure.elements, device=device, threads=threads)
     script = SCRIPT.format(
         boundary=" ".join("p" if periodic else "m" for periodic in atoms.pbc),
         force_field="\n".join(force_field),
     )
     with tempfile.TemporaryDirectory(prefix="egraff-") as name:
         directory = Path(name)
+        link_model(Path(model), directory)
         write_data(directory / "structure.data", structure, title="single point")
         (directory / "in.lammps").write_text(script)
         _run(command_line("in.lammps", ranks=ranks), directory, threads)

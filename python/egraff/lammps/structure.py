@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,44 +55,31 @@ class LammpsStructure:
         return len(self.types)
 
 
-def read_structure(path: str | PathLike[str], *, frame: int = 0) -> Atoms:
-    """Read one frame of any file that ASE reads, and check it.
+def read_structure(
+    path: str | PathLike[str], *, frame: int = 0, elements: Sequence[str] | None = None
+) -> Atoms:
+    """Read one frame of a file that holds structures, and check it.
 
     Args:
-        path: the structure file; compressed files are read as they are.
+        path: the structure file; see :func:`egraff.data.structures.read_structures`.
         frame: index of the frame, from 0; negative values count from the end.
+        elements: symbol of LAMMPS types 1, 2, ..., for files that do not tell.
 
     Raises:
         InputError: the file is missing or unreadable, has no such frame, or its content cannot
             be simulated (see :func:`check_structure`).
     """
-    import ase.io
+    from egraff.data.frames import read_images
 
-    path = Path(path)
-    if not path.is_file():
+    images = read_images(path, elements)
+    if not -len(images) <= frame < len(images):
         raise InputError(
-            "expected a structure file, found no such file", where=path, fix="check the path"
-        )
-    failure = None
-    try:
-        atoms = ase.io.read(path, index=frame)
-    except Exception as error:  # ASE's readers raise whatever their parsing runs into
-        failure = error
-    if failure is not None or frame < -1:  # some readers take the first frame for any below it
-        n_frames = _count_frames(path)
-        if n_frames is not None and not -n_frames <= frame < n_frames:
-            raise InputError(
-                f"expected a frame from 0 to {n_frames - 1}, got {frame}",
-                where=path,
-                field="frame",
-                fix="choose another --frame; negative values count from the end",
-            )
-    if failure is not None:
-        raise InputError(
-            f"expected a structure that ASE can read, got {type(failure).__name__}: {failure}",
+            f"expected a frame from 0 to {len(images) - 1}, got {frame}",
             where=path,
-            fix="check the file's content and suffix (for example .xyz for extended XYZ)",
-        ) from failure
+            field="frame",
+            fix="choose another --frame; negative values count from the end",
+        )
+    atoms = images[frame]
     check_structure(atoms, where=path)
     return atoms
 
@@ -270,13 +256,3 @@ def _check_overlaps(atoms: Atoms, where: str | PathLike[str] | None) -> None:
             field="positions",
             fix="remove atoms that are listed twice; check the cell and that lengths are in A",
         )
-
-
-def _count_frames(path: Path) -> int | None:
-    """Return the number of frames of a file, or None if it cannot be read at all."""
-    import ase.io
-
-    try:
-        return len(ase.io.read(path, index=":"))
-    except Exception:  # the caller reports the first failure
-        return None

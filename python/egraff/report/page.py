@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from egraff import __version__, provenance
-from egraff.files import atomic_path
+from egraff.files import atomic_path, check_writable
 from egraff.report.atoms_view import frames_of
 from egraff.report.collect import Study, collect
 from egraff.report.content import sections
@@ -75,10 +75,12 @@ def write_report(
         The HTML file.
 
     Raises:
-        InputError: ``root`` is missing or holds nothing to report about.
+        InputError: ``root`` is missing or holds nothing to report about, or the page cannot be
+            written.
     """
     study = collect(root)
     target = Path(target) if target is not None else study.root / PAGE_NAME
+    check_writable(target)
     frames, left_out = frames_of(study)
     parts = sections(study, has_frames=bool(frames))
     extras = target.parent / EXTRAS

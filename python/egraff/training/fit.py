@@ -13,7 +13,7 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from egraff.errors import InputError
-from egraff.files import write_json
+from egraff.files import make_folder, write_json
 from egraff.graph import collate
 from egraff.locks import locked
 from egraff.models import ForceField
@@ -86,7 +86,7 @@ def fit(
     for note in notes:
         say("note", note)
     splits = replace(splits, remarks=[*splits.remarks, *notes])
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with locked(out, doing="training", tell=partial(say, "warning")):
         checkpoint = _prepare(out, resume=resume, overwrite=overwrite)
         if checkpoint is not None:

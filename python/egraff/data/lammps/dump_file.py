@@ -13,6 +13,7 @@ import gzip
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,10 +21,18 @@ from typing import BinaryIO
 import numpy as np
 import zstandard
 
-from egraff.analysis.dump_format import DumpError, DumpFrame, FrameHeader, parse_frame, parse_header
+from egraff.data.lammps.dump_format import (
+    DumpError,
+    DumpFrame,
+    FrameHeader,
+    parse_frame,
+    parse_header,
+)
+from egraff.errors import OutputError
 from egraff.files import atomic_path
 
 _CHUNK = 1 << 22
+_ITEM = b"ITEM: "
 _MARK = b"ITEM: TIMESTEP"
 _INDEX_VERSION = 1
 _LONGEST_HEADER = 1 << 16
@@ -67,6 +76,15 @@ def open_dump(path: str | os.PathLike[str]) -> BinaryIO:
             open(path, "rb"), read_across_frames=True, closefd=True
         )
     return open(path, "rb")
+
+
+def is_dump(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file begins like a LAMMPS text dump, compressed or not."""
+    try:
+        with open_dump(path) as stream:
+            return stream.read(len(_ITEM)) == _ITEM
+    except (OSError, EOFError, zstandard.ZstdError):
+        return False
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
@@ -174,8 +192,8 @@ def _nothing_whole(path: Path, problems: list[Problem]) -> DumpError:
     return DumpError(f"no whole frame in the dump: {reasons}", where=path)
 
 
-def read_first_frame(path: str | os.PathLike[str]) -> DumpFrame:
-    """The first whole frame of a dump, without reading the rest.
+def read_first_frame(path: str | os.PathLike[str], first_step: int | None = None) -> DumpFrame:
+    """The first whole frame of a dump, or of its part from a step on, without reading the rest.
 
     Raises:
         DumpError: not a LAMMPS text dump, or no whole frame in it.
@@ -184,7 +202,9 @@ def read_first_frame(path: str | os.PathLike[str]) -> DumpFrame:
     if not path.is_file():
         raise DumpError("no such file", where=path)
     problems: list[Problem] = []
-    for _, text, _ in _whole_frames(path, problems):
+    for _, text, header in _whole_frames(path, problems):
+        if first_step is not None and header.step < first_step:
+            continue
         return parse_frame(text, where=str(path))
     raise _nothing_whole(path, problems)
 
@@ -215,6 +235,7 @@ class DumpFile:
         path: text dump, plain or compressed by gzip, bzip2 or zstd.
         save_index: keep the index beside the dump (``NAME.index.npz``) for the next time; it is
             used when the dump has the size and modification time it was made for.
+        first_step: leave out frames before this step; None for none.
 
     Attributes:
         entries: the frames that are whole, in order of step, repeats removed.
@@ -225,7 +246,13 @@ class DumpFile:
         DumpError: not a LAMMPS text dump, or no whole frame in it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, save_index: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        save_index: bool = False,
+        first_step: int | None = None,
+    ) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise DumpError("no such file", where=path)
@@ -236,6 +263,8 @@ class DumpFile:
             self.entries = _without_repeats(entries, self.problems, str(self.path))
             if save_index:
                 self._save_index()
+        if first_step is not None:
+            self.entries = [entry for entry in self.entries if entry.step >= first_step]
         if not self.entries:
             raise _nothing_whole(self.path, self.problems)
         self.first = self.read(0).header
@@ -274,7 +303,8 @@ class DumpFile:
             for name in FrameEntry.__annotations__
         }
         rows = [(problem.kind, problem.message) for problem in self.problems]
-        with atomic_path(self.index_path) as partial:
+        # beside a dump that may not be written to, it is made anew each time
+        with suppress(OutputError), atomic_path(self.index_path) as partial:
             np.savez(
                 partial,
                 fingerprint=np.array(self._fingerprint()),
