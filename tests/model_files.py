@@ -33,7 +33,7 @@ def write(path: Path, contents: Mapping[str, bytes], *, compression=zipfile.ZIP_
     return path
 
 
-def altered(source: Path, target: Path, *, sealed: bool = True, **changes: Any) -> Path:
+def altered(source: Path, target: Path, /, *, sealed: bool = True, **changes: Any) -> Path:
     """Copy a model file with other metadata; ``sealed`` gives it the digest that fits."""
     contents = records(source)
     (name,) = (name for name in contents if name.endswith(METADATA))

@@ -10,12 +10,18 @@ from ase import Atoms
 from ase.build import bulk
 
 from egraff import export
+from egraff.calculator import EgraffCalculator
 from egraff.errors import DisagreementError
-from egraff.export import prepare, torchscript
+from egraff.export import agreement, prepare, torchscript
 from egraff.forces import predict
 from egraff.graph import build_graph
 from egraff.metadata import read_metadata
 from tests.conftest import tiny_nequip
+from tests.lammps.toy import Toy, toy
+
+
+def cluster() -> Atoms:
+    return Atoms("OHH", positions=[[0, 0, 0], [0.9, 0.3, 0.1], [-0.2, 0.8, 0.3]])
 
 
 def test_metadata_says_what_an_engine_must_know(exported):
@@ -117,3 +123,59 @@ def test_empty_rank_and_isolated_atoms_are_verified():
     assert apart.edge_index.shape[1] == 0
     assert apart.n_atoms == 2
     assert empty.n_atoms == 0
+
+
+class Cancelling(Toy):
+    """Its energies are what is left of two large terms, and so is what rounds."""
+
+    def forward(self, species, edge_index, edge_vec, n_local):
+        outputs = super().forward(species, edge_index, edge_vec, n_local)
+        large = self.size * edge_vec[:, 0].abs().sum()
+        energy = (outputs["atomic_energy"].to(edge_vec.dtype) + large) - large
+        return {**outputs, "atomic_energy": energy.to(torch.float64)}
+
+
+@pytest.mark.parametrize(("size", "least"), [(1e2, 1e-6), (1e3, 1e-5)])
+def test_rounding_loosens_the_comparison(size, least):
+    model = Cancelling(toy(dtype="float32").config)
+    model.size = size
+    graph = prepare.verification_frames(model, cluster())[0][1]
+    allowed = agreement.tolerance_on(model, graph, least=1e-7)
+    assert least < allowed <= 2 * agreement.LARGEST_ROUNDING
+    assert agreement.tolerance_on(model, graph, least=1.0) == 1.0
+
+
+@pytest.mark.parametrize("size", [1e6, float("nan")])
+def test_a_model_of_rounding_alone_is_not_exported(tmp_path, size):
+    """A tolerance that followed it would let anything pass."""
+    model = Cancelling(toy(dtype="float32").config)
+    model.size = size
+    with pytest.raises(
+        DisagreementError, match=r"within 3e-04 of its float64 form, .*, got .*\n  fix: export with"
+    ):
+        export.export_torchscript(model, tmp_path / "m.egraff.pt", structure=cluster())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("pbc", "cell"),
+    [
+        (False, None),
+        (True, [[3.1, 0, 0], [0.7, 3.4, 0], [-1.2, 0.4, 3.9]]),
+        ([True, True, False], [[3.1, 0, 0], [0.7, 3.4, 0], [0, 0, 0]]),
+        ([False, True, False], [[0, 0, 0], [0.3, 3.2, 0.5], [0, 0, 0]]),
+        ([True, False, True], [[3.1, 0.2, 0], [5, 5, 5], [0, 0.4, 3.9]]),
+    ],
+)
+def test_the_core_finds_the_neighbours_of_the_stored_frame(tmp_path, pbc, cell):
+    """Cells smaller than the cutoff, open directions, atoms outside the cell, cutoffs of pairs."""
+    atoms = Atoms("OHHO", positions=[[0, 0, 0], [1, 7, 0.2], [-6, 0.3, 1], [0.5, 1.2, 9]])
+    atoms.set_cell(cell)
+    atoms.pbc = pbc
+    for options in ({}, {"pair_cutoffs": {"H": 2.6, "O": {"H": 3.1}}}):
+        path = tmp_path / "m.egraff.pt"
+        export.export_torchscript(toy(**options), path, structure=atoms)
+        frame = read_metadata(path)["check_frame"]
+        assert frame["positions"] == atoms.positions.tolist()
+        assert frame["energy_tolerance"] < 1e-6
+        EgraffCalculator(path)  # which would refuse another energy

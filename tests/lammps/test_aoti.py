@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import shutil
 import subprocess
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import cache_dir
 from torch.profiler import profile
 from typer.testing import CliRunner
 
@@ -69,6 +72,13 @@ def test_says_what_it_was_compiled_for(exported):
     assert metadata["target"]["instruction_set"] in INSTRUCTION_SETS
     assert metadata["target"]["device"] == "cpu"
     assert json.loads(_core.Model(str(exported)).metadata) == metadata
+
+
+def test_no_path_of_this_machine_is_in_a_file(exported):
+    private = [Path(torch.__file__).parents[1], Path(cache_dir())]
+    for name, content in records(exported).items():
+        assert not any(os.fsencode(place) in content for place in private), name
+        assert not name.endswith(".cpp")
 
 
 def test_agrees_with_the_eager_model_in_all_outputs(exported):
