@@ -313,3 +313,13 @@ def test_an_exported_model_is_told_from_a_checkpoint_whatever_it_is_called(good,
     with pytest.raises(ModelFileError, match=CHANGED):
         open_model(path)
     assert json.loads(records(path)[f"archive/{METADATA}"])["r_max"] == 3.0
+
+
+@pytest.mark.parametrize("name", ["é ü.egraff.pt", os.fsdecode(b"\xff\xfe.egraff.pt")])
+def test_any_file_name(good, tmp_path, name):
+    """Names on Linux are bytes, which need not be text."""
+    path = tmp_path / name
+    with pytest.raises(ModelFileError, match="found no such file"):
+        EgraffCalculator(path)
+    path.write_bytes(good.read_bytes())
+    assert EgraffCalculator(path).metadata == read_metadata(good)

@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <sstream>
@@ -32,6 +33,12 @@ std::string number(double value) {
 [[noreturn]] void refuse(const std::string &path, const char *key, const std::string &problem) {
     throw Error(problem, {path, std::string("check_frame: ") + key},
                 "export it again: egraff export best.ckpt -o " + path);
+}
+
+// What went wrong, after a trace of where.
+std::string last_line(std::string text) {
+    text.erase(text.find_last_not_of("\n ") + 1);
+    return text.substr(text.rfind('\n') + 1);
 }
 
 at::Tensor tensor(const std::vector<double> &values, at::IntArrayRef shape) {
@@ -62,7 +69,12 @@ class ImageSearch {
                 normals_[a][x] = normals[a][x].item<double>();
             }
             if (frame.pbc[a] && !(std::abs(dot(lattice_[a], normals_[a]) - 1.0) < 1e-6)) {
-                refuse(path, "cell", "expected lattice vectors that are independent, got others");
+                std::ostringstream problem;
+                problem << "expected three independent lattice vectors, got";
+                for (const double x : frame.cell) {
+                    problem << " " << x;
+                }
+                refuse(path, "cell", problem.str());
             }
             planes_[a] = r_max * std::sqrt(dot(normals_[a], normals_[a]));
             images *= 2.0 * planes_[a] + 1.0;
@@ -166,7 +178,15 @@ Graph graph_of_check_frame(const Metadata &metadata, const std::string &path) {
 void verify_check_frame(const Model &model) {
     const CheckFrame &frame = model.metadata().check_frame;
     const Graph graph = graph_of_check_frame(model.metadata(), model.path());
-    const Evaluation result = model.evaluate(graph);
+    Evaluation result;
+    try {
+        result = model.evaluate(graph);
+    } catch (const Error &) {
+        throw;
+    } catch (const std::exception &failure) {
+        refuse(model.path(), "energy",
+               "expected a program that can be evaluated, got: " + last_line(failure.what()));
+    }
 
     const int64_t n_edges = graph.edge_vec.size(0);
     const int64_t *index = graph.edge_index.const_data_ptr<int64_t>();

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -241,7 +242,7 @@ def test_every_key_is_needed(exported, tmp_path):
         ("positions", [[1.0, 2.0]], "expected one vector per atom, got [[1.0,2.0]]"),
         ("pbc", [True], "expected three of true and false, got [true]"),
         ("cell", None, "expected three lattice vectors, as the frame is periodic, got null"),
-        ("cell", [[1, 0, 0], [0, 1, 0], [1, 1, 0]], "expected lattice vectors that are indep"),
+        ("cell", [[1, 0, 0], [0, 1, 0], [1, 1, 0]], "got 1 0 0 0 1 0 1 1 0"),
         ("cell", [[1e-3, 0, 0], [0, 1, 0], [0, 0, 1]], "expected a small structure, got 8 atoms"),
         ("cell", [[2e-2, 0, 0], [0, 1, 0], [0, 0, 1]], "expected a structure of at most 10000 "),
         ("forces", [], "expected one vector per atom, got []"),
@@ -292,6 +293,25 @@ class WrongShape(Toy):
         if n_local == 3:
             return {"charge": edge_vec}
         return {"atomic_energy": edge_vec.sum(1)[:1]}
+
+
+class Fails(Toy):
+    def forward(
+        self,
+        species: torch.Tensor,
+        edge_index: torch.Tensor,
+        edge_vec: torch.Tensor,
+        n_local: int,
+    ) -> dict[str, torch.Tensor]:
+        if n_local > 0:
+            raise RuntimeError("a layer fails")
+        return {"atomic_energy": edge_vec}
+
+
+def test_program_that_fails_on_its_check_frame(exported, tmp_path):
+    error = refusal(save(tmp_path, exported[1], Fails(toy().config)))
+    expected = r"expected a program that can be evaluated, got: .*a layer fails"
+    assert re.fullmatch(expected, error.problem)
 
 
 def test_program_that_breaks_the_contract(exported, tmp_path, graph):
