@@ -35,8 +35,9 @@ std::string number(double value) {
                 "export it again: egraff export best.ckpt -o " + path);
 }
 
-// What went wrong, after a trace of where.
-std::string last_line(std::string text) {
+// What went wrong, between a trace of where and, from our operators, what to do.
+std::string cause(std::string text) {
+    text.erase(std::min(text.find("\n  fix: "), text.size()));
     text.erase(text.find_last_not_of("\n ") + 1);
     return text.substr(text.rfind('\n') + 1);
 }
@@ -185,7 +186,7 @@ void verify_check_frame(const Model &model) {
         throw;
     } catch (const std::exception &failure) {
         refuse(model.path(), "energy",
-               "expected a program that can be evaluated, got: " + last_line(failure.what()));
+               "expected a program that can be evaluated, got: " + cause(failure.what()));
     }
 
     const int64_t n_edges = graph.edge_vec.size(0);

@@ -149,7 +149,9 @@ Evaluation Model::evaluate_at_once(const Graph &graph,
     };
     const at::Tensor &energies = output(outputs, "atomic_energy", graph.n_local, path_);
     if (energies.dim() != 1 || energies.scalar_type() != at::kDouble) {
-        throw Error("expected float64 [n_local], got another type or shape",
+        std::ostringstream got;
+        got << c10::toString(energies.scalar_type()) << " " << energies.sizes();
+        throw Error("expected Double [" + std::to_string(graph.n_local) + "], got " + got.str(),
                     {path_, "atomic_energy"},
                     "export it again from a model that keeps the contract");
     }

@@ -12,6 +12,8 @@
 #include <torch/script.h>
 #include <torch/version.h>
 
+#include <algorithm>
+
 namespace egraff {
 
 namespace {
@@ -53,9 +55,10 @@ class TorchScriptProgram : public Program {
                                        /*load_debug_files=*/false);
         } catch (const std::exception &error) { // torch throws many types, some with a backtrace
             const std::string text = error.what();
+            const size_t begin = std::min(text.find_first_not_of("\n "), text.size());
             throw Error("expected a TorchScript program that torch " TORCH_VERSION
                         " can load, got: " +
-                            text.substr(0, text.find('\n')),
+                            text.substr(begin, text.find('\n', begin) - begin),
                         {path_}, "copy the file again, or export it again with this torch");
         }
         module_.eval();

@@ -18,7 +18,7 @@ from egraff.forces import predict
 from egraff.graph import graph_of_atoms
 from tests.lammps.systems import SYSTEMS
 from tests.lammps.toy import Toy, toy
-from tests.model_files import with_text
+from tests.model_files import records, replaced, with_text
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +292,19 @@ class WrongShape(Toy):
     ) -> dict[str, torch.Tensor]:
         if n_local == 3:
             return {"charge": edge_vec}
+        if n_local == 2:
+            return {"atomic_energy": edge_vec[:2].to(torch.float32)}
         return {"atomic_energy": edge_vec.sum(1)[:1]}
+
+
+def test_program_that_does_not_load(exported, tmp_path):
+    contents = records(exported[0])
+    program = "archive/code/__torch__/tests/lammps/toy.py"
+    for text, problem in ((b"def f(", "expected ident but found"), (b"", "Unknown type name")):
+        path = replaced(tmp_path / "m.egraff.pt", {**contents, program: text})
+        error = refusal(path)
+        assert error.problem.startswith("expected a TorchScript program that torch ")
+        assert f"got: {problem}" in error.problem
 
 
 class Fails(Toy):
@@ -322,6 +334,9 @@ def test_program_that_breaks_the_contract(exported, tmp_path, graph):
     few = graph.edge_index[0] < 3
     with pytest.raises(ModelFileError, match="expected the model to return atomic_energy"):
         model.evaluate(graph.species, graph.edge_index[:, few], graph.edge_vec[few], 3)
+    few = graph.edge_index[0] < 2
+    with pytest.raises(ModelFileError, match=r"expected Double \[2\], got Float \[2, 3\]"):
+        model.evaluate(graph.species, graph.edge_index[:, few], graph.edge_vec[few], 2)
 
 
 def test_unknown_output(exported, graph):
