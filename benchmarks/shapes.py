@@ -75,7 +75,7 @@ def export(
         The file, and the seconds that the export took; 0 for a file that was there.
     """
     from egraff.export import export_torchscript
-    from egraff.export_aoti import export_aoti
+    from egraff.export.aoti import export_aoti
 
     if fuse is None:
         fuse = fusible(name)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // egraff._core: the code that LAMMPS runs, for Python.
+#include "core/check_frame.h"
 #include "core/edges.h"
-#include "core/error.h"
+#include "core/finite.h"
 #include "core/model.h"
+#include "python_errors.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/utils/pybind.h>
@@ -11,18 +13,6 @@
 namespace {
 
 using at::Tensor;
-
-// Raises egraff.errors.ModelFileError with the parts of the C++ error.
-void raise_model_file_error(const egraff::Error &error) {
-    const py::object type = py::module_::import("egraff.errors").attr("ModelFileError");
-    const auto text = [](const std::string &part) -> py::object {
-        return part.empty() ? py::object(py::none()) : py::object(py::str(part));
-    };
-    const py::object instance =
-        type(error.problem, py::arg("where") = text(error.place.where),
-             py::arg("field") = text(error.place.field), py::arg("fix") = text(error.fix));
-    PyErr_SetObject(type.ptr(), instance.ptr());
-}
 
 // LAMMPS builds its graphs itself; one from Python may hold anything, and compiled models end the
 // process where an index is out of range.
@@ -55,7 +45,10 @@ py::dict evaluate(const egraff::Model &model, const Tensor &species, const Tenso
     Tensor forces, virial;
     {
         py::gil_scoped_release release;
+        model.check_graph(graph);
+        egraff::check_distances(graph);
         result = model.evaluate(graph, outputs);
+        egraff::check_finite(graph, result);
         const int64_t n_edges = graph.edge_vec.size(0), n_nodes = graph.species.size(0);
         const int64_t *index = graph.edge_index.const_data_ptr<int64_t>();
         const egraff::Edges edges{n_edges, index, index + n_edges,
@@ -106,15 +99,7 @@ PYBIND11_MODULE(_core, module) {
     py::module_::import("torch"); // the tensor casters need its Python types
     module.doc() = "Exported models, evaluated by the code that LAMMPS runs.";
 
-    py::register_exception_translator([](std::exception_ptr pointer) {
-        try {
-            if (pointer) {
-                std::rethrow_exception(pointer);
-            }
-        } catch (const egraff::Error &error) {
-            raise_model_file_error(error);
-        }
-    });
+    egraff::translate_errors();
 
     py::class_<egraff::Model>(module, "Model", R"(An exported model.
 
@@ -133,6 +118,9 @@ Raises:
             "metadata", [](const egraff::Model &model) { return model.metadata().json; },
             "The file's ``egraff.json``, as text.")
         .def_property_readonly(
+            "digest", [](const egraff::Model &model) { return model.metadata().digest; },
+            "SHA-256 of the file's content.")
+        .def_property_readonly(
             "elements", [](const egraff::Model &model) { return model.metadata().elements; },
             "Chemical symbols in the order of the species indices.")
         .def_property_readonly(
@@ -145,6 +133,12 @@ Raises:
             "outputs", [](const egraff::Model &model) { return model.metadata().outputs; },
             "Names of the model's outputs.")
         .def_property_readonly("device", &egraff::Model::device, "Where it runs, e.g. ``\"cpu\"``.")
+        .def("verify", &egraff::verify_check_frame, py::call_guard<py::gil_scoped_release>(),
+             R"(Evaluate the frame stored in the file and compare.
+
+Raises:
+    ModelFileError: other values than those stored in it.
+)")
         .def("evaluate", &evaluate, py::arg("species"), py::arg("edge_index"), py::arg("edge_vec"),
              py::arg("n_local"), py::kw_only(), py::arg("outputs") = std::vector<std::string>{},
              R"(Evaluate a folded neighbour graph.
@@ -164,6 +158,7 @@ Returns:
 
 Raises:
     ModelFileError: tensors of the wrong shape, or an output that the model does not have.
+    InputError: two atoms at one place, or results that are not finite.
     ValueError: an index out of range.
 )");
 

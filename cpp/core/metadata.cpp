@@ -1,227 +1,262 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/metadata.h"
 
-#include "core/error.h"
-
-#include <caffe2/serialize/inline_container.h>
-#include <nlohmann/json.hpp>
+#include "core/chemical_symbols.h"
+#include "core/json_object.h"
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
+#include <sstream>
+#include <utility>
 
 namespace egraff {
 
 namespace {
 
-using Json = nlohmann_lmp::json; // LAMMPS ships the library in a namespace of its own
+using Strings = std::vector<std::string>;
 
-const char *const METADATA_NAME = "egraff.json";
 const std::string EXPORT_AGAIN = "export it again: egraff export best.ckpt -o model.egraff.pt";
-const std::string GIVE_EXPORTED = "give the file that `egraff export` wrote (*.egraff.pt)";
 
-// The text of egraff.json inside the archive.
-std::string read_record(const std::string &path) {
-    std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) {
-        throw Error("expected an exported model, found no such file", {path}, "check the path");
+// What no model of ours comes near, so that nonsense is refused before it takes memory or time.
+constexpr uint64_t MOST_JSON_BYTES = 16 << 20;
+constexpr int MOST_JSON_LEVELS = 32;
+constexpr double LARGEST_CUTOFF = 100.0;     // Angstrom
+constexpr double LARGEST_COORDINATE = 1e6;   // Angstrom
+constexpr int64_t LARGEST_WIDTH = 1'000'000; // columns of an exchange
+constexpr size_t DIGEST_LENGTH = 64;
+
+std::string number(double value) {
+    std::ostringstream text;
+    text << value;
+    return text.str();
+}
+
+[[noreturn]] void not_ours(const Archive &archive) {
+    const auto &records = archive.records();
+    const bool has_code = std::any_of(records.begin(), records.end(), [](const auto &record) {
+        return record.name.find("/code/") != std::string::npos;
+    });
+    if (!has_code && archive.find("data.pkl")) {
+        throw Error("expected an exported model, got a training checkpoint", {archive.path()},
+                    "egraff export " + archive.path() + " -o model.egraff.pt");
     }
-    std::ifstream stream(path, std::ios::binary);
-    char magic[4] = {};
-    if (std::filesystem::is_directory(path, ignored) || !stream || !stream.read(magic, 4)) {
-        throw Error("expected an exported model, got something that is not a readable file", {path},
-                    "check the path");
+    throw Error("not an egraff model: the archive holds no " + METADATA_RECORD, {archive.path()},
+                "give the file that `egraff export` wrote (*.egraff.pt)");
+}
+
+// Returns the digest. Nothing of the file is interpreted before this.
+std::string check_digest(const Archive &archive) {
+    const Archive::Record *record = archive.find(DIGEST_RECORD);
+    if (!record) {
+        throw Error("expected a digest of the file's content (" + DIGEST_RECORD +
+                        "), got none: the file is from an egraff before contract " +
+                        std::to_string(CONTRACT) + ", or from another program",
+                    {archive.path()}, EXPORT_AGAIN);
     }
-    stream.close();
-    if (std::string(magic, 4) != "PK\x03\x04") {
-        throw Error("expected an exported model (a zip archive), got something else", {path},
-                    GIVE_EXPORTED);
+    const std::string written = archive.content(*record, DIGEST_LENGTH);
+    const std::string found = archive.digest(record);
+    if (written != found) {
+        throw Error("expected the content that was written, with SHA-256 " + written + ", got " +
+                        found + ": the file was damaged or changed",
+                    {archive.path()}, "copy the file again, or " + EXPORT_AGAIN);
     }
+    return found;
+}
+
+Json parse(const std::string &text, const std::string &path) {
+    const Error::Place place{path, METADATA_RECORD};
+    const auto refuse_depth = [&](int depth, Json::parse_event_t, Json &) {
+        if (depth > MOST_JSON_LEVELS) {
+            throw Error("expected JSON of at most " + std::to_string(MOST_JSON_LEVELS) +
+                            " levels, got more",
+                        place, EXPORT_AGAIN);
+        }
+        return true;
+    };
+    Json json;
     try {
-        caffe2::serialize::PyTorchStreamReader reader(path);
-        const std::string record = std::string("extra/") + METADATA_NAME;
-        if (!reader.hasRecord(record)) {
-            throw Error(std::string("not an egraff model: the archive holds no ") + METADATA_NAME,
-                        {path}, GIVE_EXPORTED);
-        }
-        auto [data, size] = reader.getRecord(record);
-        return std::string(static_cast<const char *>(data.get()), size);
-    } catch (const c10::Error &error) {
-        throw Error("expected a complete archive, got a truncated or damaged one (" +
-                        std::string(error.what_without_backtrace()) + ")",
-                    {path}, "copy the file again, or " + EXPORT_AGAIN);
+        json = Json::parse(text, refuse_depth);
+    } catch (const Json::exception &error) {
+        throw Error(std::string("expected JSON, got: ") + error.what(), place, EXPORT_AGAIN);
+    }
+    if (!json.is_object()) {
+        throw Error("expected a JSON object, got " + std::string(json.type_name()), place,
+                    EXPORT_AGAIN);
+    }
+    return json;
+}
+
+// First of all: another contract may have changed the meaning of everything else.
+void check_contract(const JsonObject &json, const std::string &path) {
+    const auto contract = json.get<int64_t>("contract", "a whole number");
+    if (contract != CONTRACT) {
+        throw Error("expected model contract " + std::to_string(CONTRACT) + ", got " +
+                        std::to_string(contract) +
+                        (contract > CONTRACT ? ": the file is from a newer egraff" : ""),
+                    {path, "contract"},
+                    contract > CONTRACT ? "update egraff, or export the model with this version"
+                                        : EXPORT_AGAIN);
     }
 }
 
-// Gives typed access to the keys of one JSON object, and says which key of which file is wrong.
-class Reader {
-  public:
-    Reader(const Json &object, const std::string &path, std::string prefix = "")
-        : object_(object), path_(path), prefix_(std::move(prefix)) {}
-
-    bool has(const char *key) const { return object_.contains(key) && !object_.at(key).is_null(); }
-
-    template <typename T> T get(const char *key, const char *expected) const {
-        if (!has(key)) {
-            fail(key, std::string("expected ") + expected + ", the key is missing");
-        }
-        try {
-            return object_.at(key).get<T>();
-        } catch (const Json::exception &) {
-            std::string got = object_.at(key).dump();
-            if (got.size() > 60) {
-                got = got.substr(0, 57) + "...";
-            }
-            fail(key, std::string("expected ") + expected + ", got " + got);
-        }
+Strings read_elements(const JsonObject &json) {
+    auto elements = json.get<Strings>("elements", "a list of chemical symbols");
+    if (elements.empty() || !std::all_of(elements.begin(), elements.end(), is_chemical_symbol)) {
+        json.refuse("elements", "a list of chemical symbols");
     }
-
-    template <typename T> T get_or(const char *key, const char *expected, T otherwise) const {
-        return has(key) ? get<T>(key, expected) : otherwise;
+    Strings sorted = elements;
+    std::sort(sorted.begin(), sorted.end());
+    const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+    if (twice != sorted.end()) {
+        json.fail("elements", "expected each element once, got " + *twice + " twice");
     }
-
-    // A table given as rows, flattened; `columns` < 0 accepts any common length.
-    template <typename T>
-    std::vector<T> table(const char *key, const char *expected, int64_t rows,
-                         int64_t columns) const {
-        auto nested = get<std::vector<std::vector<T>>>(key, expected);
-        std::vector<T> flat;
-        bool good = static_cast<int64_t>(nested.size()) == rows;
-        for (const auto &row : nested) {
-            good = good && row.size() == (columns < 0 ? nested[0].size() : size_t(columns));
-            flat.insert(flat.end(), row.begin(), row.end());
-        }
-        if (!good) {
-            fail(key, std::string("expected ") + expected + ", got a table of another shape");
-        }
-        return flat;
-    }
-
-    [[noreturn]] void fail(const char *key, const std::string &problem) const {
-        throw Error(problem, {path_, prefix_ + key}, EXPORT_AGAIN);
-    }
-
-  private:
-    const Json &object_;
-    const std::string &path_;
-    std::string prefix_;
-};
-
-CheckFrame parse_check_frame(const Reader &frame) {
-    CheckFrame result;
-    result.species = frame.get<std::vector<int64_t>>("species", "a list of species indices");
-    const auto n_atoms = static_cast<int64_t>(result.species.size());
-    auto index = frame.table<int64_t>("edge_index", "two rows of atom indices", 2, -1);
-    const auto n_edges = static_cast<int64_t>(index.size() / 2);
-    result.centres.assign(index.begin(), index.begin() + n_edges);
-    result.neighbours.assign(index.begin() + n_edges, index.end());
-    if (std::any_of(index.begin(), index.end(),
-                    [n_atoms](int64_t atom) { return atom < 0 || atom >= n_atoms; })) {
-        frame.fail("edge_index", "expected indices of the frame's atoms, got others");
-    }
-    result.edge_vec = frame.table<double>("edge_vec", "one vector per edge", n_edges, 3);
-    result.energy = frame.get<double>("energy", "a number (eV)");
-    result.forces = frame.table<double>("forces", "one vector per atom", n_atoms, 3);
-    result.energy_tolerance = frame.get<double>("energy_tolerance", "a number (eV)");
-    result.force_tolerance = frame.get<double>("force_tolerance", "a number (eV/Angstrom)");
-    return result;
+    return elements;
 }
 
-void check_cutoffs(const Reader &reader, const Metadata &metadata) {
-    if (!(metadata.r_max > 0) || !std::isfinite(metadata.r_max)) {
-        reader.fail("r_max", "expected a positive number of Angstrom, got " +
-                                 std::to_string(metadata.r_max));
+double read_r_max(const JsonObject &json) {
+    const auto r_max = json.get<double>("r_max", "a number of Angstrom");
+    if (!(r_max > 0) || r_max > LARGEST_CUTOFF) {
+        json.refuse("r_max", "a number in (0, " + number(LARGEST_CUTOFF) + "] Angstrom");
     }
-    for (double cutoff : metadata.pair_cutoffs) {
-        if (!(cutoff > 0) || cutoff > metadata.r_max) {
-            reader.fail("pair_cutoffs",
-                        "expected values in (0, r_max = " + std::to_string(metadata.r_max) +
-                            "], got " + std::to_string(cutoff));
+    return r_max;
+}
+
+std::vector<double> read_pair_cutoffs(const JsonObject &json, size_t n_species, double r_max) {
+    if (json.is_null("pair_cutoffs")) {
+        return {};
+    }
+    auto cutoffs = json.table<double>(
+        "pair_cutoffs", "null, or one row and column of numbers per element", n_species, n_species);
+    for (double cutoff : cutoffs) {
+        if (!(cutoff > 0) || cutoff > r_max) {
+            json.fail("pair_cutoffs", "expected values in (0, r_max = " + number(r_max) +
+                                          "], got " + number(cutoff));
         }
     }
+    return cutoffs;
+}
+
+Strings read_outputs(const JsonObject &json) {
+    auto outputs = json.get<Strings>("outputs", "a list of names");
+    if (std::find(outputs.begin(), outputs.end(), "atomic_energy") == outputs.end()) {
+        json.refuse("outputs", "a list of names with atomic_energy among them");
+    }
+    return outputs;
+}
+
+std::vector<int64_t> read_exchange_widths(const JsonObject &json) {
+    auto widths = json.get<std::vector<int64_t>>("exchange_widths", "a list of whole numbers");
+    if (std::any_of(widths.begin(), widths.end(),
+                    [](int64_t width) { return width < 1 || width > LARGEST_WIDTH; })) {
+        json.refuse("exchange_widths",
+                    "a list of whole numbers from 1 to " + std::to_string(LARGEST_WIDTH));
+    }
+    return widths;
+}
+
+// One of two words.
+bool is_second(const JsonObject &json, const char *key, const std::string &first,
+               const std::string &second) {
+    const std::string expected = first + " or " + second;
+    const auto got = json.get<std::string>(key, expected.c_str());
+    if (got != first && got != second) {
+        json.refuse(key, expected);
+    }
+    return got == second;
+}
+
+void check_units(const JsonObject &units) {
+    const std::pair<const char *, const char *> ours[] = {{"energy", "eV"}, {"length", "Angstrom"}};
+    for (const auto &[key, unit] : ours) {
+        if (units.get<std::string>(key, unit) != unit) {
+            units.refuse(key, unit);
+        }
+    }
+}
+
+CheckFrame read_check_frame(const JsonObject &json, const Strings &elements) {
+    CheckFrame frame;
+    frame.symbols = json.get<Strings>("symbols", "a list of chemical symbols");
+    if (!std::all_of(frame.symbols.begin(), frame.symbols.end(), [&](const std::string &symbol) {
+            return std::find(elements.begin(), elements.end(), symbol) != elements.end();
+        })) {
+        json.refuse("symbols", "only symbols that are in elements");
+    }
+    const size_t n_atoms = frame.symbols.size();
+    frame.positions = json.table<double>("positions", "one vector per atom", n_atoms, 3);
+    if (std::any_of(frame.positions.begin(), frame.positions.end(),
+                    [](double x) { return std::abs(x) > LARGEST_COORDINATE; })) {
+        json.refuse("positions", "coordinates within " + number(LARGEST_COORDINATE) + " Angstrom");
+    }
+    frame.pbc = json.get<std::vector<bool>>("pbc", "three of true and false");
+    if (frame.pbc.size() != 3) {
+        json.refuse("pbc", "three of true and false");
+    }
+    if (!json.is_null("cell")) {
+        frame.cell = json.table<double>("cell", "null, or three lattice vectors", 3, 3);
+    } else if (frame.pbc != std::vector<bool>{false, false, false}) {
+        json.refuse("cell", "three lattice vectors, as the frame is periodic");
+    }
+    frame.energy = json.get<double>("energy", "a number of eV");
+    frame.forces = json.table<double>("forces", "one vector per atom", n_atoms, 3);
+    frame.energy_tolerance = json.get<double>("energy_tolerance", "a number of eV");
+    frame.force_tolerance = json.get<double>("force_tolerance", "a number of eV/Angstrom");
+    return frame;
+}
+
+// What only people and Python read: the energies of isolated atoms, and where the model is from.
+void check_record(const JsonObject &json, size_t n_species) {
+    const JsonObject config = json.object("config");
+    if (config.get<std::vector<double>>("energy_shift", "one number of eV per element").size() !=
+        n_species) {
+        config.refuse("energy_shift", "one number of eV per element");
+    }
+    json.object("training_data");
+    json.get<std::string>("egraff_version", "a version");
+    json.get<std::string>("created", "a date");
+    json.get<std::string>("licence", "terms of use");
+    json.get<std::string>("weights_sha256", "a SHA-256");
 }
 
 } // namespace
 
-Metadata read_metadata(const std::string &path) {
+bool is_exported(const Archive &archive) { return archive.find(METADATA_RECORD) != nullptr; }
+
+Metadata read_metadata(const Archive &archive) {
+    if (!is_exported(archive)) {
+        not_ours(archive);
+    }
     Metadata metadata;
-    metadata.json = read_record(path);
-    Json json;
-    try {
-        json = Json::parse(metadata.json);
-    } catch (const Json::exception &error) {
-        throw Error(std::string("expected JSON, got: ") + error.what(), {path, METADATA_NAME},
-                    EXPORT_AGAIN);
-    }
-    if (!json.is_object()) {
-        throw Error("expected a JSON object, got " + std::string(json.type_name()),
-                    {path, METADATA_NAME}, EXPORT_AGAIN);
-    }
-    Reader reader(json, path);
-    // first of all: a newer contract may have changed the meaning of everything else
-    metadata.contract = reader.get<int>("contract", "a whole number");
-    if (metadata.contract > CONTRACT) {
-        throw Error("expected a model contract up to " + std::to_string(CONTRACT) + ", got " +
-                        std::to_string(metadata.contract) + ": the file is from a newer egraff",
-                    {path, "contract"}, "update egraff, or export the model with this version");
-    }
-    if (metadata.contract < 1) {
-        reader.fail("contract", "expected a whole number from 1 to " + std::to_string(CONTRACT) +
-                                    ", got " + std::to_string(metadata.contract));
-    }
-    using Strings = std::vector<std::string>;
-    metadata.architecture = reader.get<std::string>("architecture", "a name");
-    metadata.elements = reader.get<Strings>("elements", "a list of chemical symbols");
-    const auto n_species = static_cast<int64_t>(metadata.elements.size());
-    if (n_species == 0) {
-        reader.fail("elements", "expected a list of chemical symbols, got []");
-    }
-    Strings sorted = metadata.elements;
-    std::sort(sorted.begin(), sorted.end());
-    const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-    if (twice != sorted.end()) {
-        reader.fail("elements", "expected each element once, got " + *twice + " twice");
-    }
-    metadata.r_max = reader.get<double>("r_max", "a number of Angstrom");
-    if (reader.has("pair_cutoffs")) {
-        metadata.pair_cutoffs =
-            reader.table<double>("pair_cutoffs", "one row per element", n_species, n_species);
-    }
-    check_cutoffs(reader, metadata);
-    const auto dtype = reader.get<std::string>("dtype", "float32 or float64");
-    if (dtype != "float32" && dtype != "float64") {
-        reader.fail("dtype", "expected float32 or float64, got " + dtype);
-    }
-    metadata.float64 = dtype == "float64";
-    metadata.exchange_widths =
-        reader.get<std::vector<int64_t>>("exchange_widths", "a list of whole numbers");
-    metadata.outputs = reader.get_or<Strings>("outputs", "a list of names", {"atomic_energy"});
-    metadata.citations = reader.get_or<Strings>("citations", "a list of strings", {});
-    metadata.torch_version = reader.get_or<std::string>("torch_version", "a version", "");
-    metadata.format = reader.get_or<std::string>("format", "torchscript or aoti", "torchscript");
-    if (metadata.format != "torchscript" && metadata.format != "aoti") {
-        reader.fail("format", "expected torchscript or aoti, got " + metadata.format);
-    }
+    metadata.digest = check_digest(archive);
+    metadata.json = archive.content(*archive.find(METADATA_RECORD), MOST_JSON_BYTES);
+    const Json text = parse(metadata.json, archive.path());
+    const JsonObject json(text, archive.path(), EXPORT_AGAIN);
+    check_contract(json, archive.path());
+    metadata.architecture = json.get<std::string>("architecture", "a name");
+    metadata.elements = read_elements(json);
+    const size_t n_species = metadata.elements.size();
+    metadata.r_max = read_r_max(json);
+    metadata.pair_cutoffs = read_pair_cutoffs(json, n_species, metadata.r_max);
+    metadata.float64 = is_second(json, "dtype", "float32", "float64");
+    metadata.exchange_widths = read_exchange_widths(json);
+    metadata.outputs = read_outputs(json);
+    metadata.citations = json.get<Strings>("citations", "a list of references");
+    metadata.torch_version = json.get<std::string>("torch_version", "a version");
+    metadata.fused = json.get<bool>("fused", "true or false");
+    metadata.blocks_inside = json.get<bool>("blocks_inside", "true or false");
+    metadata.format = is_second(json, "format", "torchscript", "aoti") ? "aoti" : "torchscript";
     if (metadata.format == "aoti") {
-        if (!reader.has("target") || !json["target"].is_object()) {
-            reader.fail("target", "expected a JSON object");
-        }
-        const Reader target(json["target"], path, "target: ");
+        const JsonObject target = json.object("target");
         metadata.target = Target{target.get<std::string>("machine", "a name"),
                                  target.get<std::string>("instruction_set", "a name"),
                                  target.get<std::string>("device", "a name")};
     }
-    metadata.fused = reader.get_or<bool>("fused", "true or false", false);
-    metadata.blocks_inside = reader.get_or<bool>("blocks_inside", "true or false", false);
-    if (reader.has("check_frame")) {
-        if (!json["check_frame"].is_object()) {
-            reader.fail("check_frame", "expected a JSON object");
-        }
-        metadata.check_frame =
-            parse_check_frame(Reader(json["check_frame"], path, "check_frame: "));
-    }
+    check_units(json.object("units"));
+    metadata.check_frame = read_check_frame(json.object("check_frame"), metadata.elements);
+    check_record(json, n_species);
     return metadata;
 }
+
+Metadata read_metadata(const std::string &path) { return read_metadata(Archive(path)); }
 
 } // namespace egraff

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What an exported model says about itself: the file `egraff.json` inside the archive.
+// What an exported model says about itself: the record `egraff.json` of the archive. This is the
+// one place that knows what must be in it; LAMMPS and Python read model files through it.
 #pragma once
 
+#include "core/archive.h"
 #include "ops/visibility.h"
 
 #include <cstdint>
@@ -12,18 +14,24 @@
 
 namespace egraff {
 
-// The newest model contract that this code understands.
-constexpr int CONTRACT = 1;
+// The model contract that this code understands. Version 2: the file has a digest, the check frame
+// is a structure, and every key is there.
+constexpr int CONTRACT = 2;
 
-// A small frame with the values the exporter got for it: a folded graph (no ghosts).
+// Records of the archive, in the folder that all its records are in.
+inline const std::string METADATA_RECORD = "extra/egraff.json";
+inline const std::string DIGEST_RECORD = "extra/egraff.sha256";
+
+// A small structure with the values that the exporter got for it.
 struct CheckFrame {
-    std::vector<int64_t> species;
-    std::vector<int64_t> centres, neighbours; // edge_index, row by row
-    std::vector<double> edge_vec;             // [n_edges, 3] in Angstrom
-    double energy;                            // eV
-    std::vector<double> forces;               // [n_atoms, 3] in eV/Angstrom
-    double energy_tolerance;                  // eV
-    double force_tolerance;                   // eV/Angstrom
+    std::vector<std::string> symbols;
+    std::vector<double> positions; // [n_atoms, 3] in Angstrom
+    std::vector<double> cell;      // [3, 3] lattice vectors in rows, in Angstrom; empty without pbc
+    std::vector<bool> pbc;         // [3]
+    double energy;                 // eV
+    std::vector<double> forces;    // [n_atoms, 3] in eV/Angstrom
+    double energy_tolerance;       // eV
+    double force_tolerance;        // eV/Angstrom
 };
 
 // For which machine a file of format "aoti" was compiled.
@@ -34,8 +42,8 @@ struct Target {
 };
 
 struct Metadata {
-    std::string json; // the whole text
-    int contract;
+    std::string json;   // the whole text
+    std::string digest; // SHA-256 of the file's content, see Archive::digest
     std::string architecture;
     std::vector<std::string> elements; // order of the species indices
     double r_max;                      // Angstrom
@@ -45,19 +53,24 @@ struct Metadata {
     std::vector<int64_t> exchange_widths;
     std::vector<std::string> outputs;
     std::vector<std::string> citations;
-    std::string format = "torchscript"; // or "aoti"
-    std::optional<Target> target;       // of machine code
+    std::string format;           // "torchscript" or "aoti"
+    std::optional<Target> target; // of machine code
     std::string torch_version;
     bool fused; // has operators that run on the CPU only
     // The program goes through the edges in blocks by itself, so that it may see all at once.
     bool blocks_inside;
-    std::optional<CheckFrame> check_frame;
+    CheckFrame check_frame;
 
     const char *dtype() const { return float64 ? "float64" : "float32"; }
 };
 
-// Reads the metadata of an exported model without its weights. Throws egraff::Error if the file is
-// missing, truncated, not an exported model, of a newer contract, or contradicts itself.
+// Whether the archive is meant to be an exported model, damaged or not.
+bool is_exported(const Archive &archive);
+
+// Reads the metadata of an exported model, without its weights. Throws egraff::Error if the file is
+// missing, damaged, changed since it was written, not an exported model, of another contract, or
+// contradicts itself. The digest is compared before anything else is looked at.
+EGRAFF_PUBLIC Metadata read_metadata(const Archive &archive);
 EGRAFF_PUBLIC Metadata read_metadata(const std::string &path);
 
 } // namespace egraff

@@ -2,7 +2,7 @@
 #include "core/model.h"
 
 #include "core/blocks.h"
-#include "core/edges.h"
+#include "core/check_frame.h"
 #include "core/error.h"
 #include "core/program.h"
 
@@ -18,13 +18,6 @@ namespace egraff {
 
 namespace {
 
-std::string number(double value) {
-    std::ostringstream text;
-    text.precision(6);
-    text << value;
-    return text.str();
-}
-
 // "2.13.0+cpu" -> {2, 13}; {0, 0} if it is not a version
 std::pair<int, int> release(const std::string &version) {
     int major = 0, minor = 0;
@@ -39,8 +32,9 @@ constexpr int64_t BLOCK_EDGES = 1024;
 
 } // namespace
 
-Model::Model(const std::string &path, const std::string &device, bool verify)
-    : path_(path), metadata_(read_metadata(path)) {
+Model::Model(const std::string &path, const std::string &device, bool verify) : path_(path) {
+    const Archive archive(path);
+    metadata_ = read_metadata(archive);
     const auto ours = std::pair(TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR);
     if (release(metadata_.torch_version) > ours) {
         throw Error("expected a file written by torch " TORCH_VERSION
@@ -50,8 +44,8 @@ Model::Model(const std::string &path, const std::string &device, bool verify)
                     "install that torch and build egraff again, or export the model with torch " +
                         std::to_string(ours.first) + "." + std::to_string(ours.second));
     }
-    program_ = metadata_.format == "aoti" ? load_aoti(path_, metadata_, device)
-                                          : load_torchscript(path_, metadata_, device);
+    program_ = metadata_.format == "aoti" ? load_aoti(archive, metadata_, device)
+                                          : load_torchscript(archive, metadata_, device);
     if (metadata_.fused && !program_->device().is_cpu()) {
         throw Error(
             "expected a file without fused operators, which run on the CPU only, for device " +
@@ -59,7 +53,7 @@ Model::Model(const std::string &path, const std::string &device, bool verify)
             {path_, "fused"}, "use device cpu, or export the model with --no-fuse");
     }
     if (verify) {
-        verify_check_frame();
+        verify_check_frame(*this);
     }
 }
 
@@ -155,7 +149,9 @@ Evaluation Model::evaluate_at_once(const Graph &graph,
     };
     const at::Tensor &energies = output(outputs, "atomic_energy", graph.n_local, path_);
     if (energies.dim() != 1 || energies.scalar_type() != at::kDouble) {
-        throw Error("expected float64 [n_local], got another type or shape",
+        std::ostringstream got;
+        got << c10::toString(energies.scalar_type()) << " " << energies.sizes();
+        throw Error("expected Double [" + std::to_string(graph.n_local) + "], got " + got.str(),
                     {path_, "atomic_energy"},
                     "export it again from a model that keeps the contract");
     }
@@ -167,50 +163,6 @@ Evaluation Model::evaluate_at_once(const Graph &graph,
         result.extras[name] = float64(output(outputs, name, graph.n_local, path_));
     }
     return result;
-}
-
-void Model::verify_check_frame() const {
-    if (!metadata_.check_frame) {
-        return;
-    }
-    const CheckFrame &frame = *metadata_.check_frame;
-    const auto n_atoms = static_cast<int64_t>(frame.species.size());
-    const auto n_edges = static_cast<int64_t>(frame.centres.size());
-    const auto tensor = [](const auto &values, at::IntArrayRef shape, at::ScalarType type) {
-        using Value = typename std::decay_t<decltype(values)>::value_type;
-        return at::from_blob(const_cast<Value *>(values.data()), shape, type).clone();
-    };
-    const at::Tensor edge_index = at::stack({tensor(frame.centres, {n_edges}, at::kLong),
-                                             tensor(frame.neighbours, {n_edges}, at::kLong)});
-    const Graph graph{tensor(frame.species, {n_atoms}, at::kLong), edge_index,
-                      tensor(frame.edge_vec, {n_edges, 3}, at::kDouble), n_atoms, n_atoms};
-    const Evaluation result = evaluate(graph);
-
-    std::vector<double> forces(3 * n_atoms, 0.0);
-    add_forces({n_edges, edge_index.const_data_ptr<int64_t>(),
-                edge_index.const_data_ptr<int64_t>() + n_edges,
-                graph.edge_vec.const_data_ptr<double>(),
-                result.edge_gradient.const_data_ptr<double>()},
-               n_atoms, 1.0, forces.data());
-    const double energy_error = std::abs(result.energy - frame.energy);
-    double force_error = 0.0;
-    for (size_t k = 0; k < forces.size(); ++k) {
-        // written so that a NaN is an error
-        const double error = std::abs(forces[k] - frame.forces[k]);
-        force_error = error <= force_error ? force_error : error;
-    }
-    if (!(energy_error <= frame.energy_tolerance) || !(force_error <= frame.force_tolerance)) {
-        throw Error(
-            "expected the energy and forces stored with the check frame, got an energy that "
-            "differs by " +
-                number(energy_error) + " eV (allowed " + number(frame.energy_tolerance) +
-                ") and forces that differ by up to " + number(force_error) +
-                " eV/Angstrom (allowed " + number(frame.force_tolerance) + ") on " + device() +
-                " with torch " TORCH_VERSION,
-            {path_, "check_frame"},
-            "do not use this file here; export it again with this torch, and report it if "
-            "that does not help");
-    }
 }
 
 } // namespace egraff

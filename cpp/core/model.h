@@ -52,14 +52,15 @@ class EGRAFF_PUBLIC Model {
     std::string device() const;
 
     // Evaluates the model; collective if an ExchangeBackend is installed. `extras` names further
-    // outputs that are wanted. Throws egraff::Error if the result is not finite.
+    // outputs that are wanted. The result need not be finite: see core/finite.h.
     Evaluation evaluate(const Graph &graph, const std::vector<std::string> &extras = {}) const;
+
+    // Throws egraff::Error if tensors have the wrong type, shape or place; evaluate does it, too.
+    void check_graph(const Graph &graph) const;
 
   private:
     Evaluation evaluate_at_once(const Graph &graph, const std::vector<std::string> &extras) const;
     Evaluation evaluate_in_blocks(const Graph &graph, const std::vector<std::string> &extras) const;
-    void verify_check_frame() const;
-    void check_graph(const Graph &graph) const;
 
     std::string path_;
     Metadata metadata_;

@@ -4,6 +4,7 @@
 // TorchScript and AOTInductor.
 #pragma once
 
+#include "core/archive.h"
 #include "core/metadata.h"
 
 #include <ATen/core/Tensor.h>
@@ -42,9 +43,9 @@ class Program {
 
 // Each throws egraff::Error if the file holds no program that can run here. `device` is what the
 // user asked for: "cpu", "cuda", "cuda:1" or "auto".
-std::unique_ptr<Program> load_torchscript(const std::string &path, const Metadata &metadata,
+std::unique_ptr<Program> load_torchscript(const Archive &archive, const Metadata &metadata,
                                           const std::string &device);
-std::unique_ptr<Program> load_aoti(const std::string &path, const Metadata &metadata,
+std::unique_ptr<Program> load_aoti(const Archive &archive, const Metadata &metadata,
                                    const std::string &device);
 
 // The output of that name. Throws egraff::Error if there is none, or without a row for each local

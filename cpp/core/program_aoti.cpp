@@ -142,8 +142,9 @@ class AotiProgram : public Program {
 
 } // namespace
 
-std::unique_ptr<Program> load_aoti(const std::string &path, const Metadata &metadata,
+std::unique_ptr<Program> load_aoti(const Archive &archive, const Metadata &metadata,
                                    const std::string &device) {
+    const std::string &path = archive.path();
     check_target(*metadata.target, path);
     return std::make_unique<AotiProgram>(path, metadata,
                                          check_device(*metadata.target, device, path));

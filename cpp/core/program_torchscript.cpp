@@ -7,9 +7,12 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/AutogradState.h>
+#include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/script.h>
 #include <torch/version.h>
+
+#include <algorithm>
 
 namespace egraff {
 
@@ -27,26 +30,45 @@ class SingleThreadedBackward {
     const bool before_ = state().get_multithreading_enabled();
 };
 
+// Lets torch read the file that was verified, even if another one has its name by now.
+class SameFile : public caffe2::serialize::ReadAdapterInterface {
+  public:
+    explicit SameFile(const Archive &archive) : archive_(archive) {}
+
+    size_t size() const override { return archive_.size(); }
+
+    size_t read(uint64_t position, void *bytes, size_t n, const char *) const override {
+        archive_.read(position, bytes, n);
+        return n;
+    }
+
+  private:
+    const Archive &archive_;
+};
+
 class TorchScriptProgram : public Program {
   public:
-    TorchScriptProgram(const std::string &path, const Metadata &metadata, at::Device device)
-        : path_(path), device_(device) {
+    TorchScriptProgram(const Archive &archive, const Metadata &metadata, at::Device device)
+        : path_(archive.path()), device_(device) {
         try {
-            module_ = torch::jit::load(path, device_);
-        } catch (const c10::Error &error) {
+            module_ = torch::jit::load(std::make_shared<SameFile>(archive), device_,
+                                       /*load_debug_files=*/false);
+        } catch (const std::exception &error) { // torch throws many types, some with a backtrace
+            const std::string text = error.what();
+            const size_t begin = std::min(text.find_first_not_of("\n "), text.size());
             throw Error("expected a TorchScript program that torch " TORCH_VERSION
                         " can load, got: " +
-                            std::string(error.what_without_backtrace()),
-                        {path}, "copy the file again, or export it again with this torch");
+                            text.substr(begin, text.find('\n', begin) - begin),
+                        {path_}, "copy the file again, or export it again with this torch");
         }
         module_.eval();
         const at::ScalarType dtype = metadata.float64 ? at::kDouble : at::kFloat;
         for (const auto &parameter : module_.named_parameters()) {
             if (parameter.value.is_floating_point() && parameter.value.scalar_type() < dtype) {
-                throw Error(std::string("expected weights of type ") + metadata.dtype() + ", got " +
-                                c10::toString(parameter.value.scalar_type()) + " in " +
-                                parameter.name,
-                            {path, "dtype"}, "export it again: egraff export best.ckpt -o " + path);
+                throw Error(
+                    std::string("expected weights of type ") + metadata.dtype() + ", got " +
+                        c10::toString(parameter.value.scalar_type()) + " in " + parameter.name,
+                    {path_, "dtype"}, "export it again: egraff export best.ckpt -o " + path_);
             }
             // gradients are taken with respect to edges only; tracking weights would cost time
             parameter.value.requires_grad_(false);
@@ -91,9 +113,10 @@ class TorchScriptProgram : public Program {
 
 } // namespace
 
-std::unique_ptr<Program> load_torchscript(const std::string &path, const Metadata &metadata,
+std::unique_ptr<Program> load_torchscript(const Archive &archive, const Metadata &metadata,
                                           const std::string &device) {
-    return std::make_unique<TorchScriptProgram>(path, metadata, choose_device(device, path));
+    const at::Device place = choose_device(device, archive.path());
+    return std::make_unique<TorchScriptProgram>(archive, metadata, place);
 }
 
 } // namespace egraff

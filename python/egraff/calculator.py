@@ -3,19 +3,25 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 from os import PathLike
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import torch  # the C++ module needs torch's libraries in the process
+import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from egraff import _core
-from egraff.errors import InputError
+from egraff import ops
+from egraff.errors import InputError, ModelFileError
 from egraff.graph import graph_of_atoms
+
+# The threads of OpenMP do not survive a fork, and whoever counts on them waits for ever. One thread
+# needs no others.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class EgraffCalculator(Calculator):
@@ -24,7 +30,11 @@ class EgraffCalculator(Calculator):
     ``stresses`` are per-atom virials divided by the volume of the cell, half of each edge's share
     given to either end; they sum to ``stress``. Stress needs periodicity in all directions.
 
+    A calculator can be copied and pickled: the copy shares the loaded model, a pickle holds the
+    file's path and digest. A forked process evaluates on one thread.
+
     Attributes:
+        model: the loaded model, of the compiled module ``egraff._core``.
         metadata: what the file says of itself (:mod:`egraff.export`).
         virial: ``[3, 3]`` in eV of the last structure, LAMMPS's sign, periodic or not.
 
@@ -34,8 +44,9 @@ class EgraffCalculator(Calculator):
         verify: evaluate the frame stored in the file and compare, at loading.
 
     Raises:
-        ModelFileError: the file is missing, truncated, not an egraff model, or does not reproduce
-            its stored frame.
+        ModelFileError: the file is missing, damaged, changed since it was written, not an egraff
+            model, from another torch, or does not reproduce its stored frame.
+        EgraffError: egraff was compiled for another torch than the installed one.
     """
 
     implemented_properties: ClassVar[list[str]] = [
@@ -51,8 +62,36 @@ class EgraffCalculator(Calculator):
         self, path: str | PathLike[str], *, device: str = "cpu", verify: bool = True
     ) -> None:
         super().__init__()
-        self.model = _core.Model(str(path), device=device, verify=verify)
+        self._source = {"path": os.path.abspath(path), "device": device, "verify": verify}
+        self._load()
+
+    def _load(self) -> None:
+        options = {**self._source, "path": os.fsencode(self._source["path"])}
+        self.model = ops.core().Model(**options)
         self.metadata = json.loads(self.model.metadata)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> EgraffCalculator:
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        memo[id(self.model)] = self.model  # nothing changes a loaded model
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in self.__dict__.items() if name != "model"}
+        return {**state, "digest": self.model.digest}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        digest = state.pop("digest")
+        self.__dict__.update(state)
+        self._load()
+        if self.model.digest != digest:
+            raise ModelFileError(
+                f"expected the model that the calculator was made with, of SHA-256 {digest}, got "
+                f"one of SHA-256 {self.model.digest}: the file was replaced since then",
+                where=self._source["path"],
+                fix="make the calculator again from the file that is meant",
+            )
 
     def calculate(
         self,
@@ -63,8 +102,9 @@ class EgraffCalculator(Calculator):
         """Evaluate the model; everything is computed at once.
 
         Raises:
-            InputError: an element that the model does not know, or stress asked of a structure
-                that is not periodic in all directions.
+            InputError: an element that the model does not know, positions or a cell that are not
+                finite, two atoms at one place, results that are not finite, or stress asked of a
+                structure that is not periodic in all directions.
         """
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms

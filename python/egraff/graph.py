@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The graph a model sees: species, directed edges, edge vectors.
 
-A model never sees positions or cells (model contract, version 1): forces, virial and stress all
+A model never sees positions or cells (model contract, version 2): forces, virial and stress all
 follow from the derivative of the energy with respect to the edge vectors (see
 :mod:`egraff.forces`), in training, in the ASE calculator and in LAMMPS alike.
 """

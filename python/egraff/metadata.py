@@ -2,62 +2,47 @@
 """What an exported model says about itself, read without loading it.
 
 An exported model is a zip archive (a TorchScript archive and an AOTInductor package are) with the
-extra file ``egraff.json``. Reading that needs neither torch nor the weights, so that a run is
-checked, and refused, in milliseconds.
+records ``egraff.json`` and a digest of everything. Files are read by the code that LAMMPS runs,
+which verifies the digest and knows what must be in them; it needs neither torch nor memory for the
+weights, so that a run is checked, and refused, in milliseconds.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
+import os
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
-from egraff.errors import InputError, ModelFileError
+from egraff import _model_file
+from egraff.errors import InputError
 
-CONTRACT = 1
-"""The newest model contract that this version of egraff understands."""
-
-METADATA_NAME = "egraff.json"
-"""Name of the extra file inside the archive."""
-
-REQUIRED_KEYS = ("architecture", "contract", "dtype", "elements", "exchange_widths", "r_max")
-"""Keys without which a model cannot be run."""
-
-_EXPORT_HINT = "export it again: egraff export best.ckpt -o model.egraff.pt"
+CONTRACT: int = _model_file.CONTRACT
+"""The model contract that this version of egraff understands."""
 
 
 def read_metadata(path: str | PathLike[str]) -> dict[str, Any]:
-    """Return the content of ``egraff.json`` inside an exported model.
+    """Return what an exported model says about itself, ``egraff.json``.
 
     Args:
         path: the exported file.
 
     Raises:
-        ModelFileError: the file is missing, truncated, not an egraff model, written for a newer
-            contract, or its metadata is incomplete.
+        ModelFileError: the file is missing, damaged, changed since it was written, not an egraff
+            model, of another contract, or contradicts itself.
     """
-    path = Path(path)
-    try:
-        text = _read_extra(path)
-    except FileNotFoundError:
-        raise ModelFileError(
-            "expected an exported model, found no such file", where=path, fix="check the path"
-        ) from None
-    except (IsADirectoryError, PermissionError) as error:
-        raise ModelFileError(
-            f"expected a readable file, got: {error.strerror}", where=path, fix="check the path"
-        ) from None
-    try:
-        metadata = json.loads(text)
-    except ValueError as error:
-        raise ModelFileError(
-            f"expected JSON, got: {error}", where=path, field=METADATA_NAME, fix=_EXPORT_HINT
-        ) from None
-    _check(metadata, path)
-    return metadata
+    text, _ = _model_file.metadata(os.fsencode(path))
+    return json.loads(text)
+
+
+def is_exported(path: str | PathLike[str]) -> bool:
+    """Tell whether an archive is meant to be an exported model, damaged or not.
+
+    Raises:
+        ModelFileError: the file is missing, or no complete archive.
+    """
+    return _model_file.is_exported(os.fsencode(path))
 
 
 def check_elements(
@@ -87,90 +72,3 @@ def check_elements(
             fix="use a model that was trained on these elements, or another structure",
         )
     return [element for element in elements if element in present]
-
-
-def _read_extra(path: Path) -> bytes:
-    """Return the bytes of ``<archive>/extra/egraff.json``."""
-    with open(path, "rb") as stream:
-        start = stream.read(4)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            found = [name for name in names if _is_metadata(name)]
-            if found:
-                return archive.read(found[0])
-    except zipfile.BadZipFile as error:
-        if start == b"PK\x03\x04":
-            raise ModelFileError(
-                f"expected a complete archive, got a truncated or damaged one ({error})",
-                where=path,
-                fix="copy the file again, or " + _EXPORT_HINT,
-            ) from None
-        raise ModelFileError(
-            "expected an exported model (a zip archive), got something else",
-            where=path,
-            fix="give the file that `egraff export` wrote (*.egraff.pt)",
-        ) from None
-    if any(name.endswith("/data.pkl") for name in names) and not any("/code/" in n for n in names):
-        raise ModelFileError(
-            "expected an exported model, got a training checkpoint",
-            where=path,
-            fix=f"egraff export {path} -o model.egraff.pt",
-        )
-    raise ModelFileError(
-        f"not an egraff model: the archive holds no {METADATA_NAME}",
-        where=path,
-        fix="give the file that `egraff export` wrote (*.egraff.pt)",
-    )
-
-
-def _is_metadata(name: str) -> bool:
-    """Tell whether an archive member is ``<archive>/extra/egraff.json``."""
-    return name.split("/")[1:] == ["extra", METADATA_NAME]
-
-
-def _check(metadata: Any, path: Path) -> None:
-    """Refuse metadata that cannot describe a model of a contract we know."""
-    if not isinstance(metadata, dict):
-        raise ModelFileError(
-            f"expected a JSON object, got {type(metadata).__name__}",
-            where=path,
-            field=METADATA_NAME,
-            fix=_EXPORT_HINT,
-        )
-    contract = metadata.get("contract")
-    if isinstance(contract, int) and contract > CONTRACT:
-        raise ModelFileError(
-            f"expected a model contract up to {CONTRACT}, got {contract}: "
-            "the file is from a newer egraff",
-            where=path,
-            field="contract",
-            fix="update egraff, or export the model with this version",
-        )
-    missing = [key for key in REQUIRED_KEYS if key not in metadata]
-    if missing:
-        raise ModelFileError(
-            f"expected the keys {', '.join(REQUIRED_KEYS)}; {', '.join(missing)} missing",
-            where=path,
-            field=METADATA_NAME,
-            fix=_EXPORT_HINT,
-        )
-    if not isinstance(contract, int) or contract < 1:
-        raise ModelFileError(
-            f"expected a whole number from 1 to {CONTRACT}, got {contract!r}",
-            where=path,
-            field="contract",
-            fix=_EXPORT_HINT,
-        )
-    elements = metadata["elements"]
-    if (
-        not isinstance(elements, list)
-        or not elements
-        or not all(isinstance(element, str) for element in elements)
-    ):
-        raise ModelFileError(
-            f"expected a list of chemical symbols, got {elements!r}",
-            where=path,
-            field="elements",
-            fix=_EXPORT_HINT,
-        )

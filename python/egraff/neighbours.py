@@ -15,6 +15,9 @@ from vesin import NeighborList
 
 from egraff.errors import InputError
 
+FARTHEST_ANG = 1e12
+"""Largest coordinate in Angstrom: float64 resolves 1e-4 there, and soon no distance at all."""
+
 
 @dataclass(frozen=True)
 class Edges:
@@ -91,7 +94,8 @@ def checked_box(
         periodic: ``[3]``.
 
     Raises:
-        InputError: non-finite positions, or a periodic direction without a cell.
+        InputError: positions that are not finite or absurdly far, or a periodic direction without
+            a cell.
     """
     if not np.isfinite(points).all():
         bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
@@ -100,9 +104,19 @@ def checked_box(
             field="positions",
             fix="remove the frame or repair the file that it came from",
         )
+    if (far := np.abs(points) > FARTHEST_ANG).any():
+        bad = int(np.flatnonzero(far.any(axis=1))[0])
+        raise InputError(
+            f"expected coordinates within {FARTHEST_ANG:.0e} Angstrom, got {points[bad]} "
+            f"for atom {bad}",
+            field="positions",
+            fix="remove the frame or repair the file that it came from",
+        )
     full = completed_box(box, periodic)
+    with np.errstate(over="ignore", invalid="ignore"):
+        volume = abs(np.linalg.det(full))
     # written so that a box of NaN is refused too
-    if periodic.any() and not 1e-9 <= abs(np.linalg.det(full)) < np.inf:
+    if periodic.any() and not 1e-9 <= volume < np.inf:
         raise InputError(
             f"expected three independent lattice vectors with pbc {periodic.tolist()}, "
             f"got {box.tolist()}",

@@ -16,6 +16,7 @@ import importlib.util
 import json
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 from egraff.errors import EgraffError
 
@@ -100,3 +101,15 @@ def load() -> None:
         torch.ops.load_library(str(library))
     except OSError as error:
         raise EgraffError(f"{library} does not load: {error}\n  fix: {REBUILD}") from error
+
+
+def core() -> ModuleType:
+    """Return the compiled module ``egraff._core``, which loads and evaluates exported models.
+
+    Raises:
+        EgraffError: as for :func:`load`.
+    """
+    load()
+    from egraff import _core
+
+    return _core

@@ -82,13 +82,7 @@ def check_model(
 def stored_structure(calculator: EgraffCalculator) -> Atoms:
     """Return the check frame in the model file as a structure."""
     frame = calculator.metadata["check_frame"]
-    elements = calculator.metadata["elements"]
-    return Atoms(
-        [elements[k] for k in frame["species"]],
-        positions=frame["positions"],
-        cell=frame["cell"],
-        pbc=frame["pbc"],
-    )
+    return Atoms(**{name: frame[name] for name in ("symbols", "positions", "cell", "pbc")})
 
 
 def rotation(calculator: EgraffCalculator, atoms: Atoms, limit: float) -> Check:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from e3nn.util import jit
 
-from egraff.aoti_graph import trace
 from egraff.errors import EgraffError
-from egraff.export import export_torchscript, verification_frames
+from egraff.export import export_torchscript
+from egraff.export.aoti_graph import trace
+from egraff.export.prepare import verification_frames
 from egraff.forces import predict
 from egraff.fuse import fuse
 from egraff.models import ARCHITECTURES, build

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from e3nn.util import jit
 
-from egraff.export import compare, jit, verification_frames
+from egraff.export import compare
+from egraff.export.prepare import verification_frames
 from egraff.fuse import can_fuse, fuse
 from egraff.models import ForceField, build
 from egraff.nn.fused import FusedEdgeConvolution

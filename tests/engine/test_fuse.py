@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from egraff import _core, export, fuse
+from egraff import _core, fuse
 from egraff.errors import DisagreementError, EgraffError
-from egraff.export import export_torchscript, verification_frames
+from egraff.export import compare, export_torchscript, prepare
+from egraff.export.prepare import verification_frames, weights_sha256
 from egraff.forces import edge_forces, predict
 from egraff.metadata import read_metadata
 from egraff.models import build
@@ -35,9 +36,7 @@ def test_forces_are_those_of_the_plain_model(options, dtype):
     model = tiny_nequip(dtype, **options)
     fused = fuse.fuse(model).model
     for _, graph in verification_frames(model, None):
-        differences = export.compare(
-            model, fused, graph, what="fused and plain", tolerance=ALLOWED[dtype]
-        )
+        differences = compare(model, fused, graph, what="fused and plain", tolerance=ALLOWED[dtype])
         assert differences["forces"] < ALLOWED[dtype]
 
 
@@ -63,7 +62,7 @@ def test_the_file_loads_in_the_core_and_agrees(tmp_path, dtype):
     model = tiny_nequip(dtype)
     metadata = export_torchscript(model, tmp_path / "m.egraff.pt", fuse=True)
     assert read_metadata(tmp_path / "m.egraff.pt")["fused"] is True
-    assert metadata["weights_sha256"] == export.weights_sha256(model)
+    assert metadata["weights_sha256"] == weights_sha256(model)
     bound, derivative_bound = fuse.TOLERANCE[dtype]
     assert len(metadata["radial_tables"]) == 3
     for table in metadata["radial_tables"]:
@@ -118,7 +117,7 @@ def test_pairs_with_functions_of_their_own_have_tables_of_their_own(monkeypatch)
     fused = fuse.fuse(model)
     assert {table["n_tables"] for table in fused.tables} == {4}
     _, graph = verification_frames(model, None)[0]
-    export.compare(model, fused.model, graph, what="fused and plain", tolerance=1e-9)
+    compare(model, fused.model, graph, what="fused and plain", tolerance=1e-9)
 
 
 def test_refuses_to_write_a_fused_model_that_disagrees(tmp_path, monkeypatch):
@@ -129,7 +128,7 @@ def test_refuses_to_write_a_fused_model_that_disagrees(tmp_path, monkeypatch):
         return result
 
     truly = fuse.fuse
-    monkeypatch.setattr(export, "fuse_model", broken)
+    monkeypatch.setattr(prepare, "fuse_model", broken)
     with pytest.raises(DisagreementError, match=r"check frame: .* differ by"):
         export_torchscript(tiny_nequip(), tmp_path / "m.egraff.pt", fuse=True)
     assert not (tmp_path / "m.egraff.pt").exists()
@@ -164,7 +163,7 @@ def test_refuses_tables_that_fill_the_memory(monkeypatch):
 
 def test_the_plain_model_is_left_alone():
     model = tiny_nequip("float64")
-    before = export.weights_sha256(model)
+    before = weights_sha256(model)
     fuse.fuse(model)
-    assert export.weights_sha256(model) == before
+    assert weights_sha256(model) == before
     assert type(model).__name__ == "NequIP"

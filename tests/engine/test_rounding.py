@@ -20,7 +20,7 @@ from ase.io import read
 
 from egraff.data.embedded import embedded
 from egraff.data.frames import frame_from_atoms
-from egraff.export import float64_form
+from egraff.export.agreement import float64_form
 from egraff.forces import predict
 from egraff.fuse import fuse
 from egraff.models import ARCHITECTURES, build

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import shutil
 import subprocess
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import cache_dir
 from torch.profiler import profile
 from typer.testing import CliRunner
 
@@ -20,7 +23,7 @@ from egraff import _core
 from egraff.cli import app
 from egraff.errors import DisagreementError, EgraffError, InputError, ModelFileError
 from egraff.export import export_torchscript
-from egraff.export_aoti import INSTRUCTION_SETS, export_aoti
+from egraff.export.aoti import INSTRUCTION_SETS, export_aoti
 from egraff.forces import predict
 from egraff.metadata import read_metadata
 from egraff.models import build
@@ -28,6 +31,7 @@ from tests.lammps.agreement import agrees
 from tests.lammps.engine import must_run, write_data
 from tests.lammps.systems import ELEMENTS, SYSTEMS
 from tests.lammps.toy import Toy, toy
+from tests.model_files import altered, records, replaced, write
 from tests.models.configs import small_config
 from tests.models.structures import crystal, graph_of
 
@@ -52,17 +56,6 @@ def exported(tmp_path_factory):
     return path
 
 
-def altered(path, copied, **changes):
-    """Copy a package with other metadata."""
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(copied, "w") as copy:
-        for entry in source.infolist():
-            content = source.read(entry)
-            if entry.filename.endswith("/extra/egraff.json"):
-                content = json.dumps({**json.loads(content), **changes}).encode()
-            copy.writestr(entry, content)
-    return copied
-
-
 def refusal(path, **options) -> ModelFileError:
     with pytest.raises(ModelFileError) as caught:
         _core.Model(str(path), **options)
@@ -79,6 +72,13 @@ def test_says_what_it_was_compiled_for(exported):
     assert metadata["target"]["instruction_set"] in INSTRUCTION_SETS
     assert metadata["target"]["device"] == "cpu"
     assert json.loads(_core.Model(str(exported)).metadata) == metadata
+
+
+def test_no_path_of_this_machine_is_in_a_file(exported):
+    private = [Path(torch.__file__).parents[1], Path(cache_dir())]
+    for name, content in records(exported).items():
+        assert not any(os.fsencode(place) in content for place in private), name
+        assert not name.endswith(".cpp")
 
 
 def test_agrees_with_the_eager_model_in_all_outputs(exported):
@@ -190,8 +190,8 @@ def test_code_for_another_machine(exported, tmp_path, key, value, problem):
 @pytest.mark.parametrize(
     ("changes", "field", "problem"),
     [
-        ({"format": "onnx"}, "format", "expected torchscript or aoti, got onnx"),
-        ({"target": None}, "target", "expected a JSON object"),
+        ({"format": "onnx"}, "format", 'expected torchscript or aoti, got "onnx"'),
+        ({"target": None}, "target", "expected a JSON object, got null"),
         ({"target": {}}, "target: machine", "expected a name, the key is missing"),
         ({"outputs": ["atomic_energy"]}, "outputs", "expected 2 tensors, the outputs and the "),
     ],
@@ -209,10 +209,8 @@ def test_program_of_the_other_format(exported, tmp_path):
 
 def test_package_without_a_program(exported, tmp_path):
     path = tmp_path / "empty.egraff.pt2"
-    with zipfile.ZipFile(exported) as source, zipfile.ZipFile(path, "w") as copy:
-        for entry in source.infolist():
-            if "/data/aotinductor/" not in entry.filename:
-                copy.writestr(entry, source.read(entry))
+    program = "/data/aotinductor/"
+    replaced(path, {name: c for name, c in records(exported).items() if program not in name})
     error = refusal(path)
     assert "expected a compiled program that torch" in error.problem
     assert "--format aoti" in error.fix
@@ -249,10 +247,8 @@ def test_instruction_set_that_cannot_be_checked_here(tmp_path, monkeypatch):
 
 def test_compiled_model_that_differs_is_not_written(exported, tmp_path, monkeypatch):
     other = plain(seed=1)
-    monkeypatch.setattr(
-        "egraff.export_aoti._compile", lambda _, path, __: path.write_bytes(exported.read_bytes())
-    )
-    monkeypatch.setattr("egraff.export_aoti._add_metadata", lambda *_: None)
+    bare = {name: c for name, c in records(exported).items() if "/extra/" not in name}
+    monkeypatch.setattr("egraff.export.aoti._compile", lambda _, path, __: write(path, bare))
     with pytest.raises(DisagreementError, match="compiled and eager model, check frame"):
         export_aoti(other, tmp_path / "m.egraff.pt2")
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from egraff import _core
-from egraff.export_aoti import export_aoti
+from egraff.export.aoti import export_aoti
 from egraff.forces import predict
 from egraff.fuse import fuse
 from egraff.models import ForceField, build

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from egraff.forces import predict
 from egraff.graph import graph_of_atoms
 from tests.lammps.systems import SYSTEMS
 from tests.lammps.toy import Toy, toy
+from tests.model_files import records, replaced, with_text
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +36,8 @@ def graph():
 
 def save(tmp_path, metadata, model: torch.nn.Module | None = None):
     """Write a file with the given metadata, which may be wrong."""
-    path = tmp_path / "altered.egraff.pt"
     text = metadata if isinstance(metadata, str) else json.dumps(metadata)
-    torch.jit.save(jit.script(model or toy()), path, _extra_files={"egraff.json": text})
-    return path
+    return with_text(tmp_path / "altered.egraff.pt", model or toy(), text)
 
 
 def refusal(path, **options) -> ModelFileError:
@@ -154,7 +154,7 @@ def test_missing_file(tmp_path):
 
 
 def test_directory(tmp_path):
-    assert "not a readable file" in refusal(tmp_path).problem
+    assert refusal(tmp_path).problem == "expected an exported model, got a directory"
 
 
 def test_something_else(tmp_path):
@@ -176,12 +176,12 @@ def test_truncated(exported, tmp_path, fraction):
 def test_torchscript_of_somebody_else(tmp_path):
     path = tmp_path / "other.pt"
     torch.jit.save(jit.script(torch.nn.Linear(1, 1)), path)
-    assert "not an egraff model: the archive holds no egraff.json" in refusal(path).problem
+    assert "not an egraff model: the archive holds no extra/egraff.json" in refusal(path).problem
 
 
 def test_json_that_is_none(tmp_path):
     error = refusal(save(tmp_path, "{"))
-    assert error.field == "egraff.json"
+    assert error.field == "extra/egraff.json"
     assert error.problem.startswith("expected JSON, got: ")
     assert refusal(save(tmp_path, "[]")).problem == "expected a JSON object, got array"
 
@@ -189,44 +189,70 @@ def test_json_that_is_none(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
-        ("contract", 2, "expected a model contract up to 1, got 2: the file is from a newer"),
-        ("contract", 0, "expected a whole number from 1 to 1, got 0"),
+        ("contract", 3, "expected model contract 2, got 3: the file is from a newer"),
+        ("contract", 1, "expected model contract 2, got 1"),
         ("contract", "one", 'expected a whole number, got "one"'),
-        ("architecture", None, "expected a name, the key is missing"),
+        ("contract", 2.5, "expected a whole number, got 2.5"),
+        ("architecture", None, "expected a name, got null"),
         ("elements", [], "expected a list of chemical symbols, got []"),
         ("elements", ["H", "H"], "expected each element once, got H twice"),
+        ("elements", ["H", "Xx"], 'expected a list of chemical symbols, got ["H","Xx"]'),
         ("elements", 3, "expected a list of chemical symbols, got 3"),
-        ("r_max", -1, "expected a positive number of Angstrom, got -1"),
-        ("pair_cutoffs", [[1.0]], "expected one row per element, got a table of another shape"),
-        ("pair_cutoffs", [[1, 1], [1, 9]], "expected values in (0, r_max = 4.0"),
-        ("dtype", "float16", "expected float32 or float64, got float16"),
+        ("r_max", -1, "expected a number in (0, 100] Angstrom, got -1"),
+        ("r_max", 1e300, "expected a number in (0, 100] Angstrom, got 1e+300"),
+        ("r_max", True, "expected a number of Angstrom, got true"),
+        ("pair_cutoffs", [[1.0]], "one row and column of numbers per element, got [[1.0]]"),
+        ("pair_cutoffs", [[1, 1], [1, 9]], "expected values in (0, r_max = 4], got 9"),
+        ("dtype", "float16", 'expected float32 or float64, got "float16"'),
         ("exchange_widths", "many", 'expected a list of whole numbers, got "many"'),
+        ("exchange_widths", [-1], "expected a list of whole numbers from 1 to 1000000, got [-1]"),
+        ("outputs", ["charge"], "expected a list of names with atomic_energy among them"),
         ("torch_version", "99.1.0", "expected a file written by torch 2."),
-        ("blocks_inside", 7, "expected true or false"),
-        ("check_frame", 7, "expected a JSON object"),
+        ("fused", 1, "expected true or false, got 1"),
+        ("blocks_inside", 7, "expected true or false, got 7"),
+        ("units", {"energy": "Ry", "length": "Angstrom"}, 'expected eV, got "Ry"'),
+        ("config", {"energy_shift": [0.0]}, "expected one number of eV per element, got [0.0]"),
+        ("config", [], "expected a JSON object, got []"),
+        ("training_data", "mine", 'expected a JSON object, got "mine"'),
+        ("licence", None, "expected terms of use, got null"),
+        ("check_frame", 7, "expected a JSON object, got 7"),
     ],
 )
 def test_wrong_metadata(exported, tmp_path, key, value, problem):
     error = refusal(save(tmp_path, {**exported[1], key: value}))
     assert problem in error.problem
-    assert error.field == key
+    assert error.field.split(":")[0] == key
+
+
+def test_every_key_is_needed(exported, tmp_path):
+    metadata = exported[1]
+    optional = {"radial_tables"}
+    for key in metadata.keys() - optional:
+        path = save(tmp_path, {name: metadata[name] for name in metadata if name != key})
+        error = refusal(path)
+        assert "the key is missing" in error.problem
+        assert error.field == key
 
 
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
-        ("energy", None, "expected a number (eV), the key is missing"),
-        ("edge_index", [[0], [999]], "expected indices of the frame's atoms, got others"),
-        ("edge_index", [[0, 1]], "expected two rows of atom indices, got a table of another"),
-        ("edge_vec", [[1.0, 2.0]], "expected one vector per edge, got a table of another shape"),
-        ("forces", [], "expected one vector per atom, got a table of another shape"),
+        ("energy", None, "expected a number of eV, got null"),
+        ("symbols", ["Xe"], 'expected only symbols that are in elements, got ["Xe"]'),
+        ("positions", [[1.0, 2.0]], "expected one vector per atom, got [[1.0,2.0]]"),
+        ("pbc", [True], "expected three of true and false, got [true]"),
+        ("cell", None, "expected three lattice vectors, as the frame is periodic, got null"),
+        ("cell", [[1, 0, 0], [0, 1, 0], [1, 1, 0]], "got 1 0 0 0 1 0 1 1 0"),
+        ("cell", [[1e-3, 0, 0], [0, 1, 0], [0, 0, 1]], "expected a small structure, got 8 atoms"),
+        ("cell", [[2e-2, 0, 0], [0, 1, 0], [0, 0, 1]], "expected a structure of at most 10000 "),
+        ("forces", [], "expected one vector per atom, got []"),
     ],
 )
 def test_wrong_check_frame(exported, tmp_path, key, value, problem):
     frame = {**exported[1]["check_frame"], key: value}
     error = refusal(save(tmp_path, {**exported[1], "check_frame": frame}))
     assert problem in error.problem
-    assert error.field == f"check_frame: {key}"
+    assert error.field.startswith("check_frame: ")
 
 
 def test_check_frame_that_disagrees(exported, tmp_path):
@@ -266,7 +292,38 @@ class WrongShape(Toy):
     ) -> dict[str, torch.Tensor]:
         if n_local == 3:
             return {"charge": edge_vec}
+        if n_local == 2:
+            return {"atomic_energy": edge_vec[:2].to(torch.float32)}
         return {"atomic_energy": edge_vec.sum(1)[:1]}
+
+
+def test_program_that_does_not_load(exported, tmp_path):
+    contents = records(exported[0])
+    program = "archive/code/__torch__/tests/lammps/toy.py"
+    for text, problem in ((b"def f(", "expected ident but found"), (b"", "Unknown type name")):
+        path = replaced(tmp_path / "m.egraff.pt", {**contents, program: text})
+        error = refusal(path)
+        assert error.problem.startswith("expected a TorchScript program that torch ")
+        assert f"got: {problem}" in error.problem
+
+
+class Fails(Toy):
+    def forward(
+        self,
+        species: torch.Tensor,
+        edge_index: torch.Tensor,
+        edge_vec: torch.Tensor,
+        n_local: int,
+    ) -> dict[str, torch.Tensor]:
+        if n_local > 0:
+            raise RuntimeError("a layer fails")
+        return {"atomic_energy": edge_vec}
+
+
+def test_program_that_fails_on_its_check_frame(exported, tmp_path):
+    error = refusal(save(tmp_path, exported[1], Fails(toy().config)))
+    expected = r"expected a program that can be evaluated, got: .*a layer fails"
+    assert re.fullmatch(expected, error.problem)
 
 
 def test_program_that_breaks_the_contract(exported, tmp_path, graph):
@@ -277,6 +334,9 @@ def test_program_that_breaks_the_contract(exported, tmp_path, graph):
     few = graph.edge_index[0] < 3
     with pytest.raises(ModelFileError, match="expected the model to return atomic_energy"):
         model.evaluate(graph.species, graph.edge_index[:, few], graph.edge_vec[few], 3)
+    few = graph.edge_index[0] < 2
+    with pytest.raises(ModelFileError, match=r"expected Double \[2\], got Float \[2, 3\]"):
+        model.evaluate(graph.species, graph.edge_index[:, few], graph.edge_vec[few], 2)
 
 
 def test_unknown_output(exported, graph):

@@ -27,8 +27,9 @@ import numpy as np
 import pytest
 
 from egraff import _core
-from egraff.export import export_torchscript, float64_form
-from egraff.export_aoti import export_aoti
+from egraff.export import export_torchscript
+from egraff.export.agreement import float64_form
+from egraff.export.aoti import export_aoti
 from egraff.forces import predict
 from egraff.models import ARCHITECTURES, ForceField, build
 from tests.lammps.agreement import (

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs of real LAMMPS with a Lennard-Jones crystal: seconds, and exact answers to compare with."""
 
-import json
 import shutil
-import zipfile
 from pathlib import Path
 
 import ase.io
@@ -14,28 +12,46 @@ from ase.build import bulk, molecule
 from egraff.lammps import inputs, launch
 from egraff.lammps.run import run_md
 from egraff.lammps.run_settings import make_settings
+from egraff.metadata import CONTRACT
 from egraff.neighbours import find_edges
+from tests.model_files import made_up
 
 EPSILON_EV = 0.0104
 SIGMA_ANG = 3.4
 CUTOFF_ANG = 6.0
 
 METADATA = {
-    "contract": 1,
+    "contract": CONTRACT,
+    "egraff_version": "0.1.0",
+    "created": "today",
+    "format": "torchscript",
+    "torch_version": "2.13.0",
     "architecture": "made up",
+    "config": {"energy_shift": [0.0] * 4},
     "dtype": "float64",
     "elements": ["O", "C", "H", "Ar"],
     "exchange_widths": [],
+    "outputs": ["atomic_energy"],
+    "fused": False,
+    "blocks_inside": False,
     "r_max": CUTOFF_ANG,
+    "pair_cutoffs": None,
+    "units": {"energy": "eV", "length": "Angstrom"},
+    "training_data": {},
+    "licence": "none",
+    "citations": [],
+    "weights_sha256": "none",
+    "check_frame": {
+        "symbols": [],
+        "positions": [],
+        "cell": None,
+        "pbc": [False] * 3,
+        "energy": 0.0,
+        "forces": [],
+        "energy_tolerance": 1e-9,
+        "force_tolerance": 1e-9,
+    },
 }
-
-
-def write_model(path: Path, metadata=METADATA) -> Path:
-    """Write an archive that has nothing of a model but its metadata."""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("model/extra/egraff.json", json.dumps(metadata))
-        archive.writestr("model/code/__torch__.py", "")
-    return path
 
 
 def lennard_jones(atoms) -> float:
@@ -86,7 +102,7 @@ def lj(monkeypatch):
 def folder(tmp_path_factory):
     """Return a directory with a model, an argon crystal and a molecule."""
     path = tmp_path_factory.mktemp("start")
-    write_model(path / "model.egraff.pt")
+    made_up(path / "model.egraff.pt", METADATA)
     ase.io.write(path / "argon.xyz", bulk("Ar", "fcc", a=5.3, cubic=True) * (3, 3, 3))
     ethanol = molecule("CH3CH2OH")
     ethanol.positions *= 3.0  # this far apart, Lennard-Jones of one size holds it together

@@ -15,7 +15,8 @@ from egraff.lammps.run import resume_md
 from egraff.lammps.run_progress import RunDisplay
 from egraff.lammps.run_resume import dump_offset, find_restarts, log_offset
 from egraff.locks import locked
-from tests.run.conftest import METADATA, log_rows, write_model
+from tests.model_files import made_up
+from tests.run.conftest import METADATA, log_rows
 
 
 def frame_steps(directory):
@@ -250,13 +251,13 @@ def test_what_may_not_change(finished, values, message):
 
 
 def test_model_that_moved_or_changed(run_lj, tmp_path):
-    model = write_model(tmp_path / "model.pt")
+    model = made_up(tmp_path / "model.pt", METADATA)
     _, _, directory = run_lj(steps=0, model=model)
     moved = tmp_path / "moved.pt"
     shutil.move(model, moved)
 
     assert resume_md({"steps": 1, "model": moved}, directory)["steps_done"] == 1
-    write_model(moved, {**METADATA, "r_max": 5.0})
+    made_up(moved, {**METADATA, "r_max": 5.0})
     with pytest.raises(InputError, match=r"moved.pt: expected the model that the run was started"):
         resume_md({"steps": 2}, directory)
 

@@ -88,7 +88,7 @@ def export(
 
     write = export_torchscript
     if file_format is Format.aoti:
-        from egraff.export_aoti import export_aoti
+        from egraff.export.aoti import export_aoti
 
         chosen = instruction_set.value if instruction_set else None
         write = functools.partial(export_aoti, instruction_set=chosen)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What every architecture shares: the contract towards training, export and LAMMPS.
 
-Contract, version 1. A model maps
+Contract, version 2. A model maps
 
     species     int64 [n_nodes]      index into ``elements``
     edge_index  int64 [2, n_edges]   row 0 the receiving centre i < n_local (ascending), row 1 the

@@ -27,7 +27,7 @@ from egraff.errors import EgraffError, InputError, ModelFileError
 from egraff.files import sha256, write_json
 from egraff.forces import edge_forces, edge_virial, predict
 from egraff.graph import Graph
-from egraff.metadata import read_metadata
+from egraff.metadata import is_exported
 from egraff.models import ForceField
 from egraff.training.checkpoint import load_info, load_model
 from egraff.training.dataset import elements_of, frame_graph, join_graphs
@@ -287,14 +287,11 @@ def _open_exported(path: str | PathLike[str], *, device: str) -> LoadedModel:
 def _looks_exported(path: str | PathLike[str]) -> bool:
     """Tell an exported model from a checkpoint by its content."""
     try:
-        read_metadata(path)
+        return is_exported(path)
     except ModelFileError:
         # of a file that is neither, the reader of checkpoints says what is wrong with it, unless
         # its name promises an exported model
-        if str(path).endswith((".egraff.pt", ".egraff.pt2")):
-            raise
-        return False
-    return True
+        return str(path).endswith((".egraff.pt", ".egraff.pt2"))
 
 
 def _baseline(model: LoadedModel, frames: Sequence[Frame]) -> tuple[list[float], str]:

@@ -2,16 +2,15 @@
 """Write a model as machine code: an AOTInductor package (``.pt2``).
 
 What is compiled is one program for the energies and their derivative by the edge vectors, with the
-ghost exchanges of both inside, for any numbers of atoms and edges (:mod:`egraff.aoti_graph`).
-The package is a zip archive; ``egraff.json`` is added to it as to a TorchScript file.
+ghost exchanges of both inside, for any numbers of atoms and edges
+(:mod:`egraff.export.aoti_graph`).
 """
 
 from __future__ import annotations
 
-import json
 import platform
+import tempfile
 import warnings
-import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -20,14 +19,12 @@ from typing import Any
 import torch
 from ase import Atoms
 
-from egraff import _core
-from egraff.aoti_graph import trace
 from egraff.errors import EgraffError, InputError
-from egraff.export import MODEL_LICENCE, Prepared, compare_predictions, prepare
+from egraff.export.aoti_graph import trace
+from egraff.export.archive import write_archive
+from egraff.export.prepare import MODEL_LICENCE, prepare
+from egraff.export.written import check_written
 from egraff.files import atomic_path
-from egraff.forces import Prediction, edge_virial, predict
-from egraff.graph import Graph
-from egraff.metadata import METADATA_NAME
 from egraff.models.base import ForceField
 
 # For each instruction set: what compilers call it, and the width of its vectors in bits.
@@ -54,7 +51,7 @@ def export_aoti(
 
     Args:
         model: an eager model; its dtype is the file's.
-        target: the file to write, by custom ``NAME.egraff.pt2``.
+        target: the file to write, by convention ``NAME.egraff.pt2``.
         structure: as for :func:`egraff.export.export_torchscript`.
         training_data: likewise.
         licence: likewise.
@@ -71,6 +68,8 @@ def export_aoti(
             this model.
         InputError: an instruction set that this machine cannot check, or that does not exist.
     """
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
     instruction_set = _choose_instruction_set(instruction_set)
     find_compiler()
     prepared = prepare(
@@ -83,10 +82,13 @@ def export_aoti(
         "device": "cpu",
     }
     program = trace(prepared.written)
-    with atomic_path(target) as partial:
-        _compile(program, partial, instruction_set)
-        _add_metadata(partial, prepared.metadata)
-        _check(prepared, partial)
+    with tempfile.TemporaryDirectory(prefix="egraff-") as name, atomic_path(target) as partial:
+        package = Path(name) / "model.pt2"
+        _compile(program, package, instruction_set)
+        # messages of the compiled program name its sources, and torch's headers
+        private = (cache_dir(), Path(torch.__file__).parents[1])
+        write_archive(partial, package, prepared.metadata, private=private)
+        check_written(prepared, partial, what="compiled and eager model")
     return prepared.metadata
 
 
@@ -141,6 +143,8 @@ def _compile(program: torch.export.ExportedProgram, target: Path, instruction_se
                     "cpp.simdlen": width,
                     # of the run, not of this process
                     "cpp.dynamic_threads": True,
+                    # these hold paths of this machine
+                    "aot_inductor.enable_line_tables": False,
                     # the ends of loops that are vectorised read past the ends of tensors
                     "cpp.enable_loop_tail_vec": False,
                     # an MPI rank may have no atom, or one
@@ -153,35 +157,3 @@ def _compile(program: torch.export.ExportedProgram, target: Path, instruction_se
                 "  fix: try another compiler (environment variable CXX); or export with "
                 "--format torchscript"
             ) from error
-
-
-def _add_metadata(package: Path, metadata: dict[str, Any]) -> None:
-    """Add ``<archive>/extra/egraff.json``."""
-    with zipfile.ZipFile(package, "a") as archive:
-        root = archive.namelist()[0].split("/")[0]
-        archive.writestr(f"{root}/extra/{METADATA_NAME}", json.dumps(metadata))
-
-
-def _check(prepared: Prepared, package: Path) -> None:
-    """Compare the package with the model it was made of, as LAMMPS will run it."""
-    compiled = _core.Model(str(package))
-    for name, graph in prepared.graphs.items():
-        compare_predictions(
-            predict(prepared.model, graph),
-            _evaluate(compiled, graph),
-            what=f"compiled and eager model, {name}",
-            tolerance=prepared.tolerance_on(graph),
-        )
-
-
-def _evaluate(model: _core.Model, graph: Graph) -> Prediction:
-    found = model.evaluate(graph.species, graph.edge_index, graph.edge_vec, graph.n_atoms)
-    virial = edge_virial(graph, found["edge_gradient"])
-    return Prediction(
-        energy=torch.tensor([found["energy"]], dtype=torch.float64),
-        atomic_energy=found["atomic_energy"],
-        forces=found["forces"],
-        virial=virial,
-        stress=-virial / graph.volume,
-        edge_gradient=found["edge_gradient"],
-    )
