@@ -16,6 +16,12 @@
 
 namespace LAMMPS_NS {
 
+namespace {
+
+constexpr double COINCIDENT = 1e-6; // Angstrom
+
+} // namespace
+
 std::string PairEgraff::describe_atom(int i) const {
     const double *x = atom->x[i];
     return fmt::format("atom {} of type {} at ({:.6g}, {:.6g}, {:.6g})",
@@ -24,6 +30,13 @@ std::string PairEgraff::describe_atom(int i) const {
 }
 
 std::string PairEgraff::not_finite(const egraff::Evaluation &evaluation) const {
+    // a pair without a direction has no forces, whatever a table gives for it
+    if (const auto pair = graph_->builder.edges().first_shorter_than(COINCIDENT)) {
+        return fmt::format("expected atoms at different places, got {:.3g} between {} and {} at "
+                           "step {}",
+                           pair->distance * units_.length, describe_atom(pair->centre),
+                           describe_atom(pair->neighbour), update->ntimestep);
+    }
     const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
     std::optional<int> bad;
     for (int64_t node = 0; !bad && node < graph_->builder.graph().n_owned; ++node) {

@@ -11,8 +11,9 @@ namespace egraff {
 
 // How the job is laid out on this node.
 struct NodeLayout {
-    int rank = 0;  // among the job's ranks; those of other partitions of LAMMPS count if the
-                   // launcher numbers them, so that they take other GPUs
+    // among the job's ranks; those of other partitions of LAMMPS count if the launcher numbers
+    // them, so that they take other GPUs
+    int rank = 0;
     int ranks = 1; // of this communicator
     int cores = 1; // that these ranks may use together
 };

@@ -97,7 +97,10 @@ def test_same_numbers_as_of_the_dump(suffix, frames, of_dump, tmp_path):
     _, metrics, curves = results(tmp_path / "water")
     _, expected, expected_curves = of_dump
     np.testing.assert_allclose(curves["rdf/g"], expected_curves["rdf/g"], rtol=1e-5, atol=1e-9)
-    for name in ("diffusion[Ar]", "diffusion[Ne]", "density", "stability_time"):
+    # one and a half ps are too short for a diffusion coefficient, in every format
+    assert metrics["diffusion[Ar]"].note == expected["diffusion[Ar]"].note
+    np.testing.assert_allclose(curves["msd/msd"], expected_curves["msd/msd"], rtol=1e-3, atol=1e-6)
+    for name in ("density", "stability_time"):
         assert expected[name].value is not None, expected[name].note
         assert metrics[name].value == pytest.approx(expected[name].value, rel=1e-3), name
     assert metrics["stability_time"].value == pytest.approx(INTERVAL_PS * (N_FRAMES - 1))

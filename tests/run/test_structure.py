@@ -51,7 +51,7 @@ def test_missing_file(tmp_path):
 def test_unreadable_file(tmp_path):
     path = tmp_path / "bad.xyz"
     path.write_text("3\n\nH 0 0 0\n")
-    with pytest.raises(InputError, match=r"bad\.xyz: ASE cannot read this file"):
+    with pytest.raises(InputError, match=r"bad\.xyz: frame 0: line 1 announces 3 atoms"):
         read_structure(path)
 
 
