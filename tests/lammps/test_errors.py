@@ -6,16 +6,21 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 from egraff.calculator import EgraffCalculator
 from egraff.errors import EgraffError
+from egraff.export import export_torchscript
 from egraff.lammps.library import lammps_instance
+from egraff.models.base import ForceField, ModelConfig
 from tests.lammps.conftest import SETUP, START, STYLE
 from tests.lammps.engine import must_fail, must_run, read_dump, write_data
 from tests.lammps.systems import SYSTEMS
+from tests.lammps.toy import ToyConfig
 
 README = Path(__file__).parents[2] / "lammps_inputs" / "README.md"
 
@@ -217,18 +222,49 @@ def test_communication_settings_lose_no_ghosts(here, line, ranks):
     assert energy == pytest.approx(atoms.get_potential_energy(), rel=1e-11)
 
 
+class Root(ForceField):
+    """Energies that do not exist for pairs closer than half an Angstrom."""
+
+    architecture: ClassVar[str] = "root"
+    citations: ClassVar[list[str]] = ["Nobody"]
+    Config: ClassVar[type[ModelConfig]] = ToyConfig
+
+    def forward(
+        self,
+        species: torch.Tensor,
+        edge_index: torch.Tensor,
+        edge_vec: torch.Tensor,
+        n_local: int,
+    ) -> dict[str, torch.Tensor]:
+        """Sum over pairs."""
+        square = edge_vec.pow(2).sum(1)
+        pairs = (square - 0.25).sqrt() * (16.0 - square).pow(3)
+        energy = torch.zeros(n_local, dtype=torch.float64, device=edge_vec.device)
+        return {"atomic_energy": energy.index_add(0, edge_index[0], 1e-4 * pairs.double())}
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_energies_that_are_not_finite_end_all_ranks(here, ranks):
-    """Two atoms in one place, which only one rank owns."""
+@pytest.mark.parametrize(
+    ("distance", "text"),
+    [
+        (0.3, "expected finite energies and forces, got others at step 0, first for atom"),
+        (0.0, "expected atoms at different places, got 0 between atom"),
+    ],
+)
+def test_energies_that_are_not_finite_end_all_ranks(here, ranks, distance, text):
+    """Two atoms on top of each other, which only one rank owns."""
+    config = ToyConfig(elements=["H", "O"], r_max=4.0, dtype="float64")
+    export_torchscript(Root(config), here / "root.pt")
     atoms = SYSTEMS["orthogonal"].copy()
-    atoms.positions[7] = atoms.positions[6]
+    atoms.positions[7] = atoms.positions[6] + [distance, 0.0, 0.0]
     write_data(atoms, here / "clash.data", ["O", "H"])
-    text = fails(START.replace("system.data", "clash.data") + "run 5\n", here, ranks=ranks)
-    assert "m.pt: expected finite energies and forces, got others at step 0, first for atom" in text
-    first = int(text.split("first for atom ")[1].split()[0])
+    script = START.replace("system.data", "clash.data").replace("m.pt", "root.pt")
+    found = fails(script + "run 5\n", here, ranks=ranks)
+    assert f"root.pt: {text}" in found
+    first = int(found.split(text.rsplit(" atom", 1)[0] + " atom ")[1].split()[0])
     distances = atoms.get_distances(first - 1, [6, 7], mic=True)
     assert np.min(distances) < 4.0
-    assert "fix: look at that atom's surroundings" in text
+    assert "fix: look at that atom's surroundings" in found
     saved = read_dump(here / "egraff_stopped.lammpstrj")
     assert np.abs(saved["x"] - atoms.positions[:, 0]).max() < 1e-12
 
