@@ -130,10 +130,8 @@ def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, i
     """Swap the edge convolutions of ``fused``, a copy of ``model``; return what of the tables."""
     exact = copy.deepcopy(model).to(torch.float64)
     _check_harmonics(exact)
-    n_species = len(model.elements)
-    cutoffs = torch.tensor(
-        model.pair_cutoffs or [[model.r_max] * n_species] * n_species, dtype=torch.float64
-    )
+    pair_scale = model.cutoffs.pair_scale()
+    cutoffs = 1.0 / pair_scale
     pairs, pair_table = _distinct_pairs(exact, cutoffs)
     layers = _layers(fused)
     reports: list[dict[str, int | float | str]] = []
@@ -162,7 +160,7 @@ def _fuse_convolutions(model: ForceField, fused: ForceField) -> list[dict[str, i
         layer.convolution = FusedEdgeConvolution(
             exact_layer.convolution,
             table.knots.unflatten(2, (len(pairs), -1)).movedim(2, 0),
-            pair_scale=1.0 / cutoffs,
+            pair_scale=pair_scale,
             pair_table=pair_table,
             dtype=getattr(torch, model.dtype),
             channels_last=after is not None,

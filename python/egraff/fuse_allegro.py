@@ -63,25 +63,31 @@ def fuse_allegro(
     """
     exact = copy.deepcopy(model).to(torch.float64).requires_grad_(False)
     dtype = getattr(torch, model.dtype)
-    program = allegro_program(exact, lanes=64 // dtype.itemsize)
-    n_species = model.n_species
-    cutoffs = torch.tensor(
-        model.pair_cutoffs or [[model.r_max] * n_species] * n_species, dtype=torch.float64
-    )
     pairs, pair_table = _distinct_pairs(exact)
-    columns, sizes = _scaled_columns(exact, pairs, program)
-    functions = [functools.partial(_taylor, exact, pair, columns) for pair in pairs]
-    bytes_per_knot = len(pairs) * KNOT_NUMBERS * columns.shape[1] * dtype.itemsize
-    n_knots, error, derivative_error = _resolution(
-        functions,
-        tolerance=tolerance,
-        multiple=_multiple(exact) if dtype == torch.float64 else 16,
-        max_knots=max_bytes // bytes_per_knot,
-    )
+    for compact in (False, True):
+        program = allegro_program(exact, lanes=64 // dtype.itemsize, compact=compact)
+        columns, sizes = _scaled_columns(exact, pairs, program)
+        functions = [functools.partial(_taylor, exact, pair, columns) for pair in pairs]
+        bytes_per_knot = len(pairs) * KNOT_NUMBERS * columns.shape[1] * dtype.itemsize
+        resolution = _resolution(
+            functions,
+            tolerance=tolerance,
+            multiple=_multiple(exact) if dtype == torch.float64 else 16,
+            max_knots=max_bytes // bytes_per_knot,
+        )
+        if resolution is not None:
+            break
+    else:
+        raise EgraffError(
+            f"expected radial tables of at most {max_bytes >> 20} MiB, got more for {len(pairs)} "
+            "pairs of elements\n"
+            "  fix: export with --no-fuse or, from float64, with --dtype float32"
+        )
+    n_knots, error, derivative_error = resolution
     edges = FusedEdgeEnergies(
         program,
         [knots_of(function, n_knots - 1) * sizes for function in functions],
-        pair_scale=1.0 / cutoffs,
+        pair_scale=model.cutoffs.pair_scale(),
         pair_table=pair_table,
         dtype=dtype,
     )
@@ -96,12 +102,15 @@ def fuse_allegro(
     return FusedAllegro(model, edges).eval(), report
 
 
-def allegro_program(model: Allegro, *, lanes: int) -> EdgeProgram:
+def allegro_program(model: Allegro, *, lanes: int, compact: bool = False) -> EdgeProgram:
     """Return the steps from the two-body network's outputs to edge energies.
 
     Args:
         model: a plain model.
         lanes: numbers in 64 bytes of the type in which the program will run.
+        compact: tabulate the two-body network's outputs alone, and multiply them for every edge,
+            instead of all that is linear in them: tables are several times smaller, and their
+            reading that much slower.
     """
     program = EdgeProgram(
         lanes=lanes,
@@ -111,7 +120,7 @@ def allegro_program(model: Allegro, *, lanes: int) -> EdgeProgram:
     )
     n_groups, individual = model.environment.n_groups, model.config.individual_weights
     n_scalars = model.n_scalars
-    two_body = program.functions
+    two_body = program.stored(program.functions) if compact else program.functions
     tensors = program.weights(
         program.network(two_body, model.tensor_weights), model.first_tensors.n_groups
     )
@@ -208,11 +217,12 @@ def _resolution(
     tolerance: tuple[float, float],
     multiple: int,
     max_knots: int,
-) -> tuple[int, float, float]:
+) -> tuple[int, float, float] | None:
     """Find a number of knots that is enough for every function, one after the other.
 
     Returns:
-        Their number, and bounds on the errors of values and of derivatives.
+        Their number, and bounds on the errors of values and of derivatives; None as soon as a
+        function takes more than ``max_knots``.
     """
     n_knots, error, derivative_error = 17, 0.0, 0.0
     for function in functions:
@@ -227,11 +237,7 @@ def _resolution(
         error = max(error, table.error)
         derivative_error = max(derivative_error, table.derivative_error)
         if n_knots > max_knots:
-            raise EgraffError(
-                f"expected radial tables of at most {max_knots} knots, for the {len(functions)} "
-                f"pairs of elements to fit the memory, got {n_knots} or more\n"
-                "  fix: export with --no-fuse"
-            )
+            return None
     return n_knots, error, derivative_error
 
 

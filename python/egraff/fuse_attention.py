@@ -9,19 +9,13 @@ import torch
 from torch import Tensor
 
 from egraff.fuse_distance import (
-    EVEN_GRID,
     DistanceTables,
     TabulatedEdges,
     register_isolated_atoms,
 )
 from egraff.models.torchmd_net import TorchMDNet
 from egraff.nn.fused_attention import FusedNeighbourEmbedding, FusedScalarVectorAttention
-from egraff.nn.radial_table import Grid
 from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention
-from egraff.nn.smearing import ExpNormalBasis
-
-# Gaussians in exp(-5 x) are narrow at short distance: five times fewer knots than on an even grid.
-EXPNORM_GRID = Grid(stretch=10.0)
 
 
 class FusedTorchMDNet(TabulatedEdges, TorchMDNet):
@@ -45,9 +39,8 @@ def fuse_attention(
         EgraffError: the functions of the distance are not smooth.
     """
     exact = copy.deepcopy(model).to(torch.float64)
-    grid = EXPNORM_GRID if isinstance(exact.basis, ExpNormalBasis) else EVEN_GRID
-    tables = DistanceTables(model, grid, tolerance)
-    common = {"grid": grid, "pair_scale": tables.pair_scale, "dtype": tables.dtype}
+    tables = DistanceTables(model, tolerance)
+    common = {"pair_scale": tables.pair_scale, "dtype": tables.dtype}
 
     def embedding_filter(plain: NeighbourEmbedding, x: Tensor) -> Tensor:
         return plain.filter(exact.basis(x)) * exact.envelope(x)[:, None]
@@ -57,16 +50,16 @@ def fuse_attention(
 
     if exact.neighbour_embedding is not None:
         plain = exact.neighbour_embedding
-        knots = tables.add("neighbour_embedding", lambda x: embedding_filter(plain, x))
+        table = tables.add("neighbour_embedding", lambda x: embedding_filter(plain, x))
         fused.neighbour_embedding = FusedNeighbourEmbedding(
-            fused.neighbour_embedding, knots, **common
+            fused.neighbour_embedding, table, **common
         )
     for k, layer in enumerate(exact.layers):
-        knots = tables.add(f"layers.{k}", lambda x, layer=layer: attention_filters(layer, x))
+        table = tables.add(f"layers.{k}", lambda x, layer=layer: attention_filters(layer, x))
         at_zero = attention_filters(layer, torch.zeros(1, dtype=torch.float64))
         fused.layers[k] = FusedScalarVectorAttention(
             fused.layers[k],
-            knots,
+            table,
             at_zero[0].detach(),
             attention_act=model.config.attn_activation,
             **common,

@@ -7,15 +7,23 @@ elements. So every layer has one table.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from egraff.models.isolated import IsolatedAtomForceField
-from egraff.nn.radial_table import KNOT_NUMBERS, Grid, Taylor, tabulate
-
-EVEN_GRID = Grid()
+from egraff.nn.radial_table import (
+    GRID_INTERVALS,
+    GRIDS,
+    KNOT_NUMBERS,
+    Grid,
+    RadialTable,
+    Taylor,
+    table_of,
+    tabulate,
+)
 
 
 class TabulatedEdges:
@@ -37,49 +45,42 @@ class DistanceTables:
 
     Args:
         model: the plain model.
-        grid: where the knots lie.
         tolerance: bounds on the errors of the tables and of their derivatives.
 
     Attributes:
-        grid: where the knots lie.
         dtype: floating-point type of the model.
         pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
         reports: of each table its layer's name, tables, knots, errors, bytes.
     """
 
-    def __init__(
-        self, model: IsolatedAtomForceField, grid: Grid, tolerance: tuple[float, float]
-    ) -> None:
-        self.grid = grid
+    def __init__(self, model: IsolatedAtomForceField, tolerance: tuple[float, float]) -> None:
         self.dtype: torch.dtype = getattr(torch, model.dtype)
-        n_species = len(model.elements)
-        cutoffs = model.pair_cutoffs or [[model.r_max] * n_species] * n_species
-        self.pair_scale = 1.0 / torch.tensor(cutoffs, dtype=torch.float64)
+        self.pair_scale = model.cutoffs.pair_scale()
         self.reports: list[dict[str, int | float | str]] = []
         self._tolerance = tolerance
+        self._grid: Grid | None = None
 
     def add(
         self,
         name: str,
         functions: Callable[[Tensor], Tensor],
         dtype: torch.dtype | None = None,
-    ) -> Tensor:
-        """Tabulate functions of x = distance / cutoff.
+    ) -> RadialTable:
+        """Tabulate functions of x = distance / cutoff, on the grid that suits the first best.
 
         Args:
             name: of their layer.
             functions: maps ``[n]`` to ``[n, n_functions]``, twice differentiable in forward mode.
             dtype: of the operator's table, by default the model's.
 
-        Returns:
-            ``[n_knots, 3, n_functions]`` float64, as in
-            :class:`egraff.nn.radial_table.RadialTable`.
-
         Raises:
             EgraffError: the functions are not smooth.
         """
+        if self._grid is None:  # layers make different functions of one basis
+            self._grid = self._best_grid(functions)
         result = tabulate(
-            lambda position: _taylor(functions, self.grid, position),
+            functools.partial(_taylor, functions, self._grid),
+            grid=self._grid,
             tolerance=self._tolerance[0],
             derivative_tolerance=self._tolerance[1],
             zero_at_cutoff=False,
@@ -95,7 +96,17 @@ class DistanceTables:
                 "bytes": n_numbers * (dtype or self.dtype).itemsize,
             }
         )
-        return result.knots
+        return result
+
+    def _best_grid(self, functions: Callable[[Tensor], Tensor]) -> Grid:
+        """Return the grid on which a table has the smallest errors."""
+
+        def excess(grid: Grid) -> float:
+            function = functools.partial(_taylor, functions, grid)
+            table = table_of(function, grid, GRID_INTERVALS, zero_at_cutoff=False)
+            return table.excess(*self._tolerance)
+
+        return min(GRIDS, key=excess)
 
 
 def register_isolated_atoms(fused: IsolatedAtomForceField) -> None:

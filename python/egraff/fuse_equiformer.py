@@ -14,7 +14,6 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from egraff.fuse_distance import (
-    EVEN_GRID,
     DistanceTables,
     TabulatedEdges,
     register_isolated_atoms,
@@ -31,14 +30,10 @@ from egraff.nn.fused import FusedEdgeConvolution
 from egraff.nn.fused_graph_attention import FusedGraphAttention, RadialFunctions
 from egraff.nn.fused_linear import FusedEquivariantLinear
 from egraff.nn.fused_node_blocks import FusedFeedForward, FusedLayerNorm
-from egraff.nn.radial_table import Grid
-from egraff.nn.smearing import LearnedGaussianBasis
+from egraff.nn.radial_table import RadialTable
 
 # highest order for which the operator has kernels
 MAX_L = 3
-# All bases but Gaussians vary most at short distance; the envelope and what layer norms make of a
-# basis that vanishes at the cutoff want knots there, too.
-DENSER_GRID = Grid(stretch=0.3)
 
 
 class FusedEquiformer(TabulatedEdges, Equiformer):
@@ -73,8 +68,7 @@ class FusedEdgeDegree(nn.Module):
         plain: the embedding to replace.
         irreps: irreps of the node features.
         irreps_sh: irreps of the harmonics.
-        knots: ``[n_knots, 3, n_functions]`` float64, what :func:`degree_functions` returns.
-        grid: where the knots lie.
+        table: what :func:`degree_functions` returns.
         pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
     """
 
@@ -83,9 +77,8 @@ class FusedEdgeDegree(nn.Module):
         plain: EdgeDegreeEmbedding,
         irreps: o3.Irreps,
         irreps_sh: o3.Irreps,
-        knots: Tensor,
+        table: RadialTable,
         *,
-        grid: Grid,
         pair_scale: Tensor,
     ) -> None:
         super().__init__()
@@ -96,11 +89,11 @@ class FusedEdgeDegree(nn.Module):
         convolution.products[0].coupling = plain.product.products[0].coupling
         self.convolution = FusedEdgeConvolution(
             convolution,
-            knots[None],
+            table.knots[None],
             pair_scale=pair_scale,
             pair_table=torch.zeros_like(pair_scale, dtype=torch.int64),
             dtype=torch.float64,
-            grid_stretch=grid.stretch,
+            grid_stretch=table.grid.stretch,
         )
         made = zip(convolution.irreps_out, convolution.irreps_out.slices(), strict=True)
         starts = {block.ir: part.start for block, part in made}
@@ -169,8 +162,7 @@ def fuse_equiformer(
         EgraffError: the functions of the distance are not smooth.
     """
     exact = exact_copy(model)
-    grid = EVEN_GRID if isinstance(exact.basis, LearnedGaussianBasis) else DENSER_GRID
-    tables = DistanceTables(model, grid, tolerance)
+    tables = DistanceTables(model, tolerance)
     pair_scale, dtype = tables.pair_scale, tables.dtype
 
     def edges(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,7 +180,6 @@ def fuse_equiformer(
             lambda x: degree_functions(exact.edge_degree, irreps, *edges(x)),
             torch.float64,
         ),
-        grid=grid,
         pair_scale=pair_scale,
     )
     for k, block in enumerate(exact.blocks):
@@ -201,7 +192,7 @@ def fuse_equiformer(
         matrix = torch.cat([network.output.weight.T, network.output.bias[None]]).detach()
         fused.blocks[k].attention = FusedGraphAttention(
             block.attention,
-            RadialFunctions(tables.add(f"blocks.{k}.attention", functions), matrix, grid),
+            RadialFunctions(tables.add(f"blocks.{k}.attention", functions), matrix),
             pair_scale=pair_scale,
             dtype=dtype,
         )

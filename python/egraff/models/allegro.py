@@ -45,7 +45,7 @@ from torch import Tensor, nn
 from egraff.models.base import ForceField
 from egraff.models.neighbour_counts import NeighbourCountsConfig
 from egraff.nn.edge_tensors import ChannelProduct, WeightedHarmonics
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork, edge_lengths
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
 from egraff.nn.species import EnergyScaleShift, NeighbourNorm
 from egraff.nn.spline import PairSpline
 
@@ -145,8 +145,6 @@ class Allegro(ForceField):
         self.residual = config.latent_update == "residual"
         self.norm = NeighbourNorm(config.neighbour_counts())
 
-        inverse = 1.0 / torch.tensor(self.pair_cutoffs or [[config.r_max] * n_species] * n_species)
-        self.register_buffer("inverse_cutoff", inverse.flatten())
         self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
         self.two_body = TwoBodyEmbedding(config)
         self.embedding_network = RadialNetwork(
@@ -197,9 +195,10 @@ class Allegro(ForceField):
     ) -> dict[str, Tensor]:
         """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
         centre = edge_index[0]
-        species_i, species_j = species[centre], species[edge_index[1]]
+        distances = self.cutoffs(species, edge_index, edge_vec)
+        species_i, species_j = distances.centre, distances.neighbour
         pair = species_i * self.n_species + species_j
-        x = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
+        x = distances.scaled
         harmonics = self.harmonics(edge_vec)
 
         two_body = self.embedding_network(self.two_body(x, species_i, species_j, pair))

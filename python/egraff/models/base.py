@@ -25,6 +25,8 @@ from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor, nn
 
+from egraff.nn.edges import PairCutoffs
+
 
 class ModelConfig(BaseModel):
     """Options that every architecture has. Unknown options are refused.
@@ -119,6 +121,7 @@ class ForceField(nn.Module):
         elements: chemical symbols in the order of the species indices.
         r_max: cutoff in Angstrom.
         pair_cutoffs: ``[n_species][n_species]`` in Angstrom, row = receiving centre, or None.
+        cutoffs: the same as a block, which measures edges in units of the cutoff.
         dtype: ``"float32"`` or ``"float64"``.
         exchange_widths: columns of each ghost exchange, in the order in which they happen.
         outputs: names of the outputs.
@@ -138,6 +141,8 @@ class ForceField(nn.Module):
         self.elements = list(config.elements)
         self.r_max: float = config.r_max
         self.pair_cutoffs = config.cutoff_table()
+        self.cutoffs = PairCutoffs(config.r_max, len(config.elements), self.pair_cutoffs)
+        self.register_load_state_dict_pre_hook(_without_cutoffs)
         self.dtype: str = config.dtype
         self.exchange_widths = []
         self.outputs = ["atomic_energy"]
@@ -148,3 +153,8 @@ class ForceField(nn.Module):
         """Evaluate the model; see the contract at the top of this module."""
         # not an abstract method: TorchScript has none
         raise NotImplementedError(f"{type(self).__name__} must implement forward")
+
+
+def _without_cutoffs(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
+    """Leave out what older checkpoints say of cutoffs, rounded to their type: options say it."""
+    state.pop(f"{prefix}inverse_cutoff", None)

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from egraff import ops
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
 from egraff.nn.interaction import Interaction
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, edge_lengths
+from egraff.nn.radial import BesselBasis, PolynomialCutoff
 from egraff.nn.readout import LinearReadout, NonLinearReadout
 
 Kind = Literal["agnostic", "agnostic_residual", "element_dependent", "element_dependent_residual"]
@@ -106,10 +106,6 @@ class BOTNet(IsolatedAtomForceField):
         self.subtract_isolated = self.subtract_isolated and "residual" in config.interaction_first
         channels = o3.Irreps(config.hidden_irreps).count("0e")
         irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
-        inverse = 1.0 / torch.tensor(
-            self.pair_cutoffs or [[config.r_max] * self.n_species] * self.n_species
-        )
-        self.register_buffer("inverse_cutoff", inverse.flatten())
         self.embedding = nn.Embedding(self.n_species, channels)
         self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
         self.basis = BesselBasis(config.n_radial, config.r_max)
@@ -152,8 +148,7 @@ class BOTNet(IsolatedAtomForceField):
             Harmonics ``[n_edges, irreps_sh.dim]`` and radial basis ``[n_edges, n_radial]``,
             envelope included.
         """
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        x = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
+        x = self.cutoffs(species, edge_index, edge_vec).scaled
         radial = self.basis(x) * self.envelope(x)[:, None]
         return self.harmonics(edge_vec), radial.to(edge_vec.dtype)
 

@@ -66,7 +66,7 @@ from egraff.nn.equivariant import (
     sort_even_first,
 )
 from egraff.nn.graph_attention import GraphAttention
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, edge_lengths
+from egraff.nn.radial import BesselBasis, PolynomialCutoff
 from egraff.nn.smearing import ExpNormalBasis, LearnedGaussianBasis
 
 
@@ -171,10 +171,6 @@ class Equiformer(IsolatedAtomForceField):
         irreps_feature = o3.Irreps(config.irreps_feature)
         radial_widths = [config.number_of_basis, *config.fc_neurons]
 
-        cutoffs = torch.tensor(
-            self.pair_cutoffs or [[config.r_max] * self.n_species] * self.n_species
-        )
-        self.register_buffer("inverse_cutoff", (1.0 / cutoffs).flatten())
         self.harmonics = o3.SphericalHarmonics(list(range(len(irreps_sh))), True, "component")
         self.basis = _basis(config)
         self.envelope = PolynomialCutoff(config.cutoff_p)
@@ -227,8 +223,7 @@ class Equiformer(IsolatedAtomForceField):
             Harmonics ``[n_edges, irreps_sh.dim]``, radial basis ``[n_edges, n_basis]`` and
             envelope ``[n_edges]``.
         """
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        scaled = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
+        scaled = self.cutoffs(species, edge_index, edge_vec).scaled
         envelope = self.envelope(scaled) if self.smooth_cutoff else torch.ones_like(scaled)
         dtype = edge_vec.dtype
         return self.harmonics(edge_vec), self.basis(scaled).to(dtype), envelope.to(dtype)

@@ -199,10 +199,6 @@ class MACE(IsolatedAtomForceField):
         channels = hidden[0].mul
         irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
 
-        inverse = 1.0 / torch.tensor(
-            self.pair_cutoffs or [[config.r_max] * self.n_species] * self.n_species
-        )
-        self.register_buffer("inverse_cutoff", inverse.flatten())
         self.embedding = nn.Embedding(self.n_species, channels)
         self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
         self.envelope = PolynomialCutoff(config.cutoff_p)
@@ -267,9 +263,7 @@ class MACE(IsolatedAtomForceField):
             Harmonics ``[n_edges, irreps_sh.dim]``, radial basis ``[n_edges, n_radial]``, and the
             envelope ``[n_edges]`` where it is not yet part of the basis.
         """
-        centre, neighbour = species[edge_index[0]], species[edge_index[1]]
-        r = edge_lengths(edge_vec)
-        x = r * self.inverse_cutoff[centre * self.n_species + neighbour]
+        r, x, centre, neighbour = self.cutoffs(species, edge_index, edge_vec)
         envelope = self.envelope(x)
         if self.transform is not None:
             r = self.transform(r, centre, neighbour)

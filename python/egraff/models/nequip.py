@@ -39,7 +39,7 @@ from egraff import ops
 from egraff.models.base import ForceField
 from egraff.models.neighbour_counts import NeighbourCountsConfig
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork, edge_lengths
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
 from egraff.nn.species import EnergyScaleShift, NeighbourNorm, SpeciesLinear
 
 
@@ -117,8 +117,6 @@ class NequIP(ForceField):
         scalars = config.multiplicities()[0]
         irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
 
-        inverse = 1.0 / torch.tensor(self.pair_cutoffs or [[config.r_max] * n_species] * n_species)
-        self.register_buffer("inverse_cutoff", inverse.flatten())
         self.n_species = n_species
         self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
         self.basis = BesselBasis(config.n_bessel, config.r_max, trainable=config.bessel_trainable)
@@ -166,8 +164,7 @@ class NequIP(ForceField):
             Harmonics ``[n_edges, irreps_sh.dim]`` and radial basis ``[n_edges, n_bessel]``,
             envelope included.
         """
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        x = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
+        x = self.cutoffs(species, edge_index, edge_vec).scaled
         radial = self.basis(x) * self.envelope(x)[:, None]
         return self.harmonics(edge_vec), radial.to(edge_vec.dtype)
 

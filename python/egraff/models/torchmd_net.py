@@ -47,7 +47,6 @@ from torch import Tensor, nn
 from egraff import ops
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
 from egraff.nn.activations import ActivationName
-from egraff.nn.radial import edge_lengths
 from egraff.nn.scalar_vector import GatedVectorBlock, NeighbourEmbedding, ScalarVectorAttention
 from egraff.nn.smearing import CosineCutoff, ExpNormalBasis, GaussianBasis
 
@@ -117,10 +116,6 @@ class TorchMDNet(IsolatedAtomForceField):
     def __init__(self, config: TorchMDNetConfig) -> None:
         super().__init__(config)
         width = config.hidden_channels
-        cutoffs = torch.tensor(
-            self.pair_cutoffs or [[config.r_max] * self.n_species] * self.n_species
-        )
-        self.register_buffer("inverse_cutoff", (1.0 / cutoffs).flatten())
         basis = ExpNormalBasis if config.rbf_type == "expnorm" else GaussianBasis
         self.basis = basis(
             config.num_rbf, config.r_max, r_min=config.cutoff_lower, trainable=config.trainable_rbf
@@ -206,8 +201,7 @@ class TorchMDNet(IsolatedAtomForceField):
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Leave out the edges that are shorter than the lower cutoff."""
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        scaled = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
+        scaled = self.cutoffs(species, edge_index, edge_vec).scaled
         seen = torch.nonzero(scaled >= self.lower)[:, 0]
         return edge_index.index_select(1, seen), edge_vec.index_select(0, seen)
 
@@ -215,10 +209,8 @@ class TorchMDNet(IsolatedAtomForceField):
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return directions ``[n_edges, 3]``, basis ``[n_edges, num_rbf]``, and the envelope."""
-        length = edge_lengths(edge_vec)
-        direction = edge_vec / length[:, None]
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        scaled = length * self.inverse_cutoff[pair]
+        distances = self.cutoffs(species, edge_index, edge_vec)
+        direction, scaled = edge_vec / distances.length[:, None], distances.scaled
         dtype = edge_vec.dtype
         return direction.to(dtype), self.basis(scaled).to(dtype), self.envelope(scaled).to(dtype)
 

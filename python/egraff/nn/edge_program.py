@@ -134,6 +134,10 @@ class EdgeProgram:
         rows = sum(part.shape[0] for source, part in form.parts.items() if source != TABLE)
         if rows * later <= rows * form.width + form.width * later:
             return form
+        return self.stored(form)
+
+    def stored(self, form: LinearForm) -> LinearForm:
+        """Store a form, and return the buffer as one."""
         buffer = self.buffer(form)
         eye = torch.eye(self.buffers[buffer][0], form.width, dtype=torch.float64)
         return LinearForm({buffer: eye}, form.width)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.fused import FusedEdgeConvolution
-from egraff.nn.radial_table import GRID_START, VALUE, Grid, with_rises
+from egraff.nn.radial_table import GRID_START, VALUE, RadialTable, with_rises
 from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention
 
 # functions of the distance per channel: filters of keys, and of the three parts of the values
@@ -29,10 +29,8 @@ class FusedScalarVectorAttention(nn.Module):
 
     Args:
         plain: the layer to replace.
-        knots: ``[n_knots, 3, 4 width]`` float64, as in
-            :class:`egraff.nn.radial_table.RadialTable`: what the layer's ``filters`` are.
+        table: what the layer's ``filters`` are, ``4 width`` functions.
         own: ``[4 width]`` float64, the same functions for an atom and itself.
-        grid: where the knots lie.
         pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
         attention_act: activation of the scores.
         dtype: floating-point type of the model.
@@ -44,10 +42,9 @@ class FusedScalarVectorAttention(nn.Module):
     def __init__(
         self,
         plain: ScalarVectorAttention,
-        knots: Tensor,
+        table: RadialTable,
         own: Tensor,
         *,
-        grid: Grid,
         pair_scale: Tensor,
         attention_act: ActivationName,
         dtype: torch.dtype,
@@ -59,7 +56,7 @@ class FusedScalarVectorAttention(nn.Module):
         self.vectors_in = plain.vectors_in
         self.attention_act: str = attention_act
         self.grid_start = GRID_START
-        self.grid_stretch = grid.stretch
+        self.grid_stretch = table.grid.stretch
         self.norm = plain.norm
         self.query = plain.query
         self.output = plain.output
@@ -71,7 +68,7 @@ class FusedScalarVectorAttention(nn.Module):
         self.register_buffer("source_weight", weight.to(dtype))
         self.register_buffer("source_bias", bias.to(dtype))
         self.register_buffer("pair_scale", pair_scale.to(torch.float64))
-        rows = nn.functional.pad(with_rises(knots), (0, 0, 0, 0, 0, 2))
+        rows = nn.functional.pad(with_rises(table.knots), (0, 0, 0, 0, 0, 2))
         rows[-2, VALUE] = own
         self.register_buffer("table", _chunks(rows.to(dtype), plain.n_heads))
 
@@ -139,8 +136,7 @@ class FusedNeighbourEmbedding(nn.Module):
 
     Args:
         plain: the embedding to replace.
-        knots: ``[n_knots, 3, width]`` float64, the distance filter.
-        grid: where the knots lie.
+        table: the distance filter, ``width`` functions.
         pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
         dtype: floating-point type of the model.
     """
@@ -148,9 +144,8 @@ class FusedNeighbourEmbedding(nn.Module):
     def __init__(
         self,
         plain: NeighbourEmbedding,
-        knots: Tensor,
+        table: RadialTable,
         *,
-        grid: Grid,
         pair_scale: Tensor,
         dtype: torch.dtype,
     ) -> None:
@@ -160,11 +155,11 @@ class FusedNeighbourEmbedding(nn.Module):
         scalars, one = o3.Irreps(f"{plain.width}x0e"), o3.Irreps("0e")
         self.convolution = FusedEdgeConvolution(
             EdgeConvolution(scalars, one, one),
-            knots[None],
+            table.knots[None],
             pair_scale=pair_scale,
             pair_table=torch.zeros_like(pair_scale, dtype=torch.int64),
             dtype=dtype,
-            grid_stretch=grid.stretch,
+            grid_stretch=table.grid.stretch,
         )
 
     def forward(

@@ -18,7 +18,7 @@ from egraff.nn.channels_last import ChannelsLast, placed
 from egraff.nn.equivariant import DepthwiseProduct, EquivariantLinear
 from egraff.nn.fused_linear import FusedEquivariantLinear
 from egraff.nn.graph_attention import GraphAttention
-from egraff.nn.radial_table import GRID_START, Grid, with_rises
+from egraff.nn.radial_table import GRID_START, RadialTable, with_rises
 
 # numbers of a cache line that the operator's matrices are cut into
 PANEL_LINES = 4
@@ -30,15 +30,12 @@ class RadialFunctions:
     """Functions of the distance, and what the radial weights are of them.
 
     Attributes:
-        knots: ``[n_knots, 3, n_functions + 1]`` float64, as in
-            :class:`egraff.nn.radial_table.RadialTable`; the last one is the envelope.
+        table: ``n_functions + 1`` functions; the last one is the envelope.
         matrix: ``[n_functions, n_weights]`` float64: weights = functions times this.
-        grid: where the knots lie.
     """
 
-    knots: Tensor
+    table: RadialTable
     matrix: Tensor
-    grid: Grid
 
 
 @dataclass(frozen=True)
@@ -102,14 +99,14 @@ class FusedGraphAttention(nn.Module):
         self.width_out: int = values.dim
         self.negative_slope: float = mlp.act.act.slope
         self.grid_start = GRID_START
-        self.grid_stretch = radial.grid.stretch
+        self.grid_stretch = radial.table.grid.stretch
         self.exchange_width: int = messages.dim
         self.merge_neighbour = FusedEquivariantLinear(
             plain.merge_neighbour, dtype, layout_out=messages
         )
         self.merge_centre = FusedEquivariantLinear(plain.merge_centre, dtype, layout_out=messages)
         self.projection = FusedEquivariantLinear(plain.projection, dtype, layout_in=values)
-        self.register_buffer("table", _chunks(with_rises(radial.knots).to(dtype), lanes))
+        self.register_buffer("table", _chunks(with_rises(radial.table.knots).to(dtype), lanes))
         self.register_buffer("pair_scale", pair_scale.to(torch.float64))
         self.register_buffer("pair_table", torch.zeros_like(pair_scale, dtype=torch.int64))
         for name, rows in constants.tables.items():
