@@ -30,8 +30,8 @@ from egraff import __version__, provenance
 from egraff.errors import DisagreementError
 from egraff.files import atomic_path
 from egraff.forces import Prediction, predict
-from egraff.fuse import can_fuse
-from egraff.fuse import fuse as fuse_model
+from egraff.fusion import can_fuse
+from egraff.fusion import fuse as fuse_model
 from egraff.graph import Graph, graph_of_atoms
 from egraff.metadata import CONTRACT
 from egraff.models.base import ForceField
@@ -68,7 +68,7 @@ def export_torchscript(
             is used when it is missing or has more than ``MAX_CHECK_EDGES`` edges.
         training_data: what the model was trained on (names, hashes, numbers of frames).
         licence: terms under which the model's weights may be used.
-        fuse: use fused operators, which run on the CPU only (:mod:`egraff.fuse`); None uses them
+        fuse: use fused operators, which run on the CPU only (:mod:`egraff.fusion`); None uses them
             where there are any for the model.
 
     Returns:
@@ -172,7 +172,7 @@ def prepare(
         written = fused.model
         # its rows may be padded
         metadata["exchange_widths"] = written.exchange_widths
-        metadata["blocks_inside"] = fused.blocks_inside
+        metadata["blocks_inside"] = written.blocks_inside
         metadata["radial_tables"] = fused.tables
     names = ("check frame", "isolated atoms", "no atoms")
     graphs = {name: graph for name, (_, graph) in zip(names, frames, strict=True)}

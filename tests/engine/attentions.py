@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from egraff import ops
+from egraff.fusion.attention import FusedScalarVectorAttention, pad_heads
+from egraff.fusion.radial_table import Grid, RadialTable, evaluate, tabulate
 from egraff.nn.activations import ActivationName
-from egraff.nn.fused_attention import FusedScalarVectorAttention, pad_heads
-from egraff.nn.radial_table import Grid, RadialTable, evaluate, tabulate
 from egraff.nn.scalar_vector import ScalarVectorAttention
-from tests.engine.convolutions import CUTOFFS, smooth_weights
+from tests.engine.convolutions import CUTOFFS, smooth_weights, tables_of
 
 ops.load()
 
@@ -122,7 +122,7 @@ def make_case(
 
     own = random(4 * width).to(torch.float64)
     fused = FusedScalarVectorAttention(
-        plain, table, own, pair_scale=1.0 / CUTOFFS, attention_act=act, dtype=dtype
+        plain, tables_of(table, CUTOFFS), own, attention_act=act, dtype=dtype
     )
     n_nodes = n_local + n_ghost
     centre = torch.randint(0, max(n_local, 1), (n_edges,), generator=generator).sort().values

@@ -13,7 +13,7 @@ from egraff.aoti_graph import trace
 from egraff.errors import EgraffError
 from egraff.export import export_torchscript, verification_frames
 from egraff.forces import predict
-from egraff.fuse import fuse
+from egraff.fusion import fuse
 from egraff.models import ARCHITECTURES, build
 from tests.models.configs import small_config
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from egraff.export import compare, jit, verification_frames
-from egraff.fuse import can_fuse, fuse
+from egraff.fusion import can_fuse, fuse
+from egraff.fusion.convolution import FusedEdgeConvolution
 from egraff.models import ARCHITECTURES, ForceField, build
-from egraff.nn.fused import FusedEdgeConvolution
 from tests.models.configs import small_config
 
 ALLOWED = {"float32": 1e-5, "float64": 1e-9}

@@ -10,8 +10,8 @@ import torch
 from e3nn import o3
 
 from egraff.errors import EgraffError
+from egraff.fusion.convolution import FusedEdgeConvolution
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.fused import FusedEdgeConvolution
 from tests.engine.convolutions import CUTOFFS, make_case, value_and_gradients
 from tests.engine.wrong_calls import long, number, replaced
 

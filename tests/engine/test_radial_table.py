@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from egraff.errors import EgraffError
-from egraff.nn.radial_table import GRID_START, Grid, evaluate, tabulate, with_rises
+from egraff.fusion.radial_table import GRID_START, Grid, evaluate, tabulate, with_rises
 from tests.engine.convolutions import smooth_weights
 
 

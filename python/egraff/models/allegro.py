@@ -45,6 +45,7 @@ from torch import Tensor, nn
 from egraff.models.base import ForceField
 from egraff.models.neighbour_counts import NeighbourCountsConfig
 from egraff.nn.edge_tensors import ChannelProduct, WeightedHarmonics
+from egraff.nn.edges import Distances
 from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
 from egraff.nn.species import EnergyScaleShift, NeighbourNorm
 from egraff.nn.spline import PairSpline
@@ -195,13 +196,10 @@ class Allegro(ForceField):
     ) -> dict[str, Tensor]:
         """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
         centre = edge_index[0]
-        distances = self.cutoffs(species, edge_index, edge_vec)
-        species_i, species_j = distances.centre, distances.neighbour
-        pair = species_i * self.n_species + species_j
-        x = distances.scaled
         harmonics = self.harmonics(edge_vec)
 
-        two_body = self.embedding_network(self.two_body(x, species_i, species_j, pair))
+        distances = self.cutoffs(species, edge_index, edge_vec)
+        two_body = self.embedding_network(self.two_body(distances))
         tensors = self.first_tensors(harmonics, self.tensor_weights(two_body))
         projection = self.first_projection(two_body)
         latents = projection[:, : self.n_scalars]
@@ -210,13 +208,17 @@ class Allegro(ForceField):
         for layer in self.layers:
             weighted = self.environment(harmonics, environment_weights)
             environment = torch.zeros(
-                n_local, self.n_tensors, weighted.shape[2], dtype=weighted.dtype, device=x.device
+                n_local,
+                self.n_tensors,
+                weighted.shape[2],
+                dtype=weighted.dtype,
+                device=weighted.device,
             ).index_add(0, centre, weighted)
             environment = self.norm(environment, species[:n_local]).index_select(0, centre)
             tensors, latents, environment_weights = layer(tensors, latents, environment)
 
         edge_energy = self.readout(latents)[:, 0]
-        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=x.device)
+        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
         # each pair is counted from both ends: two independent terms for one unit of variance
         energy = self.norm(energy.index_add(0, centre, edge_energy), species[:n_local])
         energy = energy * math.sqrt(0.5)
@@ -282,6 +284,7 @@ class TwoBodyEmbedding(nn.Module):
         super().__init__()
         n_species = len(config.elements)
         channels = config.two_body_channels()
+        self.n_species = n_species
         self.spline = None
         self.basis = None
         if config.radial_basis == "spline":
@@ -297,22 +300,13 @@ class TwoBodyEmbedding(nn.Module):
         self.centre = nn.Embedding(n_species, channels // 2)
         self.neighbour = nn.Embedding(n_species, channels // 2)
 
-    def forward(self, x: Tensor, species_i: Tensor, species_j: Tensor, pair: Tensor) -> Tensor:
-        """Embed edges.
-
-        Args:
-            x: ``[n_edges]`` scaled lengths in float64.
-            species_i: ``[n_edges]`` of the centres.
-            species_j: ``[n_edges]`` of the neighbours.
-            pair: ``[n_edges]``, ``species_i * n_species + species_j``.
-
-        Returns:
-            ``[n_edges, channels]``.
-        """
+    def forward(self, distances: Distances) -> Tensor:
+        """Embed edges, as ``[n_edges, channels]``."""
+        x, centre, neighbour = distances.scaled, distances.centre, distances.neighbour
         if self.spline is not None:
-            return self.spline(x, pair)
+            return self.spline(x, centre * self.n_species + neighbour)
         radial = self.basis(x) * (self.envelope(x) * self.scale)[:, None]
-        elements = torch.cat([self.centre(species_i), self.neighbour(species_j)], dim=1)
+        elements = torch.cat([self.centre(centre), self.neighbour(neighbour)], dim=1)
         return elements * self.projection(radial.to(elements.dtype))
 
 

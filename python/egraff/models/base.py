@@ -25,7 +25,7 @@ from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor, nn
 
-from egraff.nn.edges import PairCutoffs
+from egraff.nn.edges import Distances, Edges, PairCutoffs, bare_edges
 
 
 class ModelConfig(BaseModel):
@@ -121,15 +121,19 @@ class ForceField(nn.Module):
         elements: chemical symbols in the order of the species indices.
         r_max: cutoff in Angstrom.
         pair_cutoffs: ``[n_species][n_species]`` in Angstrom, row = receiving centre, or None.
-        cutoffs: the same as a block, which measures edges in units of the cutoff.
+        cutoffs: the same as a block, which measures edges in units of the cutoff; None in a fused
+            model, whose layers do so themselves.
         dtype: ``"float32"`` or ``"float64"``.
         exchange_widths: columns of each ghost exchange, in the order in which they happen.
         outputs: names of the outputs.
+        blocks_inside: its operators go through the edges in blocks, so that memory does not grow
+            when it sees all edges at once.
     """
 
     architecture: ClassVar[str]
     citations: ClassVar[list[str]]
     Config: ClassVar[type[ModelConfig]]
+    blocks_inside: ClassVar[bool] = False
     # TorchScript wants the types of lists, which may be empty, here rather than in __init__
     elements: list[str]
     exchange_widths: list[int]
@@ -141,7 +145,9 @@ class ForceField(nn.Module):
         self.elements = list(config.elements)
         self.r_max: float = config.r_max
         self.pair_cutoffs = config.cutoff_table()
-        self.cutoffs = PairCutoffs(config.r_max, len(config.elements), self.pair_cutoffs)
+        self.cutoffs: PairCutoffs | None = PairCutoffs(
+            config.r_max, len(config.elements), self.pair_cutoffs
+        )
         self.register_load_state_dict_pre_hook(_without_cutoffs)
         self.dtype: str = config.dtype
         self.exchange_widths = []
@@ -153,6 +159,29 @@ class ForceField(nn.Module):
         """Evaluate the model; see the contract at the top of this module."""
         # not an abstract method: TorchScript has none
         raise NotImplementedError(f"{type(self).__name__} must implement forward")
+
+    def embed_edges(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> Edges:
+        """Return what layers read of the edges, for models with harmonics and radial functions."""
+        if self.cutoffs is None:
+            return bare_edges(species, edge_index, edge_vec, n_local)
+        radial, envelope = self.radial_functions(self.cutoffs(species, edge_index, edge_vec))
+        dtype = edge_vec.dtype
+        if envelope is not None:
+            envelope = envelope.to(dtype)
+        harmonics = self.harmonics(edge_vec)
+        return Edges(edge_vec, edge_index, species, n_local, harmonics, radial.to(dtype), envelope)
+
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return the radial basis and, where it is not part of that, the envelope.
+
+        Evaluated in float64; of a fused model, what follows from them is in tables.
+
+        Returns:
+            ``[n_edges, n_basis]`` and ``[n_edges]``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement radial_functions")
 
 
 def _without_cutoffs(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:

@@ -38,6 +38,7 @@ from torch import Tensor, nn
 
 from egraff import ops
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.nn.edges import Distances, Edges
 from egraff.nn.interaction import Interaction
 from egraff.nn.radial import BesselBasis, PolynomialCutoff
 from egraff.nn.readout import LinearReadout, NonLinearReadout
@@ -130,27 +131,19 @@ class BOTNet(IsolatedAtomForceField):
         exchange: bool,
     ) -> Tensor:
         """Return the sum of the readouts for each local atom, ``[n_local]``."""
-        harmonics, radial = self.embed_edges(species, edge_index, edge_vec)
+        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
         features = self.embedding(species)
         energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
         for layer in self.layers:
-            features = layer(features, species, harmonics, radial, edge_index, n_local, exchange)
+            features = layer(features, edges, exchange)
             if layer.readout is not None:
                 energy = energy + layer.readout(features)
         return energy
 
-    def embed_edges(
-        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return all that the layers read of the edges; :mod:`egraff.fuse` replaces it.
-
-        Returns:
-            Harmonics ``[n_edges, irreps_sh.dim]`` and radial basis ``[n_edges, n_radial]``,
-            envelope included.
-        """
-        x = self.cutoffs(species, edge_index, edge_vec).scaled
-        radial = self.basis(x) * self.envelope(x)[:, None]
-        return self.harmonics(edge_vec), radial.to(edge_vec.dtype)
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return the Bessel functions under the envelope; see :class:`ForceField`."""
+        x = distances.scaled
+        return self.basis(x) * self.envelope(x)[:, None], None
 
 
 class Layer(nn.Module):
@@ -193,24 +186,13 @@ class Layer(nn.Module):
         elif last or not config.last_readout_only:
             self.readout = LinearReadout(self.irreps_out, n_heads=1, head=0)
 
-    def forward(
-        self,
-        x: Tensor,
-        species: Tensor,
-        harmonics: Tensor,
-        radial: Tensor,
-        edge_index: Tensor,
-        n_local: int,
-        exchange: bool,
-    ) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges, exchange: bool) -> Tensor:
         """Update the features; arguments as :class:`egraff.nn.interaction.Interaction` has them.
 
         Returns:
             ``[n_local, irreps_out.dim]``.
         """
-        message, connection = self.interaction(
-            x, species, harmonics, radial, None, edge_index, n_local, exchange
-        )
+        message, connection = self.interaction(x, edges, exchange)
         if connection is not None:
             message = message + connection
         return message

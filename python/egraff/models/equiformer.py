@@ -56,6 +56,7 @@ from torch import Tensor, nn
 from egraff import ops
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
 from egraff.nn.dropout import BranchDropout, ChannelDropout
+from egraff.nn.edges import Distances, Edges, envelope_of
 from egraff.nn.equivariant import (
     DepthwiseProduct,
     DistanceNetwork,
@@ -202,31 +203,22 @@ class Equiformer(IsolatedAtomForceField):
         exchange: bool,
     ) -> Tensor:
         """Return the network's output per local atom, ``[n_local]``."""
-        n_nodes = species.shape[0]
-        sh, radial, envelope = self.embed_edges(species, edge_index, edge_vec)
+        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
 
         scalars = self.embedding(species[:n_local])
         higher = torch.zeros(n_local, self.n_higher, dtype=scalars.dtype, device=scalars.device)
         x = torch.cat([scalars, higher], dim=1)
-        x = x + self.edge_degree(sh, radial, envelope, edge_index, n_local)
+        x = x + self.edge_degree(edges)
         for block in self.blocks:
-            x = block(x, edge_index, sh, radial, envelope, n_nodes, exchange)
+            x = block(x, edges, exchange)
         x = self.out_dropout(self.norm(x))
         return self.readout(self.act(self.hidden(x)))[:, 0]
 
-    def embed_edges(
-        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what blocks read of the edges.
-
-        Returns:
-            Harmonics ``[n_edges, irreps_sh.dim]``, radial basis ``[n_edges, n_basis]`` and
-            envelope ``[n_edges]``.
-        """
-        scaled = self.cutoffs(species, edge_index, edge_vec).scaled
-        envelope = self.envelope(scaled) if self.smooth_cutoff else torch.ones_like(scaled)
-        dtype = edge_vec.dtype
-        return self.harmonics(edge_vec), self.basis(scaled).to(dtype), envelope.to(dtype)
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return basis and envelope, ones without ``smooth_cutoff``; see :class:`ForceField`."""
+        x = distances.scaled
+        envelope = self.envelope(x) if self.smooth_cutoff else torch.ones_like(x)
+        return self.basis(x), envelope
 
 
 class EdgeDegreeEmbedding(nn.Module):
@@ -260,26 +252,14 @@ class EdgeDegreeEmbedding(nn.Module):
         self.bias = nn.Parameter(torch.zeros(self.n_scalars))
         self.dim: int = self.product.irreps_out.dim
 
-    def forward(
-        self, sh: Tensor, radial: Tensor, envelope: Tensor, edge_index: Tensor, n_local: int
-    ) -> Tensor:
-        """Sum over the edges of each atom.
-
-        Args:
-            sh: ``[n_edges, irreps_sh.dim]``.
-            radial: ``[n_edges, n_basis]``.
-            envelope: ``[n_edges]``.
-            edge_index: ``[2, n_edges]``.
-            n_local: number of local atoms.
-
-        Returns:
-            ``[n_local, irreps.dim]``.
-        """
-        centre = edge_index[0]
+    def forward(self, edges: Edges) -> Tensor:
+        """Sum over the edges of each atom; return ``[n_local, irreps.dim]``."""
+        centre, n_local = edges.index[0], edges.n_local
+        sh, envelope = edges.harmonics, envelope_of(edges)
         constant = self.constant.expand(sh.shape[0], self.n_scalars)
-        edges = self.product(constant, sh, self.radial(radial)) * envelope[:, None]
+        messages = self.product(constant, sh, self.radial(edges.radial)) * envelope[:, None]
         total = torch.zeros(n_local, self.dim, dtype=torch.float64, device=sh.device)
-        total = total.index_add(0, centre, edges.to(torch.float64)).to(sh.dtype)
+        total = total.index_add(0, centre, messages.to(torch.float64)).to(sh.dtype)
         total = self.projection(total)
         degree = torch.zeros(n_local, dtype=sh.dtype, device=sh.device)
         degree = degree.index_add(0, centre, envelope)
@@ -321,19 +301,10 @@ class TransformerBlock(nn.Module):
         self.feed_forward_dropout = ChannelDropout(irreps_out, config.proj_drop)
         self.branch_dropout = BranchDropout(config.drop_path_rate)
 
-    def forward(
-        self,
-        x: Tensor,
-        edge_index: Tensor,
-        sh: Tensor,
-        radial: Tensor,
-        envelope: Tensor,
-        n_nodes: int,
-        exchange: bool,
-    ) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges, exchange: bool) -> Tensor:
         """Update ``[n_local, irreps.dim]``; see :meth:`GraphAttention.forward`."""
         normed = self.attention_norm(x)
-        update = self.attention(normed, edge_index, sh, radial, envelope, n_nodes, exchange)
+        update = self.attention(normed, edges, exchange)
         x = x + self.branch_dropout(self.attention_dropout(update))
         update = self.feed_forward(self.feed_forward_norm(x))
         if self.shortcut is not None:

@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from egraff import ops
 from egraff.errors import InputError
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.nn.edges import Distances, Edges
 from egraff.nn.interaction import Interaction
 from egraff.nn.pairs import AgnesiTransform, SoftTransform, ZBLRepulsion
 from egraff.nn.radial import (
@@ -243,38 +244,26 @@ class MACE(IsolatedAtomForceField):
         exchange: bool,
     ) -> Tensor:
         """Return the sum of the readouts for each local atom, ``[n_local]``."""
-        harmonics, radial, late_envelope = self.embed_edges(species, edge_index, edge_vec)
+        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
         features = self.embedding(species)
         energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
         for layer in self.layers:
-            features = layer(
-                features, species, harmonics, radial, late_envelope, edge_index, n_local, exchange
-            )
+            features = layer(features, edges, exchange)
             if layer.readout is not None:
                 energy = energy + layer.readout(features)
         return energy
 
-    def embed_edges(
-        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return all that the layers read of the edges; :mod:`egraff.fuse` replaces it.
-
-        Returns:
-            Harmonics ``[n_edges, irreps_sh.dim]``, radial basis ``[n_edges, n_radial]``, and the
-            envelope ``[n_edges]`` where it is not yet part of the basis.
-        """
-        r, x, centre, neighbour = self.cutoffs(species, edge_index, edge_vec)
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return basis and late envelope (``apply_cutoff``); see :class:`ForceField`."""
+        r, x, centre, neighbour = distances
         envelope = self.envelope(x)
         if self.transform is not None:
             r = self.transform(r, centre, neighbour)
             x = r * self.r_unit
         radial = self.basis(x if self.scaled_distance else r)
-        late_envelope: Tensor | None = None
         if self.apply_cutoff:
-            radial = radial * envelope[:, None]
-        else:
-            late_envelope = envelope.to(edge_vec.dtype)
-        return self.harmonics(edge_vec), radial.to(edge_vec.dtype), late_envelope
+            return radial * envelope[:, None], None
+        return radial, envelope
 
     def with_head(self, head: str) -> MACE:
         """Return a model with the same weights that predicts for another head.
@@ -369,26 +358,14 @@ class Layer(nn.Module):
         elif last or not config.last_readout_only:
             self.readout = LinearReadout(self.irreps_out, n_heads, head)
 
-    def forward(
-        self,
-        x: Tensor,
-        species: Tensor,
-        harmonics: Tensor,
-        radial: Tensor,
-        envelope: Tensor | None,
-        edge_index: Tensor,
-        n_local: int,
-        exchange: bool,
-    ) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges, exchange: bool) -> Tensor:
         """Update the features; arguments as :class:`egraff.nn.interaction.Interaction` has them.
 
         Returns:
             ``[n_local, irreps_out.dim]``.
         """
-        message, connection = self.interaction(
-            x, species, harmonics, radial, envelope, edge_index, n_local, exchange
-        )
-        local = species[:n_local]
+        message, connection = self.interaction(x, edges, exchange)
+        local = edges.species[: edges.n_local]
         if not self.species_product:
             local = torch.zeros_like(local)
         update = self.linear(self.product(message, local))

@@ -39,6 +39,7 @@ from egraff import ops
 from egraff.models.base import ForceField
 from egraff.models.neighbour_counts import NeighbourCountsConfig
 from egraff.nn.convolution import EdgeConvolution
+from egraff.nn.edges import Distances, Edges
 from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
 from egraff.nn.species import EnergyScaleShift, NeighbourNorm, SpeciesLinear
 
@@ -148,25 +149,17 @@ class NequIP(ForceField):
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> dict[str, Tensor]:
         """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
-        harmonics, radial = self.embed_edges(species, edge_index, edge_vec)
+        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
         features = self.embedding(species)
         for layer in self.layers:
-            features = layer(features, species, harmonics, radial, edge_index, n_local)
+            features = layer(features, edges)
         energy = self.readout(features)[:, 0]
         return {"atomic_energy": self.scale_shift(energy, species[:n_local])}
 
-    def embed_edges(
-        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return all that the layers read of the edges; :mod:`egraff.fuse` replaces it.
-
-        Returns:
-            Harmonics ``[n_edges, irreps_sh.dim]`` and radial basis ``[n_edges, n_bessel]``,
-            envelope included.
-        """
-        x = self.cutoffs(species, edge_index, edge_vec).scaled
-        radial = self.basis(x) * self.envelope(x)[:, None]
-        return self.harmonics(edge_vec), radial.to(edge_vec.dtype)
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return the Bessel functions under the envelope; see :class:`ForceField`."""
+        x = distances.scaled
+        return self.basis(x) * self.envelope(x)[:, None], None
 
 
 class Interaction(nn.Module):
@@ -181,7 +174,7 @@ class Interaction(nn.Module):
             no self-connection.
     """
 
-    #: linear maps of what the convolution reads and of what it gives (:mod:`egraff.fuse`)
+    #: linear maps of what the convolution reads and of what it gives (:mod:`egraff.fusion`)
     around_convolution = ("linear_in", "linear_out")
 
     def __init__(
@@ -231,35 +224,23 @@ class Interaction(nn.Module):
             self.linear_in.weight.data.mul_(self.norm.factor)
             self.norm.factor = 1.0
 
-    def forward(
-        self,
-        x: Tensor,
-        species: Tensor,
-        harmonics: Tensor,
-        radial: Tensor,
-        edge_index: Tensor,
-        n_local: int,
-    ) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges) -> Tensor:
         """Update the features.
 
         Args:
             x: ``[n_nodes, irreps_in.dim]`` in the first layer, ``[n_local, irreps_in.dim]`` later.
-            species: ``[n_nodes]``.
-            harmonics: ``[n_edges, irreps_sh.dim]``.
-            radial: ``[n_edges, n_bessel]``, envelope included.
-            edge_index: ``[2, n_edges]``.
-            n_local: number of local atoms.
+            edges: those of the graph.
 
         Returns:
             ``[n_local, irreps_out.dim]``.
         """
+        species = edges.species
         sent = self.norm(self.linear_in(x), species[: x.shape[0]])
         if not self.first:
             sent = torch.ops.egraff.ghost_exchange(sent, species.shape[0])
-        weights = self.radial(radial)
-        update = self.linear_out(self.convolution(sent, harmonics, weights, edge_index, n_local))
+        update = self.linear_out(self.convolution(sent, edges, self.radial(edges.radial)))
         if self.self_connection is not None:
-            update = update + self.self_connection(x, species[:n_local])
+            update = update + self.self_connection(x, species[: edges.n_local])
         update = self.gate(update)
         if self.resnet:
             update = update + x

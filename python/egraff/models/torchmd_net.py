@@ -47,6 +47,7 @@ from torch import Tensor, nn
 from egraff import ops
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
 from egraff.nn.activations import ActivationName
+from egraff.nn.edges import Distances, UnitVectors
 from egraff.nn.scalar_vector import GatedVectorBlock, NeighbourEmbedding, ScalarVectorAttention
 from egraff.nn.smearing import CosineCutoff, ExpNormalBasis, GaussianBasis
 
@@ -120,6 +121,7 @@ class TorchMDNet(IsolatedAtomForceField):
         self.basis = basis(
             config.num_rbf, config.r_max, r_min=config.cutoff_lower, trainable=config.trainable_rbf
         )
+        self.harmonics = UnitVectors()
         self.lower: float = config.cutoff_lower / config.r_max
         self.envelope = CosineCutoff(self.lower)
         self.width = width
@@ -171,7 +173,7 @@ class TorchMDNet(IsolatedAtomForceField):
         n_nodes = species.shape[0]
         if self.lower > 0.0:
             edge_index, edge_vec = self._beyond_lower(species, edge_index, edge_vec)
-        edges = self.embed_edges(species, edge_index, edge_vec)
+        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
         # an atom is at distance zero from itself: below a lower cutoff, where the envelope is zero
         zero = torch.zeros(1, dtype=torch.float64, device=edge_vec.device)
         own = (self.basis(zero).to(edge_vec.dtype), self.envelope(zero).to(edge_vec.dtype))
@@ -179,7 +181,7 @@ class TorchMDNet(IsolatedAtomForceField):
         known = self.embedding(species)
         x = known[:n_local]
         if self.neighbour_embedding is not None:
-            x = self.neighbour_embedding(x, species, edge_index, edges)
+            x = self.neighbour_embedding(x, edges)
         v = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
 
         for layer in self.layers:
@@ -190,7 +192,7 @@ class TorchMDNet(IsolatedAtomForceField):
                     source = torch.ops.egraff.ghost_exchange(source, n_nodes)
             else:  # elements are all that there is to know of anybody
                 source = layer.source(layer.norm(known), v)
-            x, v = layer(x, v, normed, source, edge_index, edges, own)
+            x, v = layer(x, v, normed, source, edges, own)
 
         x = self.norm(x)
         for block in self.readout:
@@ -205,14 +207,9 @@ class TorchMDNet(IsolatedAtomForceField):
         seen = torch.nonzero(scaled >= self.lower)[:, 0]
         return edge_index.index_select(1, seen), edge_vec.index_select(0, seen)
 
-    def embed_edges(
-        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return directions ``[n_edges, 3]``, basis ``[n_edges, num_rbf]``, and the envelope."""
-        distances = self.cutoffs(species, edge_index, edge_vec)
-        direction, scaled = edge_vec / distances.length[:, None], distances.scaled
-        dtype = edge_vec.dtype
-        return direction.to(dtype), self.basis(scaled).to(dtype), self.envelope(scaled).to(dtype)
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return basis and envelope; see :class:`ForceField`."""
+        return self.basis(distances.scaled), self.envelope(distances.scaled)
 
 
 ops.load()

@@ -88,6 +88,7 @@ class Grid:
 # Grids that are tried; among them those of Gaussians in x, in exp(-5 x), and of what layer norms
 # make of either.
 GRIDS = tuple(Grid(stretch) for stretch in (0.0, 0.3, 1.0, 3.0, 10.0))
+EVEN = GRIDS[:1]
 # Intervals of the tables by which they are compared: fine enough for errors to fall as they will.
 GRID_INTERVALS = 512
 # Values that are compared at a time; memory is some tens of this.
