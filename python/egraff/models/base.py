@@ -25,6 +25,7 @@ from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor, nn
 
+from egraff.models.originals import Original
 from egraff.nn.edges import Distances, Edges, PairCutoffs, bare_edges
 
 
@@ -32,6 +33,9 @@ class ModelConfig(BaseModel):
     """Options that every architecture has. Unknown options are refused.
 
     Attributes:
+        presets: named options: ``small`` to start with, the papers', and those of EGraFFBench
+            (see :mod:`egraff.models`).
+        tiny: options for tests.
         elements: chemical symbols, in the order of the species indices.
         r_max: cutoff in Angstrom.
         pair_cutoffs: shorter cutoffs for some pairs, ``{"H": 2.0, "O": {"H": 3.0}}``: first the
@@ -45,6 +49,9 @@ class ModelConfig(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    tiny: ClassVar[dict[str, Any]] = {}
 
     elements: list[str] = Field(min_length=1)
     r_max: float = Field(gt=0)
@@ -117,6 +124,7 @@ class ForceField(nn.Module):
         architecture: name under which :func:`egraff.models.build` knows the class.
         citations: the papers to cite, one line each.
         Config: the pydantic class of its options.
+        original: what it was compared with, if there is a converter.
         config: the options of this instance.
         elements: chemical symbols in the order of the species indices.
         r_max: cutoff in Angstrom.
@@ -133,6 +141,7 @@ class ForceField(nn.Module):
     architecture: ClassVar[str]
     citations: ClassVar[list[str]]
     Config: ClassVar[type[ModelConfig]]
+    original: ClassVar[Original | None] = None
     blocks_inside: ClassVar[bool] = False
     # TorchScript wants the types of lists, which may be empty, here rather than in __init__
     elements: list[str]

@@ -46,15 +46,17 @@ repository, which no MD17 model of the paper's tables uses, are left out.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from e3nn import o3
-from pydantic import Field, PositiveInt, field_validator, model_validator
 from torch import Tensor, nn
 
 from egraff import ops
-from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.models.equiformer_config import EquiformerConfig
+from egraff.models.isolated import IsolatedAtomForceField
+from egraff.models.originals import BY_HAND_RECIPE, Original
+from egraff.models.registry import register
 from egraff.nn.dropout import BranchDropout, ChannelDropout
 from egraff.nn.edges import Distances, Edges, envelope_of
 from egraff.nn.equivariant import (
@@ -64,98 +66,13 @@ from egraff.nn.equivariant import (
     EquivariantLinear,
     FeedForward,
     UnitVariance,
-    sort_even_first,
 )
 from egraff.nn.graph_attention import GraphAttention
 from egraff.nn.radial import BesselBasis, PolynomialCutoff
 from egraff.nn.smearing import ExpNormalBasis, LearnedGaussianBasis
 
 
-class EquiformerConfig(IsolatedAtomConfig):
-    """Options of Equiformer beyond those of every model. Irreps are written as e3nn writes them.
-
-    Attributes:
-        irreps_node_embedding: features of an atom, even scalars first.
-        irreps_sh: harmonics, one of each l from 0 on; ``1o`` or ``1e`` as the features have it.
-        irreps_head: features of one attention head.
-        irreps_pre_attn: features of a message; default: those of an atom.
-        irreps_mlp_mid: features inside a feed-forward block.
-        irreps_feature: features that the last block makes, even scalars only.
-        num_layers: transformer blocks.
-        num_heads: attention heads.
-        attention: ``mlp`` or ``dot_product``.
-        nonlinear_message: pass values through a gate and a second product; ``mlp`` only.
-        number_of_basis: radial basis functions.
-        basis_type: ``exp`` (exponential-normal), ``gaussian`` (learnt) or ``bessel``.
-        fc_neurons: widths of the hidden layers of the radial networks.
-        alpha_drop: share of attention weights dropped in training.
-        proj_drop: share of the channels dropped in training from what every attention and
-            feed-forward block adds.
-        out_drop: share of the channels dropped in training before the readout.
-        drop_path_rate: share of the training steps in which an attention or feed-forward block
-            adds nothing.
-        smooth_cutoff: let edges vanish smoothly at the cutoff.
-        cutoff_p: exponent of the polynomial envelope that does so.
-    """
-
-    irreps_node_embedding: str = "128x0e+64x1o+32x2e"
-    irreps_sh: str = "1x0e+1x1o+1x2e"
-    irreps_head: str = "32x0e+16x1o+8x2e"
-    irreps_pre_attn: str | None = None
-    irreps_mlp_mid: str = "384x0e+192x1o+96x2e"
-    irreps_feature: str = "512x0e"
-    num_layers: int = Field(default=6, ge=1)
-    num_heads: int = Field(default=4, ge=1)
-    attention: Literal["mlp", "dot_product"] = "mlp"
-    nonlinear_message: bool = True
-    number_of_basis: int = Field(default=32, ge=1)
-    basis_type: Literal["exp", "gaussian", "bessel"] = "exp"
-    fc_neurons: list[PositiveInt] = Field(default=[64, 64], min_length=1)
-    alpha_drop: float = Field(default=0.0, ge=0.0, lt=1.0)
-    proj_drop: float = Field(default=0.0, ge=0.0, lt=1.0)
-    out_drop: float = Field(default=0.0, ge=0.0, lt=1.0)
-    drop_path_rate: float = Field(default=0.0, ge=0.0, lt=1.0)
-    smooth_cutoff: bool = True
-    cutoff_p: float = Field(default=6.0, ge=2.0)
-
-    @field_validator(
-        "irreps_node_embedding",
-        "irreps_sh",
-        "irreps_head",
-        "irreps_pre_attn",
-        "irreps_mlp_mid",
-        "irreps_feature",
-    )
-    @classmethod
-    def _sorted_with_scalars(cls, text: str | None) -> str | None:
-        if text is None:
-            return None
-        try:
-            irreps = o3.Irreps(text)
-        except ValueError as error:
-            raise ValueError(f"expected irreps such as 16x0e+8x1o, got {text!r}") from error
-        if irreps.count("0e") == 0 or irreps != sort_even_first(irreps)[0].simplify():
-            raise ValueError(
-                "expected even scalars first, then each irrep once by increasing l, even before "
-                f"odd, such as 16x0e+8x1o+4x2e, got {text!r}"
-            )
-        return text
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> EquiformerConfig:
-        orders = [(block.mul, block.ir.l) for block in o3.Irreps(self.irreps_sh)]
-        if orders != [(1, order) for order in range(len(orders))]:
-            raise ValueError(
-                "irreps_sh: expected one harmonic of each l from 0 on, such as 1x0e+1x1o+1x2e, "
-                f"got {self.irreps_sh!r}"
-            )
-        if any(block.ir != o3.Irrep("0e") for block in o3.Irreps(self.irreps_feature)):
-            raise ValueError(
-                f"irreps_feature: expected even scalars only, got {self.irreps_feature!r}"
-            )
-        return self
-
-
+@register
 class Equiformer(IsolatedAtomForceField):
     """The Equiformer force field; see the module's text for the equations."""
 
@@ -164,6 +81,7 @@ class Equiformer(IsolatedAtomForceField):
         "Equiformer: Y.-L. Liao, T. Smidt, ICLR 2023, arXiv:2206.11990",
     ]
     Config = EquiformerConfig
+    original = Original("the authors' Equiformer", BY_HAND_RECIPE, needs_elements=True)
 
     def __init__(self, config: EquiformerConfig) -> None:
         super().__init__(config)

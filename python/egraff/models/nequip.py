@@ -27,7 +27,7 @@ sigma, mu             ``energy_scale``, ``energy_shift``
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from e3nn import o3
@@ -38,6 +38,8 @@ from torch import Tensor, nn
 from egraff import ops
 from egraff.models.base import ForceField
 from egraff.models.neighbour_counts import NeighbourCountsConfig
+from egraff.models.originals import NEQUIP_RECIPE, Original
+from egraff.models.registry import register
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.edges import Distances, Edges
 from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
@@ -77,6 +79,71 @@ class NequIPConfig(NeighbourCountsConfig):
     readout_depth: int = Field(default=0, ge=0)
     readout_width: int | None = Field(default=None, ge=1)
 
+    #: named options; ``small`` is ours, to start with
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {
+            "n_layers": 3,
+            "l_max": 1,
+            "parity": False,
+            "n_features": [16, 16],
+            "radial_depth": 1,
+            "radial_width": 32,
+        },
+        # shapes of NequIP's foundation potentials, presets S to XL of the nequip package (0.19)
+        "s": {
+            "n_layers": 2,
+            "l_max": 1,
+            "parity": False,
+            "n_features": [128, 64],
+            "n_type_features": 32,
+        },
+        "m": {
+            "n_layers": 4,
+            "l_max": 2,
+            "parity": False,
+            "n_features": [128, 64, 32],
+            "n_type_features": 32,
+        },
+        "l": {
+            "n_layers": 6,
+            "l_max": 3,
+            "parity": False,
+            "n_features": [128, 64, 32, 32],
+            "n_type_features": 32,
+        },
+        "xl": {
+            "n_layers": 6,
+            "l_max": 4,
+            "parity": False,
+            "n_features": [320, 96, 64, 32, 32],
+            "n_type_features": 32,
+        },
+        # defaults of the nequip package's tutorial
+        "medium": {"n_layers": 4, "l_max": 2, "parity": True, "n_features": 32},
+        # nequip 0.5.6. Its configurations ask for learnt scales and shifts of the energies
+        # (`per_species_rescale_trainable`), by a name that nequip does not know
+        "egraffbench": {
+            "n_layers": 6,
+            "l_max": 2,
+            "parity": True,
+            "n_features": 32,
+            "n_bessel": 8,
+            "bessel_trainable": True,
+            "cutoff_p": 6.0,
+            "radial_depth": 3,
+            "radial_width": 64,
+        },
+    }
+    #: every mechanism of the architecture at widths that a test can afford
+    tiny: ClassVar[dict[str, Any]] = {
+        "n_layers": 3,
+        "l_max": 1,
+        "parity": True,
+        "n_features": 4,
+        "n_bessel": 4,
+        "radial_width": 8,
+    }
+
     @model_validator(mode="after")
     def _features_for_each_l(self) -> NequIPConfig:
         if isinstance(self.n_features, list) and len(self.n_features) != self.l_max + 1:
@@ -103,6 +170,7 @@ class NequIPConfig(NeighbourCountsConfig):
         )
 
 
+@register
 class NequIP(ForceField):
     """The NequIP force field; see the module's text for the equations."""
 
@@ -111,6 +179,7 @@ class NequIP(ForceField):
         "NequIP: S. Batzner et al., Nat. Commun. 13, 2453 (2022), doi:10.1038/s41467-022-29939-5",
     ]
     Config = NequIPConfig
+    original = Original("nequip", NEQUIP_RECIPE)
 
     def __init__(self, config: NequIPConfig) -> None:
         super().__init__(config)
