@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from egraff.errors import EgraffError
 from egraff.fusion.radial_table import (
-    GRID_INTERVALS,
     GRIDS,
     KNOT_NUMBERS,
     Grid,
     Taylor,
+    best_grid,
     knots_of,
-    table_of,
     tabulate,
 )
 from egraff.nn.edges import Distances, PairCutoffs
@@ -30,8 +29,6 @@ Functions = Callable[[Distances], Tensor]
 # relative to the largest function: as good as equal in float64.
 PROBES = torch.linspace(0.05, 0.95, 11, dtype=torch.float64)
 SAME = 1e-12
-# A stretched grid takes an exponential for each edge: it has to be better by this factor.
-WORTH_STRETCHING = 2.0
 
 
 class TableSizeError(EgraffError):
@@ -111,7 +108,9 @@ class DistanceTables:
         """
         pairs, of_pair = self._distinct_pairs(functions)
         expansions = [functools.partial(self._on_grid, functions, pair) for pair in pairs]
-        grid = self._best_grid(expansions[0], grids, zero_at_cutoff)
+        grid = grids[0]
+        if len(grids) > 1:
+            grid = best_grid(functools.partial(expansions[0], Grid()), grids)
         at_grid = [functools.partial(expansion, grid) for expansion in expansions]
         itemsize = (dtype or self.dtype).itemsize
         n_intervals, errors = 16, [0.0, 0.0]
@@ -163,31 +162,21 @@ class DistanceTables:
             position in that list for every pair, ``[n_species, n_species]``.
         """
         n_species = self.cutoffs.n_species
-        every = [functions(self.at(pair, PROBES)) for pair in range(n_species**2)]
-        allowed = SAME * max(float(values.abs().max()) for values in every)
+        every = torch.stack(
+            [functions(self.at(pair, PROBES)).flatten() for pair in range(n_species**2)]
+        )
+        allowed = SAME * float(every.abs().max())
+        distinct = torch.empty_like(every)
         pairs: list[int] = []
-        of_pair = []
+        of_pair = torch.empty(n_species**2, dtype=torch.int64)
         for pair, values in enumerate(every):
-            same = (k for k, p in enumerate(pairs) if (values - every[p]).abs().max() <= allowed)
-            of_pair.append(next(same, len(pairs)))
-            if of_pair[-1] == len(pairs):
+            differences = (distinct[: len(pairs)] - values).abs().amax(dim=1)
+            same = (differences <= allowed).nonzero()
+            of_pair[pair] = same[0, 0] if len(same) else len(pairs)
+            if not len(same):
+                distinct[len(pairs)] = values
                 pairs.append(pair)
-        return pairs, torch.tensor(of_pair).view(n_species, n_species)
-
-    def _best_grid(
-        self, expansion: Callable[[Grid, Tensor], Taylor], grids: tuple[Grid, ...], zero: bool
-    ) -> Grid:
-        """Return the first grid that the next, more stretched one is not much better than."""
-        best, smallest = grids[0], torch.inf
-        for grid in grids if len(grids) > 1 else ():
-            table = table_of(
-                functools.partial(expansion, grid), grid, GRID_INTERVALS, zero_at_cutoff=zero
-            )
-            excess = table.excess(*self._tolerance)
-            if excess * WORTH_STRETCHING > smallest:
-                break
-            best, smallest = grid, excess
-        return best
+        return pairs, of_pair.view(n_species, n_species)
 
     def _on_grid(self, functions: Functions, pair: int, grid: Grid, position: Tensor) -> Taylor:
         """Return functions of a pair's distance at positions ``[n]`` on a grid, and derivatives."""

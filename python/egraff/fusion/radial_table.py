@@ -11,7 +11,7 @@ taken as the derivative of the spline, belongs to the tabulated energy exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,6 +71,11 @@ class Grid:
         first = 1.0 / (slope * (1.0 + decayed))
         return x, first, slope * GRID_DECAY * decayed * first**3
 
+    def step(self, x: Tensor) -> Tensor:
+        """Return dx / ds at ``x``: how far apart knots are there."""
+        slope, _ = self._line()
+        return 1.0 / (slope * (1.0 + GRID_DECAY * self.stretch * torch.exp(-GRID_DECAY * x)))
+
     def position(self, x: Tensor) -> Tensor:
         """Return s at ``x``."""
         slope, offset = self._line()
@@ -89,7 +94,10 @@ class Grid:
 # make of either.
 GRIDS = tuple(Grid(stretch) for stretch in (0.0, 0.3, 1.0, 3.0, 10.0))
 EVEN = GRIDS[:1]
-# Intervals of the tables by which they are compared: fine enough for errors to fall as they will.
+# A stretched grid takes an exponential for each edge: its errors have to be smaller by this factor.
+WORTH_STRETCHING = 2.0
+# Intervals over which sixth derivatives are differences of second ones: short enough for narrow
+# functions, long enough for rounding.
 GRID_INTERVALS = 512
 # Values that are compared at a time; memory is some tens of this.
 PROBE_NUMBERS = 2**20
@@ -155,9 +163,11 @@ def tabulate(
         excess = table.excess(tolerance, derivative_tolerance)
         if excess <= 1.0:
             return table
-        if n_intervals >= ASYMPTOTIC and excess > smallest / growth**2:
+        stalled = n_intervals >= ASYMPTOTIC and excess > smallest / growth**2
+        if excess < smallest:
+            best, smallest = table, excess
+        if stalled:
             break
-        best, smallest = table, excess
         # Errors fall with the fifth power at least, at last; growing by no more than a factor of
         # four, the sequence does not trust the first, coarse tables.
         growth = min(max(1.05 * excess**0.2, 1.1), 4.0)
@@ -200,6 +210,25 @@ def evaluate(knots: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     value = sum(b * end for b, end in zip(basis, ends, strict=True))
     derivative = sum(s * end for s, end in zip(slope, ends, strict=True)) / spacing
     return value, derivative
+
+
+def best_grid(function: Callable[[Tensor], Taylor], grids: Sequence[Grid]) -> Grid:
+    """Return the grid on which functions of x, on an even grid, will have the smallest errors.
+
+    An error is the sixth derivative times the sixth power of the local spacing.
+
+    Args:
+        function: maps ``x`` ``[n]`` float64 to values and derivatives.
+        grids: from even to ever more stretched.
+    """
+    x = torch.linspace(GRID_START, 1.0, GRID_INTERVALS + 1, dtype=torch.float64)
+    sixth = function(x)[2].diff(n=4, dim=0).abs().amax(dim=1)
+    best, smallest = grids[0], math.inf
+    for grid in grids:
+        error = float((sixth * grid.step(x[2:-2]) ** 6).max())
+        if error * WORTH_STRETCHING <= smallest:
+            best, smallest = grid, error
+    return best
 
 
 def knots_of(

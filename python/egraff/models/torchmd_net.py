@@ -247,6 +247,8 @@ class TorchMDNet(IsolatedAtomForceField):
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Leave out the edges that are shorter than the lower cutoff."""
+        if self.cutoffs is None:  # fused, hence without one
+            return edge_index, edge_vec
         scaled = self.cutoffs(species, edge_index, edge_vec).scaled
         seen = torch.nonzero(scaled >= self.lower)[:, 0]
         return edge_index.index_select(1, seen), edge_vec.index_select(0, seen)
