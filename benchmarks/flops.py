@@ -257,7 +257,7 @@ def count(name: str, n_atoms: int = 64) -> tuple[Counter[str], set[str]]:
         name: architecture; fused where there are operators for it.
         n_atoms: of silicon.
     """
-    from egraff.fuse import fuse
+    from egraff.fusion import fuse
 
     model = build_model(name, "float32").eval()
     written = fuse(model).model if fusible(name) else model

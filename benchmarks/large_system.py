@@ -19,8 +19,7 @@ from pathlib import Path
 import lammps_runs
 
 from egraff.export import export_torchscript
-from egraff.models import build
-from egraff.models.presets import PRESETS
+from egraff.models import ARCHITECTURES, build, preset
 
 NOTHING = 64
 
@@ -28,7 +27,9 @@ NOTHING = 64
 def main() -> None:
     """Run what the command line asks for and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=sorted(PRESETS), default=["allegro", "mace"])
+    parser.add_argument(
+        "--models", nargs="+", choices=sorted(ARCHITECTURES), default=["allegro", "mace"]
+    )
     parser.add_argument("--atoms", nargs="+", type=int, default=[4096, 100000])
     parser.add_argument("--ranks", nargs="+", type=int, default=[1])
     parser.add_argument("--steps", type=int, default=5)
@@ -42,7 +43,7 @@ def main() -> None:
         for architecture in arguments.models:
             model = directory / f"{architecture}.egraff.pt"
             options = {"elements": ["Si"], "r_max": 5.0, "avg_num_neighbours": 28.0}
-            eager = build(architecture, **{**PRESETS[architecture]["small"], **options}, seed=1)
+            eager = build(architecture, **{**preset(architecture, "small"), **options}, seed=1)
             export_torchscript(eager, model, fuse=None)
             for ranks in arguments.ranks:
                 silicon = lammps_runs.silicon(NOTHING)

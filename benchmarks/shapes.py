@@ -92,7 +92,7 @@ def export(
 
 def fusible(name: str) -> bool:
     """Ask the exporter whether there are fused operators for a model."""
-    from egraff.fuse import can_fuse
+    from egraff.fusion import can_fuse
 
     return can_fuse(build_model(name, "float32"))
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from egraff.calculator import EgraffCalculator
 from egraff.cli import app
 from egraff.errors import InputError
-from egraff.interop.recipes import recipe
+from egraff.models import ARCHITECTURES
 from egraff.training.checkpoint import load_info
 from egraff.training.evaluate import evaluate_file
 from tests.parity.comparison import Reference, read
@@ -148,7 +148,7 @@ def test_pickled_model_is_not_opened_but_the_way_out_is_told(package, line, tmp_
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_recipes_are_python(name):
-    code = recipe(name, "some file.model").split("\n", maxsplit=1)[1]
+    code = ARCHITECTURES[name].original.instructions("some file.model").split("\n", maxsplit=1)[1]
     compile("\n".join(line.removeprefix("    ") for line in code.splitlines()), name, "exec")
 
 

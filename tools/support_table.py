@@ -65,6 +65,7 @@ def measure(names: Sequence[str]) -> dict[str, dict[str, float]]:
 
     from ase.data import chemical_symbols
 
+    from egraff.models import ARCHITECTURES
     from tests.parity.comparison import converted, deviations, fixtures, original
 
     worst: dict[str, dict[str, float]] = {}
@@ -75,7 +76,7 @@ def measure(names: Sequence[str]) -> dict[str, dict[str, float]]:
             config, extra = dict(reference.case["config"]), {}
             if name == "nequip":
                 config["model_dtype"] = reference.case["dtype"]
-            if name in ("equiformer", "torchmd_net"):
+            if ARCHITECTURES[name].original.needs_elements:
                 numbers = reference.case["elements"]
                 extra["elements"] = [chemical_symbols[number] for number in numbers]
             model = converted(name, *convert(config, reference.weights, **extra))
@@ -95,7 +96,7 @@ def recorded() -> dict[str, dict[str, float]]:
 
 def table() -> str:
     """Return the table as markdown, markers included."""
-    from egraff.models import ARCHITECTURES, PRESETS, build, preset
+    from egraff.models import ARCHITECTURES, build, preset
 
     record = recorded()
     contract = contract_tests()
@@ -117,7 +118,7 @@ def table() -> str:
             else "not recorded",
             widths,
             str(contract.get(name, 0)),
-            ", ".join(PRESETS[name]),
+            ", ".join(architecture.Config.presets),
         ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join([BEGIN, *rows, END])

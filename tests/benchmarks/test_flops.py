@@ -4,7 +4,7 @@ import flops
 import pytest
 import timing
 
-from egraff.fuse import fuse
+from egraff.fusion import fuse
 from egraff.models import build
 
 

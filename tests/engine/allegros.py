@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from egraff import ops
-from egraff.fuse import MAX_TABLE_BYTES, TOLERANCE
-from egraff.fuse_allegro import fuse_allegro
+from egraff.fusion import fuse
+from egraff.fusion.distance_tables import PairTables
+from egraff.fusion.edge_energies import FusedEdgeEnergies
+from egraff.fusion.edge_program import EdgeProgram
+from egraff.fusion.radial_table import Grid
 from egraff.models import build
-from egraff.nn.edge_program import EdgeProgram
-from egraff.nn.fused_allegro import FusedEdgeEnergies
 from tests.engine.random_graphs import random_graph
 
 ops.load()
@@ -75,7 +76,7 @@ def make_case(
     """Return a model with random weights and random edges, none at or beyond the cutoff."""
     name = str(dtype).removeprefix("torch.")
     plain = build("allegro", seed=3, dtype=name, **{**OPTIONS, **options})
-    fused, _ = fuse_allegro(plain, tolerance=TOLERANCE[name], max_bytes=MAX_TABLE_BYTES)
+    fused = fuse(plain).model
     generator = torch.Generator().manual_seed(seed)
     graph = random_graph(
         generator, n_local=n_local, n_ghost=n_ghost, n_edges=n_edges, inside=CUTOFFS
@@ -100,10 +101,6 @@ def function_of_the_distance(act: nn.Module, dtype: torch.dtype, size: float) ->
     knots = torch.zeros(2, 3, lanes, dtype=torch.float64)
     knots[0, 0, 0], knots[1, 0, 0] = low, low + slope
     knots[:, 1, 0] = slope
-    return FusedEdgeEnergies(
-        program,
-        [knots],
-        pair_scale=torch.ones(1, 1),
-        pair_table=torch.zeros(1, 1, dtype=torch.int64),
-        dtype=dtype,
-    )
+    one = torch.ones(1, 1, dtype=torch.float64)
+    tables = PairTables(Grid(), [knots], torch.zeros(1, 1, dtype=torch.int64), one)
+    return FusedEdgeEnergies(program, tables, dtype=dtype)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from egraff import ops
+from egraff.fusion.attention import FusedScalarVectorAttention, pad_heads
+from egraff.fusion.radial_table import Grid, RadialTable, evaluate, tabulate
 from egraff.nn.activations import ActivationName
-from egraff.nn.fused_attention import FusedScalarVectorAttention, pad_heads
-from egraff.nn.radial_table import Grid, RadialTable, evaluate, tabulate
 from egraff.nn.scalar_vector import ScalarVectorAttention
-from tests.engine.convolutions import CUTOFFS, smooth_weights
+from tests.engine.convolutions import CUTOFFS, smooth_weights, tables_of
 
 ops.load()
 
@@ -32,7 +32,6 @@ class Case:
     fused: FusedScalarVectorAttention
     filters: RadialTable
     own: Tensor
-    grid: Grid
     query: Tensor
     source: Tensor
     edge_vec: Tensor
@@ -73,7 +72,7 @@ class Case:
         centre, neighbour = self.edge_index
         length = torch.linalg.vector_norm(edge_vec, dim=1)
         scaled = length / CUTOFFS[self.species[centre], self.species[neighbour]]
-        filters, _ = evaluate(self.filters.knots, self.grid.position(scaled).clamp(max=1.0))
+        filters, _ = evaluate(self.filters.knots, self.filters.grid.position(scaled).clamp(max=1.0))
         filters = filters * (scaled < 1.0)[:, None]
         n_local, width = query.shape
         every = torch.arange(n_local)
@@ -113,16 +112,17 @@ def make_case(
         width, N_BASIS, n_heads, distance_keys=True, distance_values=True, act="silu",
         attention_act=act, vector_cutoff=True, vectors_in=vectors,
     )  # fmt: skip
-    table = tabulate(smooth_weights(4 * width), tolerance=1e-9, derivative_tolerance=1e-7)
+    table = tabulate(
+        smooth_weights(4 * width), grid=Grid(stretch), tolerance=1e-9, derivative_tolerance=1e-7
+    )
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> Tensor:
         return torch.randn(*shape, dtype=torch.float64, generator=generator).to(dtype)
 
     own = random(4 * width).to(torch.float64)
-    grid = Grid(stretch)
     fused = FusedScalarVectorAttention(
-        plain, table.knots, own, grid=grid, pair_scale=1.0 / CUTOFFS, attention_act=act, dtype=dtype
+        plain, tables_of(table, CUTOFFS), own, attention_act=act, dtype=dtype
     )
     n_nodes = n_local + n_ghost
     centre = torch.randint(0, max(n_local, 1), (n_edges,), generator=generator).sort().values
@@ -131,7 +131,7 @@ def make_case(
     direction = direction / torch.linalg.vector_norm(direction, dim=1, keepdim=True)
     length = 0.5 + 3.4 * torch.rand(n_edges, 1, dtype=torch.float64, generator=generator)
     return Case(
-        plain, fused, table, own, grid, random(n_local, width),
+        plain, fused, table, own, random(n_local, width),
         random(n_nodes, (6 if vectors else 3) * width), (direction * length).to(dtype),
         torch.randint(0, 2, (n_nodes,), generator=generator), torch.stack([centre, neighbour]),
     )  # fmt: skip

@@ -10,9 +10,11 @@ from e3nn import o3
 from torch import Tensor
 
 from egraff import ops
+from egraff.fusion.convolution import FusedEdgeConvolution
+from egraff.fusion.distance_tables import PairTables
+from egraff.fusion.radial_table import RadialTable, evaluate, tabulate
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.fused import FusedEdgeConvolution
-from egraff.nn.radial_table import RadialTable, evaluate, tabulate
+from egraff.nn.edges import bare_edges
 from tests.engine.random_graphs import random_graph
 
 ops.load()
@@ -53,7 +55,8 @@ class Case:
 
     def run_fused(self, x: Tensor, edge_vec: Tensor) -> Tensor:
         """Evaluate the operator."""
-        return self.fused(x, edge_vec, self.species, self.edge_index, self.n_local)
+        edges = bare_edges(self.species, self.edge_index, edge_vec, self.n_local)
+        return self.fused(x, edges, edges.radial)
 
     def run_plain(self, x: Tensor, edge_vec: Tensor) -> Tensor:
         """Evaluate the plain form in float64."""
@@ -64,7 +67,8 @@ class Case:
         scaled = torch.linalg.vector_norm(edge_vec, dim=1) / CUTOFFS[centre, neighbour]
         value, _ = evaluate(self.table.knots, scaled.clamp(max=1.0))
         weights = value * (scaled < 1.0)[:, None]
-        return self.plain(x, harmonics, weights, self.edge_index, self.n_local)
+        edges = bare_edges(self.species, self.edge_index, edge_vec, self.n_local)
+        return self.plain(x, edges._replace(harmonics=harmonics), weights)
 
 
 def make_case(
@@ -95,13 +99,7 @@ def make_case(
     table = tabulate(
         smooth_weights(plain.n_weights), tolerance=tolerance, derivative_tolerance=100.0 * tolerance
     )
-    fused = FusedEdgeConvolution(
-        plain,
-        table.knots[None],
-        pair_scale=1.0 / CUTOFFS,
-        pair_table=torch.zeros(2, 2, dtype=torch.int64),
-        dtype=dtype,
-    )
+    fused = FusedEdgeConvolution(plain, tables_of(table), dtype=dtype)
     generator = torch.Generator().manual_seed(seed)
     graph = random_graph(generator, n_local=n_local, n_ghost=n_ghost, n_edges=n_edges)
     x = torch.randn(n_local + n_ghost, irreps.dim, dtype=torch.float64, generator=generator)
@@ -115,6 +113,12 @@ def make_case(
         graph.edge_index,
         n_local,
     )
+
+
+def tables_of(table: RadialTable, cutoffs: Tensor = CUTOFFS) -> PairTables:
+    """Return one table for all pairs of elements."""
+    of_pair = torch.zeros_like(cutoffs, dtype=torch.int64)
+    return PairTables(table.grid, [table.knots], of_pair, 1.0 / cutoffs)
 
 
 def value_and_gradients(run, case: Case) -> tuple[Tensor, Tensor, Tensor]:

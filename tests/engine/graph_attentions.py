@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from egraff import ops
-from egraff.fuse import TOLERANCE
-from egraff.fuse_equiformer import exact_copy, fuse_equiformer
+from egraff.fusion import MAX_TABLE_BYTES, TOLERANCE
+from egraff.fusion.registry import Fusion, fused
 from egraff.models import build
 from egraff.models.equiformer import Equiformer
 from tests.engine.random_graphs import random_graph
@@ -51,11 +51,11 @@ class Case:
     def run_plain(self, x: Tensor, edge_vec: Tensor) -> Tensor:
         """Return the update of local atoms, from features of all nodes."""
         attention = self.plain.blocks[0].attention
-        edges = self.plain.embed_edges(self.species, self.edge_index, edge_vec)
+        edges = self.plain.embed_edges(self.species, self.edge_index, edge_vec, self.n_local)
         sent = attention.merge_neighbour(x)
         message = sent[self.edge_index[1]]
         message = message + attention.merge_centre(x[: self.n_local])[self.edge_index[0]]
-        attended = attention.mlp(message, *edges, self.edge_index[0], self.n_local)
+        attended = attention.mlp(message, edges)
         return attention.projection(attended)
 
     def run_fused(self, x: Tensor, edge_vec: Tensor) -> Tensor:
@@ -105,16 +105,15 @@ def make_case(
             if key.endswith("bias"):
                 noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
                 parameter += 0.3 * noise
-    fused = build("equiformer", seed=3, dtype=name, **{**OPTIONS, **options}).eval()
-    fused.load_state_dict(model.state_dict())
-    fuse_equiformer(model, fused, TOLERANCE[name])
+    fusion = Fusion(model, tolerance=TOLERANCE[name], max_bytes=MAX_TABLE_BYTES)
+    attention = fused(model.blocks[0].attention, fusion, "blocks.0.attention")
     graph = random_graph(
         generator, n_local=n_local, n_ghost=n_ghost, n_edges=n_edges, inside=CUTOFFS
     )
     width = model.blocks[0].attention.merge_neighbour.irreps_in.dim
     return Case(
-        exact_copy(model),
-        fused.blocks[0].attention,
+        fusion.exact,
+        attention,
         torch.randn(n_local + n_ghost, width, dtype=torch.float64, generator=generator),
         graph.edge_vec,
         graph.species,

@@ -9,7 +9,7 @@ import re
 import pytest
 import torch
 
-from egraff import fuse
+from egraff import fusion
 from egraff.errors import EgraffError
 from tests.engine import wrong_calls
 from tests.engine.allegros import make_case
@@ -187,11 +187,23 @@ def test_both_at_once_are_not_differentiable():
 
 
 def test_refuses_tables_that_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(fuse, "MAX_TABLE_BYTES", 1000)
+    monkeypatch.setattr(fusion, "MAX_TABLE_BYTES", 1000)
     with pytest.raises(
         EgraffError,
-        match=r"expected radial tables of at most 0 knots, for the 4 pairs of elements to fit the "
-        r"memory, got \d+ or more\n"
-        r"  fix: export with --no-fuse",
+        match=r"expected radial tables of at most 0.0009537 MiB, got \S+ MiB or more for 4 "
+        r"pairs of elements in two_body\n"
+        r"  fix: export with --no-fuse or, from float64, with --dtype float32",
     ):
-        fuse.fuse(make_case().plain)
+        fusion.fuse(make_case().plain)
+
+
+def test_tables_for_many_pairs_hold_the_two_body_network_alone(monkeypatch):
+    case = make_case()
+    full = fusion.fuse(case.plain).tables[0]["bytes"]
+    monkeypatch.setattr(fusion, "MAX_TABLE_BYTES", full - 1)
+    fused = fusion.fuse(case.plain)
+    # ten functions, padded to two cache lines, in place of all that is linear in them
+    assert fused.tables[0]["bytes"] < 0.5 * full
+    expected = case.value_and_gradient(case.plain)
+    for ours, plain in zip(case.value_and_gradient(fused.model), expected, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-9)

@@ -14,7 +14,7 @@ from egraff.export import export_torchscript
 from egraff.export.aoti_graph import trace
 from egraff.export.prepare import verification_frames
 from egraff.forces import predict
-from egraff.fuse import fuse
+from egraff.fusion import fuse
 from egraff.models import ARCHITECTURES, build
 from tests.models.configs import small_config
 

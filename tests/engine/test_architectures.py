@@ -9,9 +9,9 @@ from e3nn.util import jit
 
 from egraff.export import compare
 from egraff.export.prepare import verification_frames
-from egraff.fuse import can_fuse, fuse
-from egraff.models import ForceField, build
-from egraff.nn.fused import FusedEdgeConvolution
+from egraff.fusion import can_fuse, fuse
+from egraff.fusion.convolution import FusedEdgeConvolution
+from egraff.models import ARCHITECTURES, ForceField, build
 from tests.models.configs import small_config
 
 ALLOWED = {"float32": 1e-5, "float64": 1e-9}
@@ -60,6 +60,20 @@ def test_fused_and_scripted_is_the_same_model(name, options):
     scripted = jit.script(fuse(model).model)
     for _, graph in verification_frames(model, None):
         compare(model, scripted, graph, what="fused and plain", tolerance=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_weights_of_a_float32_checkpoint_in_float64(name):
+    options = {**small_config(name), "r_max": 4.1, "pair_cutoffs": {"H": 3.7}}
+    rounded = trained(build(name, seed=3, dtype="float32", **options)).state_dict()
+    # as checkpoints had it: 1 / cutoff, which float32 cannot hold
+    rounded["inverse_cutoff"] = torch.full((9,), 1.0 / 4.1)
+    model = build(name, dtype="float64", **options)
+    model.load_state_dict(rounded)
+    assert "inverse_cutoff" not in model.state_dict()
+    _, graph = verification_frames(model, None)[0]
+    # tables are good to 1e-10 of their largest slope; a rounded cutoff gives 1e-8
+    compare(model, fuse(model).model, graph, what="fused and plain", tolerance=1e-10)
 
 
 # channels that fill cache lines pass between the operators in the layout of these

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from egraff import ops
-from egraff.nn.fused_attention import pad_heads, source_map
+from egraff.fusion.attention import pad_heads, source_map
 from egraff.nn.scalar_vector import ScalarVectorAttention
 
 ops.load()

@@ -11,8 +11,8 @@ from e3nn import o3
 from torch import Tensor
 
 from egraff import ops
+from egraff.fusion.node_blocks import FusedLayerNorm
 from egraff.nn.equivariant import EquivariantLayerNorm
-from egraff.nn.fused_node_blocks import FusedLayerNorm
 
 ops.load()
 OP = torch.ops.egraff.block_norm

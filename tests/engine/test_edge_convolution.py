@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from egraff.nn.edges import bare_edges
 from tests.engine.convolutions import (
     CUTOFFS,
     assert_close,
@@ -157,7 +158,8 @@ def test_shapes_without_data():
     arguments = [case.x, case.edge_vec, case.edge_index, case.species]
     case.fused.to("meta")
     x, vec, index, species = (a.to("meta") for a in arguments)
-    out = case.fused(x, vec, species, index, case.n_local)
+    edges = bare_edges(species, index, vec, case.n_local)
+    out = case.fused(x, edges, edges.radial)
     assert out.device.type == "meta"
     assert out.shape == (case.n_local, case.plain.irreps_out.dim)
 

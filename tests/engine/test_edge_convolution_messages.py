@@ -10,8 +10,10 @@ import torch
 from e3nn import o3
 
 from egraff.errors import EgraffError
+from egraff.fusion.convolution import FusedEdgeConvolution
+from egraff.fusion.distance_tables import PairTables
+from egraff.fusion.radial_table import Grid
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.fused import FusedEdgeConvolution
 from tests.engine.convolutions import CUTOFFS, make_case, value_and_gradients
 from tests.engine.wrong_calls import long, number, replaced
 
@@ -156,15 +158,11 @@ def test_order_without_kernels():
     plain = EdgeConvolution(
         o3.Irreps("2x0e"), o3.Irreps.spherical_harmonics(4), o3.Irreps("0e + 4e")
     )
+    knots = torch.zeros(17, 3, plain.n_weights, dtype=torch.float64)
+    tables = PairTables(Grid(), [knots], torch.zeros(2, 2, dtype=torch.int64), 1.0 / CUTOFFS)
     with pytest.raises(
         EgraffError,
         match=r"expected features and harmonics up to l = 3, got l = 4, for which there is no "
         r"fused convolution\n  fix: export with --no-fuse",
     ):
-        FusedEdgeConvolution(
-            plain,
-            torch.zeros(1, 17, 3, plain.n_weights),
-            pair_scale=1.0 / CUTOFFS,
-            pair_table=torch.zeros(2, 2, dtype=torch.int64),
-            dtype=torch.float32,
-        )
+        FusedEdgeConvolution(plain, tables, dtype=torch.float32)

@@ -11,8 +11,8 @@ from e3nn import o3
 from e3nn.nn import Gate
 from torch import Tensor
 
+from egraff.fusion.gate import FusedGate
 from egraff.nn.equivariant import SwishGate
-from egraff.nn.fused_gate import FusedGate
 from tests.engine.instruction_sets import run_with
 
 OP = torch.ops.egraff.gate

@@ -10,7 +10,8 @@ import torch
 from e3nn import o3
 
 from egraff import ops
-from egraff.nn.fused_linear import can_fuse_linear, fused_linear
+from egraff.fusion.linear import FusedLinear, FusedSpeciesLinear, can_fuse_linear
+from egraff.fusion.registry import form_of
 from egraff.nn.species import SpeciesLinear
 
 ops.load()
@@ -61,8 +62,8 @@ def test_equals_the_plain_map(double, irreps_in, irreps_out, n, dtype):
     assert can_fuse_linear(plain)
     x = torch.randn(n, plain.irreps_in.dim)
     if n > 0:
-        agree(plain, fused_linear(plain, dtype), x, dtype)
-    assert fused_linear(plain, dtype)(x.to(dtype)).shape == (n, plain.irreps_out.dim)
+        agree(plain, FusedLinear(plain, dtype), x, dtype)
+    assert FusedLinear(plain, dtype)(x.to(dtype)).shape == (n, plain.irreps_out.dim)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -70,19 +71,19 @@ def test_equals_the_plain_map(double, irreps_in, irreps_out, n, dtype):
 @pytest.mark.parametrize("n", [1, 75])
 def test_equals_the_plain_map_of_each_element(double, irreps_in, irreps_out, n, dtype):
     plain = SpeciesLinear(o3.Irreps(irreps_in), o3.Irreps(irreps_out), N_SPECIES)
-    fused = fused_linear(plain, dtype)
+    fused = FusedSpeciesLinear(plain, dtype)
     x, species = torch.randn(n, plain.irreps_in.dim), torch.randint(0, N_SPECIES, (n,))
     agree(lambda x: plain(x, species), lambda x: fused(x, species), x, dtype)
 
 
 def test_several_blocks_add_up(double):
     plain = o3.Linear("4x0e + 3x0e + 2x1o", "5x0e + 2x0e + 2x1o")
-    agree(plain, fused_linear(plain, torch.float64), torch.randn(9, 13), torch.float64)
+    agree(plain, FusedLinear(plain, torch.float64), torch.randn(9, 13), torch.float64)
 
 
 def test_threads_change_nothing(double):
     plain = o3.Linear("64x0e + 64x1o", "64x0e + 64x1o")
-    fused, x = fused_linear(plain, torch.float32), torch.randn(500, 256, dtype=torch.float32)
+    fused, x = FusedLinear(plain, torch.float32), torch.randn(500, 256, dtype=torch.float32)
     before = torch.get_num_threads()
     results = []
     try:
@@ -95,7 +96,7 @@ def test_threads_change_nothing(double):
 
 
 def test_shapes_without_data():
-    fused = fused_linear(o3.Linear("4x0e", "5x0e"), torch.float32).to("meta")
+    fused = FusedLinear(o3.Linear("4x0e", "5x0e"), torch.float32).to("meta")
     assert fused(torch.empty(7, 4, device="meta")).shape == (7, 5)
 
 
@@ -106,11 +107,12 @@ def test_maps_that_stay_as_they_are():
         o3.Linear("4x0e", "4x1o"),
         torch.nn.Linear(4, 4),
     ):
-        assert not can_fuse_linear(plain)
+        assert form_of(plain) is None
 
 
 def arguments(**changes):
-    fused = fused_linear(SpeciesLinear(o3.Irreps("4x0e"), o3.Irreps("4x0e"), 2), torch.float32)
+    plain = SpeciesLinear(o3.Irreps("4x0e"), o3.Irreps("4x0e"), 2)
+    fused = FusedSpeciesLinear(plain, torch.float32)
     given = {
         "x": torch.randn(3, 4),
         "species": torch.tensor([0, 1, 0]),

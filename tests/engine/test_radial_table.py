@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from egraff.errors import EgraffError
-from egraff.nn.radial_table import GRID_START, Grid, evaluate, tabulate, with_rises
+from egraff.fusion.radial_table import GRID_START, Grid, evaluate, tabulate, with_rises
 from tests.engine.convolutions import smooth_weights
 
 
@@ -80,7 +80,7 @@ def test_refuses_a_function_with_a_kink():
         EgraffError,
         match=r"expected a smooth function of the distance, got one that \d+ knots describe with a "
         r"relative error of .*e-\d+ \(derivative .*\), allowed 1e-07 \(1e-06\)\n"
-        r"  fix: export with --no-fuse",
+        r"  fix: export with --no-fuse or, from float64, with --dtype float32",
     ):
         tabulate(function, tolerance=1e-7, derivative_tolerance=1e-6)
 

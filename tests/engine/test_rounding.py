@@ -22,7 +22,7 @@ from egraff.data.embedded import embedded
 from egraff.data.frames import frame_from_atoms
 from egraff.export.agreement import float64_form
 from egraff.forces import predict
-from egraff.fuse import fuse
+from egraff.fusion import fuse
 from egraff.models import ARCHITECTURES, build
 from egraff.training.dataset import frame_graph
 from tests.lammps.agreement import sizes_in_python, values_in_python

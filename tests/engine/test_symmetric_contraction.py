@@ -10,7 +10,7 @@ import torch
 from e3nn import o3
 
 from egraff import ops
-from egraff.nn.fused import FusedSymmetricContraction
+from egraff.fusion.contraction import FusedSymmetricContraction
 from egraff.nn.symmetric_contraction import SymmetricContraction
 from tests.engine.wrong_calls import long
 

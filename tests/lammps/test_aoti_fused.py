@@ -17,9 +17,9 @@ import torch
 from egraff import _core
 from egraff.export.aoti import export_aoti
 from egraff.forces import predict
-from egraff.fuse import fuse
+from egraff.fusion import fuse
+from egraff.fusion.convolution import FusedEdgeConvolution
 from egraff.models import ForceField, build
-from egraff.nn.fused import FusedEdgeConvolution
 from tests.lammps.agreement import agrees
 from tests.lammps.systems import ELEMENTS, SYSTEMS
 from tests.models.structures import graph_of

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from egraff.errors import InputError
-from egraff.models import ARCHITECTURES, PRESETS, build, preset
+from egraff.models import ARCHITECTURES, build, preset
 from tests.models.configs import small_config
 
 
@@ -55,11 +55,11 @@ def test_unknown_preset():
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_preset_is_a_valid_configuration(name):
-    assert "small" in PRESETS[name]
+    config = ARCHITECTURES[name].Config
     # what the benchmark called BOTNet is a MACE
-    assert "egraffbench" in PRESETS[name] or name == "botnet"
-    for options in PRESETS[name].values():
-        ARCHITECTURES[name].Config(**{"elements": ["H", "O"], "r_max": 5.0, **options})
+    assert "egraffbench" in config.presets or name == "botnet"
+    for options in [config.tiny, *config.presets.values()]:
+        config(**{"elements": ["H", "O"], "r_max": 5.0, **options})
 
 
 def test_seed_fixes_the_weights_and_leaves_torch_alone():

@@ -7,17 +7,16 @@ import pytest
 import torch
 
 from egraff.forces import predict
-from egraff.models import ARCHITECTURES, PRESETS, build, preset
+from egraff.models import ARCHITECTURES, build, preset
 from tests.models.configs import SHARED
 from tests.models.ghosts import RecordedExchange, with_ghosts
 from tests.models.structures import graph_of, molecule
 
-EVERY = [(name, chosen) for name in sorted(PRESETS) for chosen in PRESETS[name]]
-
-
-def test_every_architecture_has_a_small_preset():
-    assert set(PRESETS) == set(ARCHITECTURES)
-    assert all("small" in presets for presets in PRESETS.values())
+EVERY = [
+    (name, chosen)
+    for name, architecture in sorted(ARCHITECTURES.items())
+    for chosen in architecture.Config.presets
+]
 
 
 @pytest.mark.parametrize(("name", "chosen"), EVERY, ids=["-".join(both) for both in EVERY])

@@ -8,6 +8,7 @@ import torch
 from e3nn import o3
 
 from egraff.nn.convolution import EdgeConvolution
+from egraff.nn.edges import bare_edges
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,9 @@ def test_against_e3nn(irreps_in, irreps_keep):
     expected = torch.zeros(n_nodes, irreps_out_dim(convolution)).index_add(
         0, edge_index[0], messages
     )
-    actual = convolution(x, sh, weights, edge_index, n_nodes)
+    species = torch.zeros(n_nodes, dtype=torch.int64)
+    edges = bare_edges(species, edge_index, vectors, n_nodes)._replace(harmonics=sh)
+    actual = convolution(x, edges, weights)
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -80,7 +83,7 @@ def test_no_edges_and_more_nodes_than_receivers():
         o3.Irreps("2x0e + 1x1o"), o3.Irreps("0e + 1o"), o3.Irreps("0e + 1o")
     )
     empty = torch.zeros(2, 0, dtype=torch.int64)
-    out = convolution(
-        torch.randn(5, 5), torch.zeros(0, 4), torch.zeros(0, convolution.n_weights), empty, 3
-    )
+    edges = bare_edges(torch.zeros(5, dtype=torch.int64), empty, torch.zeros(0, 3), 3)
+    edges = edges._replace(harmonics=torch.zeros(0, 4))
+    out = convolution(torch.randn(5, 5), edges, torch.zeros(0, convolution.n_weights))
     assert torch.equal(out, torch.zeros(3, convolution.irreps_out.dim))

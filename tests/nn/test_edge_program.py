@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from egraff.nn.edge_program import DENSE, TABLE, EdgeProgram, LinearForm, side_by_side
+from egraff.fusion.edge_program import DENSE, TABLE, EdgeProgram, LinearForm, side_by_side
 from egraff.nn.radial import RadialNetwork
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,19 +11,10 @@ import typer
 from egraff.cli.types import writable
 
 
-class Package(StrEnum):
-    """Whose models can be read."""
-
-    mace = "mace"
-    nequip = "nequip"
-    allegro = "allegro"
-    torchmd_net = "torchmd-net"
-    botnet = "botnet"
-    equiformer = "equiformer"
-
-
 def import_(
-    package: Annotated[Package, typer.Argument(help="Whose model it is.")],
+    package: Annotated[
+        str, typer.Argument(help="Whose model it is: an architecture, as mace or torchmd-net.")
+    ],
     source: Annotated[Path, typer.Argument(help="Its state_dict, written by torch.save.")],
     output: Annotated[
         Path,
@@ -55,14 +45,14 @@ def import_(
     from egraff.training.checkpoint import save_model
 
     model = load_original(
-        package.name,
+        package.replace("-", "_"),
         source,
         config,
         elements=[symbol.strip() for symbol in elements.split(",")] if elements else None,
         head=head,
         drop_mean=drop_mean,
     )
-    origin = {"package": package.value, "file": source.name, "sha256": sha256(source)}
+    origin = {"package": package, "file": source.name, "sha256": sha256(source)}
     save_model(output, model, training_data={"imported_from": origin})
     n_weights = sum(parameter.numel() for parameter in model.parameters())
     typer.echo(

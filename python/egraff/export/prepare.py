@@ -16,8 +16,8 @@ from ase.data import atomic_numbers, covalent_radii
 from egraff import __version__, provenance
 from egraff.export.agreement import FUSED_TOLERANCE, RELATIVE_TOLERANCE, tolerance_on
 from egraff.forces import Prediction, predict
-from egraff.fuse import can_fuse
-from egraff.fuse import fuse as fuse_model
+from egraff.fusion import can_fuse
+from egraff.fusion import fuse as fuse_model
 from egraff.graph import Graph, graph_of_atoms
 from egraff.metadata import CONTRACT
 from egraff.models.base import ForceField
@@ -90,7 +90,7 @@ def prepare(
         written = fused.model
         # its rows may be padded
         metadata["exchange_widths"] = written.exchange_widths
-        metadata["blocks_inside"] = fused.blocks_inside
+        metadata["blocks_inside"] = written.blocks_inside
         metadata["radial_tables"] = fused.tables
     return Prepared(model, written, graphs, metadata, tolerance)
 

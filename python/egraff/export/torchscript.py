@@ -38,7 +38,7 @@ def export_torchscript(
             is used when it is missing or too large (:mod:`egraff.export.prepare`).
         training_data: what the model was trained on (names, hashes, numbers of frames).
         licence: terms under which the model's weights may be used.
-        fuse: use fused operators, which run on the CPU only (:mod:`egraff.fuse`); None uses them
+        fuse: use fused operators, which run on the CPU only (:mod:`egraff.fusion`); None uses them
             where there are any for the model.
 
     Returns:

@@ -15,13 +15,10 @@ import yaml
 from torch import Tensor
 
 from egraff.errors import InputError, ModelFileError
-from egraff.interop.recipes import recipe
 from egraff.models import ARCHITECTURES, ForceField, build
 from egraff.settings_file import parse_yaml
 
 SUFFIXES = (".json", ".yaml", ".yml")
-# originals with weights for every element, trained or not: the user says which are meant
-NEED_ELEMENTS = ("equiformer", "torchmd_net")
 _TARGETS = {"nequip": "NequIPGNNModel", "allegro": "AllegroModel"}
 
 
@@ -52,9 +49,10 @@ def load_original(
         InputError: unknown architecture, or something that egraff has no counterpart of.
         ModelFileError: a file is missing or is not what it should be.
     """
-    if architecture not in ARCHITECTURES:
+    known = sorted(name for name, cls in ARCHITECTURES.items() if cls.original is not None)
+    if architecture not in known:
         raise InputError(
-            f"expected one of {', '.join(sorted(ARCHITECTURES))}, got {architecture!r}",
+            f"expected one of {', '.join(known)}, got {architecture!r}",
             field="PACKAGE",
             fix="choose one of these",
         )
@@ -62,7 +60,7 @@ def load_original(
     state = _read_state(architecture, weights)
     options = _read_config(architecture, _config_path(architecture, weights, config))
     extra: dict[str, Any] = {}
-    if architecture in NEED_ELEMENTS:
+    if ARCHITECTURES[architecture].original.needs_elements:
         if not elements:
             raise InputError(
                 f"expected chemical symbols, got none: a {architecture} of its authors has weights "
@@ -93,7 +91,7 @@ def load_original(
         raise ModelFileError(
             f"expected an option or a weight {error}, found none",
             where=weights,
-            fix="give weights and options of the same model; " + recipe(architecture, "FILE"),
+            fix="give weights and options of the same model; " + _recipe(architecture, "FILE"),
         ) from error
     model = build(architecture, seed=0, **converted)
     model.load_state_dict(state)
@@ -104,7 +102,7 @@ def _read_state(architecture: str, path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise ModelFileError(
-            f"expected weights, found {found}", where=path, fix=recipe(architecture, "FILE")
+            f"expected weights, found {found}", where=path, fix=_recipe(architecture, "FILE")
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -113,7 +111,7 @@ def _read_state(architecture: str, path: Path) -> dict[str, Tensor]:
             "expected a state_dict written by torch.save, could not read it without the original "
             f"package ({type(error).__name__})",
             where=path,
-            fix=recipe(architecture, str(path)),
+            fix=_recipe(architecture, str(path)),
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else content
     tensors = isinstance(state, dict) and all(isinstance(v, Tensor) for v in state.values())
@@ -121,7 +119,7 @@ def _read_state(architecture: str, path: Path) -> dict[str, Tensor]:
         raise ModelFileError(
             f"expected a state_dict (names and tensors), got {type(state).__name__}",
             where=path,
-            fix=recipe(architecture, str(path)),
+            fix=_recipe(architecture, str(path)),
         )
     return dict(state)
 
@@ -137,7 +135,7 @@ def _config_path(architecture: str, weights: Path, given: str | PathLike[str] | 
         f"expected the model's options in {' or '.join(path.name for path in candidates)}, found "
         "none of them",
         where=weights,
-        fix="give the file with --config; or " + recipe(architecture, str(weights)),
+        fix="give the file with --config; or " + _recipe(architecture, str(weights)),
     )
 
 
@@ -171,3 +169,7 @@ def _read_config(architecture: str, path: Path) -> dict[str, Any]:
 
 def _not_for(option: str, architecture: str, why: str) -> InputError:
     return InputError(f"not for {architecture}: {why}", field=option, fix="leave the option out")
+
+
+def _recipe(architecture: str, source: str) -> str:
+    return ARCHITECTURES[architecture].original.instructions(source)

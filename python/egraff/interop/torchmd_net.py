@@ -110,9 +110,7 @@ def convert_state(
 def _weights(
     state: dict[str, Tensor], numbers: list[int], options: dict[str, Any]
 ) -> dict[str, Tensor]:
-    dtype = getattr(torch, options["dtype"])
     result = {
-        "inverse_cutoff": torch.full((len(numbers) ** 2,), 1.0 / options["r_max"], dtype=dtype),
         "scale_shift.scale": torch.tensor(options["energy_scale"], dtype=torch.float64),
         "scale_shift.shift": torch.tensor(options["energy_shift"], dtype=torch.float64),
     }

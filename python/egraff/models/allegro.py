@@ -35,97 +35,24 @@ exchange inside the model.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from e3nn import o3
-from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
+from egraff.models.allegro_config import AllegroConfig
 from egraff.models.base import ForceField
-from egraff.models.neighbour_counts import NeighbourCountsConfig
+from egraff.models.originals import NEQUIP_RECIPE, Original
+from egraff.models.registry import register
 from egraff.nn.edge_tensors import ChannelProduct, WeightedHarmonics
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork, edge_lengths
+from egraff.nn.edges import Distances
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
 from egraff.nn.species import EnergyScaleShift, NeighbourNorm
 from egraff.nn.spline import PairSpline
 
-Nonlinearity = Literal["silu", "mish", "gelu", "ssp", "tanh"] | None
 
-
-class AllegroConfig(NeighbourCountsConfig):
-    """Options of Allegro beyond those of every model.
-
-    Attributes:
-        n_layers: layers, each one tensor product.
-        l_max: highest order of harmonics and tensor features.
-        parity: carry tensor features of both parities; otherwise only those of the harmonics. It
-            matters from three layers on: only then can the other parity lead back to an energy.
-        n_scalar_features: channels of the scalar track.
-        n_tensor_features: channels of the tensor track.
-        radial_basis: ``bessel``, mixed and multiplied by element embeddings, or ``spline``, with
-            functions of its own for every pair of elements.
-        n_bessel: Bessel functions.
-        bessel_trainable: learn their roots.
-        cutoff_p: exponent of the polynomial envelope of the Bessel functions.
-        n_splines: bumps of the spline.
-        spline_span: how many of them overlap.
-        embedding_channels: channels of the two-body embedding before its network, even for
-            ``bessel``; default: ``n_scalar_features``.
-        embedding_hidden: widths of the hidden layers of the two-body network.
-        embedding_nonlinearity: between its layers.
-        latent_hidden: widths of the hidden layers of the scalar track's networks.
-        latent_nonlinearity: between their layers.
-        readout_hidden: widths of the hidden layers of the edge energy network.
-        readout_nonlinearity: between its layers.
-        path_channel_coupling: weights of a tensor product for each path and channel; otherwise
-            for each path.
-        individual_weights: weights of the environment for each l; otherwise one for all l.
-        latent_update: ``concatenate`` the scalars of all layers (nequip-allegro 0.8) or
-            ``residual``, x^L = c x^(L-1) + c' MLP(x^(L-1), scalars), c^2 + c'^2 = 1 with a learnt
-            ratio (the paper).
-    """
-
-    n_layers: int = Field(default=2, ge=1)
-    l_max: int = Field(default=1, ge=0)
-    parity: bool = True
-    n_scalar_features: int = Field(default=64, ge=1)
-    n_tensor_features: int = Field(default=16, ge=1)
-    radial_basis: Literal["bessel", "spline"] = "bessel"
-    n_bessel: int = Field(default=8, ge=1)
-    bessel_trainable: bool = False
-    cutoff_p: float = Field(default=6.0, ge=2.0)
-    n_splines: int = Field(default=16, ge=1)
-    spline_span: int = Field(default=12, ge=0)
-    embedding_channels: int | None = Field(default=None, ge=1)
-    embedding_hidden: list[PositiveInt] = Field(default=[64])
-    embedding_nonlinearity: Nonlinearity = "silu"
-    latent_hidden: list[PositiveInt] = Field(default=[64])
-    latent_nonlinearity: Nonlinearity = "silu"
-    readout_hidden: list[PositiveInt] = Field(default=[32])
-    readout_nonlinearity: Nonlinearity = "silu"
-    path_channel_coupling: bool = True
-    individual_weights: bool = True
-    latent_update: Literal["concatenate", "residual"] = "concatenate"
-
-    @model_validator(mode="after")
-    def _embedding_fits(self) -> AllegroConfig:
-        if self.radial_basis == "bessel" and self.two_body_channels() % 2:
-            raise ValueError(
-                "embedding_channels (or n_scalar_features in its place): expected an even number, "
-                f"half for each of the two elements, got {self.two_body_channels()}"
-            )
-        if self.spline_span > self.n_splines:
-            raise ValueError(
-                f"spline_span: expected at most n_splines = {self.n_splines}, "
-                f"got {self.spline_span}"
-            )
-        return self
-
-    def two_body_channels(self) -> int:
-        """Return the channels of the two-body embedding before its network."""
-        return self.embedding_channels or self.n_scalar_features
-
-
+@register
 class Allegro(ForceField):
     """The Allegro force field; see the module's text for the equations."""
 
@@ -134,6 +61,7 @@ class Allegro(ForceField):
         "Allegro: A. Musaelian et al., Nat. Commun. 14, 579 (2023), doi:10.1038/s41467-023-36329-y",
     ]
     Config = AllegroConfig
+    original = Original("nequip-allegro", NEQUIP_RECIPE)
 
     def __init__(self, config: AllegroConfig) -> None:
         super().__init__(config)
@@ -145,8 +73,6 @@ class Allegro(ForceField):
         self.residual = config.latent_update == "residual"
         self.norm = NeighbourNorm(config.neighbour_counts())
 
-        inverse = 1.0 / torch.tensor(self.pair_cutoffs or [[config.r_max] * n_species] * n_species)
-        self.register_buffer("inverse_cutoff", inverse.flatten())
         self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
         self.two_body = TwoBodyEmbedding(config)
         self.embedding_network = RadialNetwork(
@@ -197,12 +123,10 @@ class Allegro(ForceField):
     ) -> dict[str, Tensor]:
         """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
         centre = edge_index[0]
-        species_i, species_j = species[centre], species[edge_index[1]]
-        pair = species_i * self.n_species + species_j
-        x = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
         harmonics = self.harmonics(edge_vec)
 
-        two_body = self.embedding_network(self.two_body(x, species_i, species_j, pair))
+        distances = self.cutoffs(species, edge_index, edge_vec)
+        two_body = self.embedding_network(self.two_body(distances))
         tensors = self.first_tensors(harmonics, self.tensor_weights(two_body))
         projection = self.first_projection(two_body)
         latents = projection[:, : self.n_scalars]
@@ -211,13 +135,17 @@ class Allegro(ForceField):
         for layer in self.layers:
             weighted = self.environment(harmonics, environment_weights)
             environment = torch.zeros(
-                n_local, self.n_tensors, weighted.shape[2], dtype=weighted.dtype, device=x.device
+                n_local,
+                self.n_tensors,
+                weighted.shape[2],
+                dtype=weighted.dtype,
+                device=weighted.device,
             ).index_add(0, centre, weighted)
             environment = self.norm(environment, species[:n_local]).index_select(0, centre)
             tensors, latents, environment_weights = layer(tensors, latents, environment)
 
         edge_energy = self.readout(latents)[:, 0]
-        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=x.device)
+        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
         # each pair is counted from both ends: two independent terms for one unit of variance
         energy = self.norm(energy.index_add(0, centre, edge_energy), species[:n_local])
         energy = energy * math.sqrt(0.5)
@@ -283,6 +211,7 @@ class TwoBodyEmbedding(nn.Module):
         super().__init__()
         n_species = len(config.elements)
         channels = config.two_body_channels()
+        self.n_species = n_species
         self.spline = None
         self.basis = None
         if config.radial_basis == "spline":
@@ -298,22 +227,13 @@ class TwoBodyEmbedding(nn.Module):
         self.centre = nn.Embedding(n_species, channels // 2)
         self.neighbour = nn.Embedding(n_species, channels // 2)
 
-    def forward(self, x: Tensor, species_i: Tensor, species_j: Tensor, pair: Tensor) -> Tensor:
-        """Embed edges.
-
-        Args:
-            x: ``[n_edges]`` scaled lengths in float64.
-            species_i: ``[n_edges]`` of the centres.
-            species_j: ``[n_edges]`` of the neighbours.
-            pair: ``[n_edges]``, ``species_i * n_species + species_j``.
-
-        Returns:
-            ``[n_edges, channels]``.
-        """
+    def forward(self, distances: Distances) -> Tensor:
+        """Embed edges, as ``[n_edges, channels]``."""
+        x, centre, neighbour = distances.scaled, distances.centre, distances.neighbour
         if self.spline is not None:
-            return self.spline(x, pair)
+            return self.spline(x, centre * self.n_species + neighbour)
         radial = self.basis(x) * (self.envelope(x) * self.scale)[:, None]
-        elements = torch.cat([self.centre(species_i), self.neighbour(species_j)], dim=1)
+        elements = torch.cat([self.centre(centre), self.neighbour(neighbour)], dim=1)
         return elements * self.projection(radial.to(elements.dtype))
 
 

@@ -25,11 +25,17 @@ from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor, nn
 
+from egraff.models.originals import Original
+from egraff.nn.edges import Distances, Edges, PairCutoffs, bare_edges
+
 
 class ModelConfig(BaseModel):
     """Options that every architecture has. Unknown options are refused.
 
     Attributes:
+        presets: named options: ``small`` to start with, the papers', and those of EGraFFBench
+            (see :mod:`egraff.models`).
+        tiny: options for tests.
         elements: chemical symbols, in the order of the species indices.
         r_max: cutoff in Angstrom.
         pair_cutoffs: shorter cutoffs for some pairs, ``{"H": 2.0, "O": {"H": 3.0}}``: first the
@@ -43,6 +49,9 @@ class ModelConfig(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    tiny: ClassVar[dict[str, Any]] = {}
 
     elements: list[str] = Field(min_length=1)
     r_max: float = Field(gt=0)
@@ -115,18 +124,25 @@ class ForceField(nn.Module):
         architecture: name under which :func:`egraff.models.build` knows the class.
         citations: the papers to cite, one line each.
         Config: the pydantic class of its options.
+        original: what it was compared with, if there is a converter.
         config: the options of this instance.
         elements: chemical symbols in the order of the species indices.
         r_max: cutoff in Angstrom.
         pair_cutoffs: ``[n_species][n_species]`` in Angstrom, row = receiving centre, or None.
+        cutoffs: the same as a block, which measures edges in units of the cutoff; None in a fused
+            model, whose layers do so themselves.
         dtype: ``"float32"`` or ``"float64"``.
         exchange_widths: columns of each ghost exchange, in the order in which they happen.
         outputs: names of the outputs.
+        blocks_inside: its operators go through the edges in blocks, so that memory does not grow
+            when it sees all edges at once.
     """
 
     architecture: ClassVar[str]
     citations: ClassVar[list[str]]
     Config: ClassVar[type[ModelConfig]]
+    original: ClassVar[Original | None] = None
+    blocks_inside: ClassVar[bool] = False
     # TorchScript wants the types of lists, which may be empty, here rather than in __init__
     elements: list[str]
     exchange_widths: list[int]
@@ -138,6 +154,10 @@ class ForceField(nn.Module):
         self.elements = list(config.elements)
         self.r_max: float = config.r_max
         self.pair_cutoffs = config.cutoff_table()
+        self.cutoffs: PairCutoffs | None = PairCutoffs(
+            config.r_max, len(config.elements), self.pair_cutoffs
+        )
+        self.register_load_state_dict_pre_hook(_without_cutoffs)
         self.dtype: str = config.dtype
         self.exchange_widths = []
         self.outputs = ["atomic_energy"]
@@ -148,3 +168,31 @@ class ForceField(nn.Module):
         """Evaluate the model; see the contract at the top of this module."""
         # not an abstract method: TorchScript has none
         raise NotImplementedError(f"{type(self).__name__} must implement forward")
+
+    def embed_edges(
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> Edges:
+        """Return what layers read of the edges, for models with harmonics and radial functions."""
+        if self.cutoffs is None:
+            return bare_edges(species, edge_index, edge_vec, n_local)
+        radial, envelope = self.radial_functions(self.cutoffs(species, edge_index, edge_vec))
+        dtype = edge_vec.dtype
+        if envelope is not None:
+            envelope = envelope.to(dtype)
+        harmonics = self.harmonics(edge_vec)
+        return Edges(edge_vec, edge_index, species, n_local, harmonics, radial.to(dtype), envelope)
+
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return the radial basis and, where it is not part of that, the envelope.
+
+        Evaluated in float64; of a fused model, what follows from them is in tables.
+
+        Returns:
+            ``[n_edges, n_basis]`` and ``[n_edges]``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement radial_functions")
+
+
+def _without_cutoffs(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
+    """Leave out what older checkpoints say of cutoffs, rounded to their type: options say it."""
+    state.pop(f"{prefix}inverse_cutoff", None)

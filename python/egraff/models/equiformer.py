@@ -46,16 +46,19 @@ repository, which no MD17 model of the paper's tables uses, are left out.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from e3nn import o3
-from pydantic import Field, PositiveInt, field_validator, model_validator
 from torch import Tensor, nn
 
 from egraff import ops
-from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.models.equiformer_config import EquiformerConfig
+from egraff.models.isolated import IsolatedAtomForceField
+from egraff.models.originals import BY_HAND_RECIPE, Original
+from egraff.models.registry import register
 from egraff.nn.dropout import BranchDropout, ChannelDropout
+from egraff.nn.edges import Distances, Edges, envelope_of
 from egraff.nn.equivariant import (
     DepthwiseProduct,
     DistanceNetwork,
@@ -63,98 +66,13 @@ from egraff.nn.equivariant import (
     EquivariantLinear,
     FeedForward,
     UnitVariance,
-    sort_even_first,
 )
 from egraff.nn.graph_attention import GraphAttention
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, edge_lengths
+from egraff.nn.radial import BesselBasis, PolynomialCutoff
 from egraff.nn.smearing import ExpNormalBasis, LearnedGaussianBasis
 
 
-class EquiformerConfig(IsolatedAtomConfig):
-    """Options of Equiformer beyond those of every model. Irreps are written as e3nn writes them.
-
-    Attributes:
-        irreps_node_embedding: features of an atom, even scalars first.
-        irreps_sh: harmonics, one of each l from 0 on; ``1o`` or ``1e`` as the features have it.
-        irreps_head: features of one attention head.
-        irreps_pre_attn: features of a message; default: those of an atom.
-        irreps_mlp_mid: features inside a feed-forward block.
-        irreps_feature: features that the last block makes, even scalars only.
-        num_layers: transformer blocks.
-        num_heads: attention heads.
-        attention: ``mlp`` or ``dot_product``.
-        nonlinear_message: pass values through a gate and a second product; ``mlp`` only.
-        number_of_basis: radial basis functions.
-        basis_type: ``exp`` (exponential-normal), ``gaussian`` (learnt) or ``bessel``.
-        fc_neurons: widths of the hidden layers of the radial networks.
-        alpha_drop: share of attention weights dropped in training.
-        proj_drop: share of the channels dropped in training from what every attention and
-            feed-forward block adds.
-        out_drop: share of the channels dropped in training before the readout.
-        drop_path_rate: share of the training steps in which an attention or feed-forward block
-            adds nothing.
-        smooth_cutoff: let edges vanish smoothly at the cutoff.
-        cutoff_p: exponent of the polynomial envelope that does so.
-    """
-
-    irreps_node_embedding: str = "128x0e+64x1o+32x2e"
-    irreps_sh: str = "1x0e+1x1o+1x2e"
-    irreps_head: str = "32x0e+16x1o+8x2e"
-    irreps_pre_attn: str | None = None
-    irreps_mlp_mid: str = "384x0e+192x1o+96x2e"
-    irreps_feature: str = "512x0e"
-    num_layers: int = Field(default=6, ge=1)
-    num_heads: int = Field(default=4, ge=1)
-    attention: Literal["mlp", "dot_product"] = "mlp"
-    nonlinear_message: bool = True
-    number_of_basis: int = Field(default=32, ge=1)
-    basis_type: Literal["exp", "gaussian", "bessel"] = "exp"
-    fc_neurons: list[PositiveInt] = Field(default=[64, 64], min_length=1)
-    alpha_drop: float = Field(default=0.0, ge=0.0, lt=1.0)
-    proj_drop: float = Field(default=0.0, ge=0.0, lt=1.0)
-    out_drop: float = Field(default=0.0, ge=0.0, lt=1.0)
-    drop_path_rate: float = Field(default=0.0, ge=0.0, lt=1.0)
-    smooth_cutoff: bool = True
-    cutoff_p: float = Field(default=6.0, ge=2.0)
-
-    @field_validator(
-        "irreps_node_embedding",
-        "irreps_sh",
-        "irreps_head",
-        "irreps_pre_attn",
-        "irreps_mlp_mid",
-        "irreps_feature",
-    )
-    @classmethod
-    def _sorted_with_scalars(cls, text: str | None) -> str | None:
-        if text is None:
-            return None
-        try:
-            irreps = o3.Irreps(text)
-        except ValueError as error:
-            raise ValueError(f"expected irreps such as 16x0e+8x1o, got {text!r}") from error
-        if irreps.count("0e") == 0 or irreps != sort_even_first(irreps)[0].simplify():
-            raise ValueError(
-                "expected even scalars first, then each irrep once by increasing l, even before "
-                f"odd, such as 16x0e+8x1o+4x2e, got {text!r}"
-            )
-        return text
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> EquiformerConfig:
-        orders = [(block.mul, block.ir.l) for block in o3.Irreps(self.irreps_sh)]
-        if orders != [(1, order) for order in range(len(orders))]:
-            raise ValueError(
-                "irreps_sh: expected one harmonic of each l from 0 on, such as 1x0e+1x1o+1x2e, "
-                f"got {self.irreps_sh!r}"
-            )
-        if any(block.ir != o3.Irrep("0e") for block in o3.Irreps(self.irreps_feature)):
-            raise ValueError(
-                f"irreps_feature: expected even scalars only, got {self.irreps_feature!r}"
-            )
-        return self
-
-
+@register
 class Equiformer(IsolatedAtomForceField):
     """The Equiformer force field; see the module's text for the equations."""
 
@@ -163,6 +81,7 @@ class Equiformer(IsolatedAtomForceField):
         "Equiformer: Y.-L. Liao, T. Smidt, ICLR 2023, arXiv:2206.11990",
     ]
     Config = EquiformerConfig
+    original = Original("the authors' Equiformer", BY_HAND_RECIPE, needs_elements=True)
 
     def __init__(self, config: EquiformerConfig) -> None:
         super().__init__(config)
@@ -171,10 +90,6 @@ class Equiformer(IsolatedAtomForceField):
         irreps_feature = o3.Irreps(config.irreps_feature)
         radial_widths = [config.number_of_basis, *config.fc_neurons]
 
-        cutoffs = torch.tensor(
-            self.pair_cutoffs or [[config.r_max] * self.n_species] * self.n_species
-        )
-        self.register_buffer("inverse_cutoff", (1.0 / cutoffs).flatten())
         self.harmonics = o3.SphericalHarmonics(list(range(len(irreps_sh))), True, "component")
         self.basis = _basis(config)
         self.envelope = PolynomialCutoff(config.cutoff_p)
@@ -206,32 +121,22 @@ class Equiformer(IsolatedAtomForceField):
         exchange: bool,
     ) -> Tensor:
         """Return the network's output per local atom, ``[n_local]``."""
-        n_nodes = species.shape[0]
-        sh, radial, envelope = self.embed_edges(species, edge_index, edge_vec)
+        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
 
         scalars = self.embedding(species[:n_local])
         higher = torch.zeros(n_local, self.n_higher, dtype=scalars.dtype, device=scalars.device)
         x = torch.cat([scalars, higher], dim=1)
-        x = x + self.edge_degree(sh, radial, envelope, edge_index, n_local)
+        x = x + self.edge_degree(edges)
         for block in self.blocks:
-            x = block(x, edge_index, sh, radial, envelope, n_nodes, exchange)
+            x = block(x, edges, exchange)
         x = self.out_dropout(self.norm(x))
         return self.readout(self.act(self.hidden(x)))[:, 0]
 
-    def embed_edges(
-        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what blocks read of the edges.
-
-        Returns:
-            Harmonics ``[n_edges, irreps_sh.dim]``, radial basis ``[n_edges, n_basis]`` and
-            envelope ``[n_edges]``.
-        """
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        scaled = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
-        envelope = self.envelope(scaled) if self.smooth_cutoff else torch.ones_like(scaled)
-        dtype = edge_vec.dtype
-        return self.harmonics(edge_vec), self.basis(scaled).to(dtype), envelope.to(dtype)
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return basis and envelope, ones without ``smooth_cutoff``; see :class:`ForceField`."""
+        x = distances.scaled
+        envelope = self.envelope(x) if self.smooth_cutoff else torch.ones_like(x)
+        return self.basis(x), envelope
 
 
 class EdgeDegreeEmbedding(nn.Module):
@@ -265,26 +170,14 @@ class EdgeDegreeEmbedding(nn.Module):
         self.bias = nn.Parameter(torch.zeros(self.n_scalars))
         self.dim: int = self.product.irreps_out.dim
 
-    def forward(
-        self, sh: Tensor, radial: Tensor, envelope: Tensor, edge_index: Tensor, n_local: int
-    ) -> Tensor:
-        """Sum over the edges of each atom.
-
-        Args:
-            sh: ``[n_edges, irreps_sh.dim]``.
-            radial: ``[n_edges, n_basis]``.
-            envelope: ``[n_edges]``.
-            edge_index: ``[2, n_edges]``.
-            n_local: number of local atoms.
-
-        Returns:
-            ``[n_local, irreps.dim]``.
-        """
-        centre = edge_index[0]
+    def forward(self, edges: Edges) -> Tensor:
+        """Sum over the edges of each atom; return ``[n_local, irreps.dim]``."""
+        centre, n_local = edges.index[0], edges.n_local
+        sh, envelope = edges.harmonics, envelope_of(edges)
         constant = self.constant.expand(sh.shape[0], self.n_scalars)
-        edges = self.product(constant, sh, self.radial(radial)) * envelope[:, None]
+        messages = self.product(constant, sh, self.radial(edges.radial)) * envelope[:, None]
         total = torch.zeros(n_local, self.dim, dtype=torch.float64, device=sh.device)
-        total = total.index_add(0, centre, edges.to(torch.float64)).to(sh.dtype)
+        total = total.index_add(0, centre, messages.to(torch.float64)).to(sh.dtype)
         total = self.projection(total)
         degree = torch.zeros(n_local, dtype=sh.dtype, device=sh.device)
         degree = degree.index_add(0, centre, envelope)
@@ -326,19 +219,10 @@ class TransformerBlock(nn.Module):
         self.feed_forward_dropout = ChannelDropout(irreps_out, config.proj_drop)
         self.branch_dropout = BranchDropout(config.drop_path_rate)
 
-    def forward(
-        self,
-        x: Tensor,
-        edge_index: Tensor,
-        sh: Tensor,
-        radial: Tensor,
-        envelope: Tensor,
-        n_nodes: int,
-        exchange: bool,
-    ) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges, exchange: bool) -> Tensor:
         """Update ``[n_local, irreps.dim]``; see :meth:`GraphAttention.forward`."""
         normed = self.attention_norm(x)
-        update = self.attention(normed, edge_index, sh, radial, envelope, n_nodes, exchange)
+        update = self.attention(normed, edges, exchange)
         x = x + self.branch_dropout(self.attention_dropout(update))
         update = self.feed_forward(self.feed_forward_norm(x))
         if self.shortcut is not None:

@@ -46,6 +46,8 @@ class IsolatedAtomForceField(ForceField):
             scale_trainable=config.energy_scale_trainable,
             shift_trainable=config.energy_shift_trainable,
         )
+        # what isolated_atoms returns, in a fused model, whose weights do not change any more
+        self.register_buffer("alone", None)
 
     def network(
         self,
@@ -83,7 +85,9 @@ class IsolatedAtomForceField(ForceField):
         """Return the atomic energies ``[n_local]`` in eV, float64."""
         energy = self.network(species, edge_index, edge_vec, n_local, True)
         if self.subtract_isolated:
-            alone = self.isolated_atoms(edge_index, edge_vec)
+            alone = self.alone
+            if alone is None:
+                alone = self.isolated_atoms(edge_index, edge_vec)
             energy = energy - alone.index_select(0, species[:n_local])
         return self.scale_shift(energy, species[:n_local])
 

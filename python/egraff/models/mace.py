@@ -30,16 +30,19 @@ With a residual first interaction the network gives an isolated atom an energy o
 from __future__ import annotations
 
 import copy
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from e3nn import o3
-from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from egraff import ops
 from egraff.errors import InputError
-from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.models.isolated import IsolatedAtomForceField
+from egraff.models.mace_config import MACEConfig
+from egraff.models.originals import MACE_RECIPE, Original
+from egraff.models.registry import register
+from egraff.nn.edges import Distances, Edges
 from egraff.nn.interaction import Interaction
 from egraff.nn.pairs import AgnesiTransform, SoftTransform, ZBLRepulsion
 from egraff.nn.radial import (
@@ -52,134 +55,8 @@ from egraff.nn.radial import (
 from egraff.nn.readout import LinearReadout, NonLinearReadout
 from egraff.nn.symmetric_contraction import SymmetricContraction
 
-Kind = Literal[
-    "real_agnostic",
-    "real_agnostic_residual",
-    "real_agnostic_density",
-    "real_agnostic_density_residual",
-]
 
-
-class MACEConfig(IsolatedAtomConfig):
-    """Options of MACE beyond those of every model.
-
-    Attributes:
-        n_layers: interaction layers.
-        l_max: highest order of the harmonics.
-        hidden_irreps: irreps of the features, even scalars first, each with the same number of
-            channels, for example ``64x0e + 64x1o``.
-        correlation: body order of the product minus one: one number, or one for each layer.
-        interaction_first: kind of the first interaction.
-        interaction: kind of the others.
-        radial_basis: functions of the distance; ``chebyshev`` needs a transform to (0, 1).
-        n_radial: how many.
-        distance_transform: map applied to distances before the basis.
-        cutoff_p: exponent of the polynomial envelope.
-        apply_cutoff: multiply the envelope to the basis; otherwise to the radial network's output.
-        radial_widths: hidden widths of the radial networks.
-        edge_irreps: irreps of the neighbours' features in the interactions; default: all.
-        edge_irreps_first: use the scalars of ``edge_irreps`` in the first interaction, too.
-        readout_width: hidden width of the last readout.
-        gate: its activation.
-        last_readout_only: read energies from the last layer only.
-        species_product: weights of the product for each element, rather than in common.
-        zbl: add the screened repulsion of the nuclei.
-        zbl_scale: factor on that energy (mace-torch's ``ScaleShiftMACE`` multiplies its scale).
-        heads: names of the sets of readouts.
-        head: the one that is used; default: the first.
-        head_energy_scale: ``energy_scale`` of each head, where they differ.
-        head_energy_shift: ``energy_shift`` of each head, where they differ.
-    """
-
-    n_layers: int = Field(default=2, ge=1)
-    l_max: int = Field(default=3, ge=0)
-    hidden_irreps: str = "128x0e + 128x1o"
-    correlation: int | list[int] = 3
-    interaction_first: Kind = "real_agnostic"
-    interaction: Kind = "real_agnostic_residual"
-    radial_basis: Literal["bessel", "gaussian", "chebyshev"] = "bessel"
-    n_radial: int = Field(default=8, ge=2)
-    distance_transform: Literal["none", "agnesi", "soft"] = "none"
-    cutoff_p: float = Field(default=5.0, ge=2.0)
-    apply_cutoff: bool = True
-    radial_widths: list[int] = Field(default=[64, 64, 64])
-    edge_irreps: str | None = None
-    edge_irreps_first: bool = False
-    readout_width: int = Field(default=16, ge=1)
-    gate: Literal["silu", "tanh", "abs", "none"] = "silu"
-    last_readout_only: bool = False
-    species_product: bool = True
-    zbl: bool = False
-    zbl_scale: float = 1.0
-    heads: list[str] = Field(default=["default"], min_length=1)
-    head: str | None = None
-    head_energy_scale: dict[str, list[float]] | None = None
-    head_energy_shift: dict[str, list[float]] | None = None
-
-    @field_validator("hidden_irreps")
-    @classmethod
-    def _scalars_first_and_equal_channels(cls, text: str) -> str:
-        irreps = _irreps(text)
-        if not irreps or irreps[0].ir != o3.Irrep("0e"):
-            raise ValueError(f"expected even scalars first, as in 64x0e + 64x1o, got {irreps}")
-        if len({block.mul for block in irreps}) > 1:
-            raise ValueError(f"expected the same number of channels for every irrep, got {irreps}")
-        if len({block.ir for block in irreps}) < len(irreps):
-            raise ValueError(f"expected each irrep once, got {irreps}")
-        return text
-
-    @field_validator("edge_irreps")
-    @classmethod
-    def _known_irreps(cls, text: str | None) -> str | None:
-        if text is not None:
-            _irreps(text)
-        return text
-
-    @model_validator(mode="after")
-    def _layers_and_heads(self) -> MACEConfig:
-        if len(self.correlations()) != self.n_layers or min(self.correlations()) < 1:
-            raise ValueError(
-                f"correlation: expected one positive number, or one for each of {self.n_layers} "
-                f"layers, got {self.correlation}"
-            )
-        if self.head is not None and self.head not in self.heads:
-            raise ValueError(f"head: expected one of {', '.join(self.heads)}, got {self.head!r}")
-        if self.radial_basis == "chebyshev" and self.distance_transform != "agnesi":
-            raise ValueError(
-                "radial_basis: chebyshev polynomials need distances in (0, 1), "
-                "as distance_transform = agnesi makes them"
-            )
-        for name in ("energy_scale", "energy_shift"):
-            of_heads = getattr(self, f"head_{name}")
-            if of_heads is None:
-                continue
-            sizes = {len(values) for values in of_heads.values()}
-            if set(of_heads) != set(self.heads) or sizes != {len(self.elements)}:
-                raise ValueError(
-                    f"head_{name}: expected {len(self.elements)} values for each of "
-                    f"{', '.join(self.heads)}"
-                )
-            object.__setattr__(self, name, of_heads[self.active_head()])
-        return self
-
-    def correlations(self) -> list[int]:
-        """Return the correlation order of each layer."""
-        if isinstance(self.correlation, int):
-            return [self.correlation] * self.n_layers
-        return self.correlation
-
-    def active_head(self) -> str:
-        """Return the name of the head that is used."""
-        return self.heads[0] if self.head is None else self.head
-
-
-def _irreps(text: str) -> o3.Irreps:
-    try:
-        return o3.Irreps(text)
-    except ValueError as error:
-        raise ValueError(f"not irreps: {text!r}") from error
-
-
+@register
 class MACE(IsolatedAtomForceField):
     """The MACE force field; see the module's text for the equations."""
 
@@ -190,6 +67,7 @@ class MACE(IsolatedAtomForceField):
         "Design space: I. Batatia et al., Nat. Mach. Intell. 7, 56 (2025), arXiv:2205.06643",
     ]
     Config = MACEConfig
+    original = Original("mace-torch", MACE_RECIPE)
 
     def __init__(self, config: MACEConfig) -> None:
         super().__init__(config)
@@ -199,10 +77,6 @@ class MACE(IsolatedAtomForceField):
         channels = hidden[0].mul
         irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
 
-        inverse = 1.0 / torch.tensor(
-            self.pair_cutoffs or [[config.r_max] * self.n_species] * self.n_species
-        )
-        self.register_buffer("inverse_cutoff", inverse.flatten())
         self.embedding = nn.Embedding(self.n_species, channels)
         self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
         self.envelope = PolynomialCutoff(config.cutoff_p)
@@ -247,40 +121,26 @@ class MACE(IsolatedAtomForceField):
         exchange: bool,
     ) -> Tensor:
         """Return the sum of the readouts for each local atom, ``[n_local]``."""
-        harmonics, radial, late_envelope = self.embed_edges(species, edge_index, edge_vec)
+        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
         features = self.embedding(species)
         energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
         for layer in self.layers:
-            features = layer(
-                features, species, harmonics, radial, late_envelope, edge_index, n_local, exchange
-            )
+            features = layer(features, edges, exchange)
             if layer.readout is not None:
                 energy = energy + layer.readout(features)
         return energy
 
-    def embed_edges(
-        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return all that the layers read of the edges; :mod:`egraff.fuse` replaces it.
-
-        Returns:
-            Harmonics ``[n_edges, irreps_sh.dim]``, radial basis ``[n_edges, n_radial]``, and the
-            envelope ``[n_edges]`` where it is not yet part of the basis.
-        """
-        centre, neighbour = species[edge_index[0]], species[edge_index[1]]
-        r = edge_lengths(edge_vec)
-        x = r * self.inverse_cutoff[centre * self.n_species + neighbour]
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return basis and late envelope (``apply_cutoff``); see :class:`ForceField`."""
+        r, x, centre, neighbour = distances
         envelope = self.envelope(x)
         if self.transform is not None:
             r = self.transform(r, centre, neighbour)
             x = r * self.r_unit
         radial = self.basis(x if self.scaled_distance else r)
-        late_envelope: Tensor | None = None
         if self.apply_cutoff:
-            radial = radial * envelope[:, None]
-        else:
-            late_envelope = envelope.to(edge_vec.dtype)
-        return self.harmonics(edge_vec), radial.to(edge_vec.dtype), late_envelope
+            return radial * envelope[:, None], None
+        return radial, envelope
 
     def with_head(self, head: str) -> MACE:
         """Return a model with the same weights that predicts for another head.
@@ -375,26 +235,14 @@ class Layer(nn.Module):
         elif last or not config.last_readout_only:
             self.readout = LinearReadout(self.irreps_out, n_heads, head)
 
-    def forward(
-        self,
-        x: Tensor,
-        species: Tensor,
-        harmonics: Tensor,
-        radial: Tensor,
-        envelope: Tensor | None,
-        edge_index: Tensor,
-        n_local: int,
-        exchange: bool,
-    ) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges, exchange: bool) -> Tensor:
         """Update the features; arguments as :class:`egraff.nn.interaction.Interaction` has them.
 
         Returns:
             ``[n_local, irreps_out.dim]``.
         """
-        message, connection = self.interaction(
-            x, species, harmonics, radial, envelope, edge_index, n_local, exchange
-        )
-        local = species[:n_local]
+        message, connection = self.interaction(x, edges, exchange)
+        local = edges.species[: edges.n_local]
         if not self.species_product:
             local = torch.zeros_like(local)
         update = self.linear(self.product(message, local))

@@ -27,7 +27,7 @@ sigma, mu             ``energy_scale``, ``energy_shift``
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from e3nn import o3
@@ -38,8 +38,11 @@ from torch import Tensor, nn
 from egraff import ops
 from egraff.models.base import ForceField
 from egraff.models.neighbour_counts import NeighbourCountsConfig
+from egraff.models.originals import NEQUIP_RECIPE, Original
+from egraff.models.registry import register
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork, edge_lengths
+from egraff.nn.edges import Distances, Edges
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
 from egraff.nn.species import EnergyScaleShift, NeighbourNorm, SpeciesLinear
 
 
@@ -76,6 +79,71 @@ class NequIPConfig(NeighbourCountsConfig):
     readout_depth: int = Field(default=0, ge=0)
     readout_width: int | None = Field(default=None, ge=1)
 
+    #: named options; ``small`` is ours, to start with
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {
+            "n_layers": 3,
+            "l_max": 1,
+            "parity": False,
+            "n_features": [16, 16],
+            "radial_depth": 1,
+            "radial_width": 32,
+        },
+        # shapes of NequIP's foundation potentials, presets S to XL of the nequip package (0.19)
+        "s": {
+            "n_layers": 2,
+            "l_max": 1,
+            "parity": False,
+            "n_features": [128, 64],
+            "n_type_features": 32,
+        },
+        "m": {
+            "n_layers": 4,
+            "l_max": 2,
+            "parity": False,
+            "n_features": [128, 64, 32],
+            "n_type_features": 32,
+        },
+        "l": {
+            "n_layers": 6,
+            "l_max": 3,
+            "parity": False,
+            "n_features": [128, 64, 32, 32],
+            "n_type_features": 32,
+        },
+        "xl": {
+            "n_layers": 6,
+            "l_max": 4,
+            "parity": False,
+            "n_features": [320, 96, 64, 32, 32],
+            "n_type_features": 32,
+        },
+        # defaults of the nequip package's tutorial
+        "medium": {"n_layers": 4, "l_max": 2, "parity": True, "n_features": 32},
+        # nequip 0.5.6. Its configurations ask for learnt scales and shifts of the energies
+        # (`per_species_rescale_trainable`), by a name that nequip does not know
+        "egraffbench": {
+            "n_layers": 6,
+            "l_max": 2,
+            "parity": True,
+            "n_features": 32,
+            "n_bessel": 8,
+            "bessel_trainable": True,
+            "cutoff_p": 6.0,
+            "radial_depth": 3,
+            "radial_width": 64,
+        },
+    }
+    #: every mechanism of the architecture at widths that a test can afford
+    tiny: ClassVar[dict[str, Any]] = {
+        "n_layers": 3,
+        "l_max": 1,
+        "parity": True,
+        "n_features": 4,
+        "n_bessel": 4,
+        "radial_width": 8,
+    }
+
     @model_validator(mode="after")
     def _features_for_each_l(self) -> NequIPConfig:
         if isinstance(self.n_features, list) and len(self.n_features) != self.l_max + 1:
@@ -102,6 +170,7 @@ class NequIPConfig(NeighbourCountsConfig):
         )
 
 
+@register
 class NequIP(ForceField):
     """The NequIP force field; see the module's text for the equations."""
 
@@ -110,6 +179,7 @@ class NequIP(ForceField):
         "NequIP: S. Batzner et al., Nat. Commun. 13, 2453 (2022), doi:10.1038/s41467-022-29939-5",
     ]
     Config = NequIPConfig
+    original = Original("nequip", NEQUIP_RECIPE)
 
     def __init__(self, config: NequIPConfig) -> None:
         super().__init__(config)
@@ -117,8 +187,6 @@ class NequIP(ForceField):
         scalars = config.multiplicities()[0]
         irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
 
-        inverse = 1.0 / torch.tensor(self.pair_cutoffs or [[config.r_max] * n_species] * n_species)
-        self.register_buffer("inverse_cutoff", inverse.flatten())
         self.n_species = n_species
         self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
         self.basis = BesselBasis(config.n_bessel, config.r_max, trainable=config.bessel_trainable)
@@ -150,26 +218,17 @@ class NequIP(ForceField):
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> dict[str, Tensor]:
         """Evaluate the model; see :mod:`egraff.models.base` for the contract."""
-        harmonics, radial = self.embed_edges(species, edge_index, edge_vec)
+        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
         features = self.embedding(species)
         for layer in self.layers:
-            features = layer(features, species, harmonics, radial, edge_index, n_local)
+            features = layer(features, edges)
         energy = self.readout(features)[:, 0]
         return {"atomic_energy": self.scale_shift(energy, species[:n_local])}
 
-    def embed_edges(
-        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return all that the layers read of the edges; :mod:`egraff.fuse` replaces it.
-
-        Returns:
-            Harmonics ``[n_edges, irreps_sh.dim]`` and radial basis ``[n_edges, n_bessel]``,
-            envelope included.
-        """
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        x = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
-        radial = self.basis(x) * self.envelope(x)[:, None]
-        return self.harmonics(edge_vec), radial.to(edge_vec.dtype)
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return the Bessel functions under the envelope; see :class:`ForceField`."""
+        x = distances.scaled
+        return self.basis(x) * self.envelope(x)[:, None], None
 
 
 class Interaction(nn.Module):
@@ -184,7 +243,7 @@ class Interaction(nn.Module):
             no self-connection.
     """
 
-    #: linear maps of what the convolution reads and of what it gives (:mod:`egraff.fuse`)
+    #: linear maps of what the convolution reads and of what it gives (:mod:`egraff.fusion`)
     around_convolution = ("linear_in", "linear_out")
 
     def __init__(
@@ -234,35 +293,23 @@ class Interaction(nn.Module):
             self.linear_in.weight.data.mul_(self.norm.factor)
             self.norm.factor = 1.0
 
-    def forward(
-        self,
-        x: Tensor,
-        species: Tensor,
-        harmonics: Tensor,
-        radial: Tensor,
-        edge_index: Tensor,
-        n_local: int,
-    ) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges) -> Tensor:
         """Update the features.
 
         Args:
             x: ``[n_nodes, irreps_in.dim]`` in the first layer, ``[n_local, irreps_in.dim]`` later.
-            species: ``[n_nodes]``.
-            harmonics: ``[n_edges, irreps_sh.dim]``.
-            radial: ``[n_edges, n_bessel]``, envelope included.
-            edge_index: ``[2, n_edges]``.
-            n_local: number of local atoms.
+            edges: those of the graph.
 
         Returns:
             ``[n_local, irreps_out.dim]``.
         """
+        species = edges.species
         sent = self.norm(self.linear_in(x), species[: x.shape[0]])
         if not self.first:
             sent = torch.ops.egraff.ghost_exchange(sent, species.shape[0])
-        weights = self.radial(radial)
-        update = self.linear_out(self.convolution(sent, harmonics, weights, edge_index, n_local))
+        update = self.linear_out(self.convolution(sent, edges, self.radial(edges.radial)))
         if self.self_connection is not None:
-            update = update + self.self_connection(x, species[:n_local])
+            update = update + self.self_connection(x, species[: edges.n_local])
         update = self.gate(update)
         if self.resnet:
             update = update + x

@@ -38,7 +38,7 @@ and there is no limit on the number of neighbours.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -46,8 +46,10 @@ from torch import Tensor, nn
 
 from egraff import ops
 from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.models.originals import TORCHMD_NET_RECIPE, Original
+from egraff.models.registry import register
 from egraff.nn.activations import ActivationName
-from egraff.nn.radial import edge_lengths
+from egraff.nn.edges import Distances, UnitVectors
 from egraff.nn.scalar_vector import GatedVectorBlock, NeighbourEmbedding, ScalarVectorAttention
 from egraff.nn.smearing import CosineCutoff, ExpNormalBasis, GaussianBasis
 
@@ -85,6 +87,46 @@ class TorchMDNetConfig(IsolatedAtomConfig):
     vector_cutoff: bool = True
     cutoff_lower: float = Field(default=0.0, ge=0.0)
 
+    #: named options; ``small`` is ours, to start with
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "small": {
+            "hidden_channels": 32,
+            "num_layers": 2,
+            "num_heads": 4,
+            "num_rbf": 16,
+        },
+        # the authors' examples/ET-MD17.yaml ...
+        "paper": {
+            "hidden_channels": 128,
+            "num_layers": 6,
+            "num_heads": 8,
+            "num_rbf": 32,
+        },
+        # ... and examples/ET-QM9.yaml
+        "qm9": {
+            "hidden_channels": 256,
+            "num_layers": 8,
+            "num_heads": 8,
+            "num_rbf": 64,
+        },
+        # as the benchmark ran it, but for its limit of 32 neighbours (50 on LiPS20), with which
+        # energies jump whenever a neighbour changes: vectors jump at the cutoff
+        "egraffbench": {
+            "hidden_channels": 128,
+            "num_layers": 6,
+            "num_heads": 8,
+            "num_rbf": 32,
+            "vector_cutoff": False,
+        },
+    }
+    #: every mechanism of the architecture at widths that a test can afford
+    tiny: ClassVar[dict[str, Any]] = {
+        "hidden_channels": 16,
+        "num_layers": 3,
+        "num_heads": 2,
+        "num_rbf": 6,
+    }
+
     @model_validator(mode="after")
     def _ends_in_order(self) -> TorchMDNetConfig:
         if self.cutoff_lower >= self.r_max:
@@ -103,6 +145,7 @@ class TorchMDNetConfig(IsolatedAtomConfig):
         return self
 
 
+@register
 class TorchMDNet(IsolatedAtomForceField):
     """The equivariant transformer; see the module's text for the equations."""
 
@@ -113,18 +156,16 @@ class TorchMDNet(IsolatedAtomForceField):
         "doi:10.1021/acs.jctc.4c00253",
     ]
     Config = TorchMDNetConfig
+    original = Original("torchmd-net", TORCHMD_NET_RECIPE, needs_elements=True)
 
     def __init__(self, config: TorchMDNetConfig) -> None:
         super().__init__(config)
         width = config.hidden_channels
-        cutoffs = torch.tensor(
-            self.pair_cutoffs or [[config.r_max] * self.n_species] * self.n_species
-        )
-        self.register_buffer("inverse_cutoff", (1.0 / cutoffs).flatten())
         basis = ExpNormalBasis if config.rbf_type == "expnorm" else GaussianBasis
         self.basis = basis(
             config.num_rbf, config.r_max, r_min=config.cutoff_lower, trainable=config.trainable_rbf
         )
+        self.harmonics = UnitVectors()
         self.lower: float = config.cutoff_lower / config.r_max
         self.envelope = CosineCutoff(self.lower)
         self.width = width
@@ -176,7 +217,7 @@ class TorchMDNet(IsolatedAtomForceField):
         n_nodes = species.shape[0]
         if self.lower > 0.0:
             edge_index, edge_vec = self._beyond_lower(species, edge_index, edge_vec)
-        edges = self.embed_edges(species, edge_index, edge_vec)
+        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
         # an atom is at distance zero from itself: below a lower cutoff, where the envelope is zero
         zero = torch.zeros(1, dtype=torch.float64, device=edge_vec.device)
         own = (self.basis(zero).to(edge_vec.dtype), self.envelope(zero).to(edge_vec.dtype))
@@ -184,7 +225,7 @@ class TorchMDNet(IsolatedAtomForceField):
         known = self.embedding(species)
         x = known[:n_local]
         if self.neighbour_embedding is not None:
-            x = self.neighbour_embedding(x, species, edge_index, edges)
+            x = self.neighbour_embedding(x, edges)
         v = torch.zeros(n_local, 3, self.width, dtype=x.dtype, device=x.device)
 
         for layer in self.layers:
@@ -195,7 +236,7 @@ class TorchMDNet(IsolatedAtomForceField):
                     source = torch.ops.egraff.ghost_exchange(source, n_nodes)
             else:  # elements are all that there is to know of anybody
                 source = layer.source(layer.norm(known), v)
-            x, v = layer(x, v, normed, source, edge_index, edges, own)
+            x, v = layer(x, v, normed, source, edges, own)
 
         x = self.norm(x)
         for block in self.readout:
@@ -206,21 +247,15 @@ class TorchMDNet(IsolatedAtomForceField):
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Leave out the edges that are shorter than the lower cutoff."""
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        scaled = edge_lengths(edge_vec) * self.inverse_cutoff[pair]
+        if self.cutoffs is None:  # fused, hence without one
+            return edge_index, edge_vec
+        scaled = self.cutoffs(species, edge_index, edge_vec).scaled
         seen = torch.nonzero(scaled >= self.lower)[:, 0]
         return edge_index.index_select(1, seen), edge_vec.index_select(0, seen)
 
-    def embed_edges(
-        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return directions ``[n_edges, 3]``, basis ``[n_edges, num_rbf]``, and the envelope."""
-        length = edge_lengths(edge_vec)
-        direction = edge_vec / length[:, None]
-        pair = species[edge_index[0]] * self.n_species + species[edge_index[1]]
-        scaled = length * self.inverse_cutoff[pair]
-        dtype = edge_vec.dtype
-        return direction.to(dtype), self.basis(scaled).to(dtype), self.envelope(scaled).to(dtype)
+    def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
+        """Return basis and envelope; see :class:`ForceField`."""
+        return self.basis(distances.scaled), self.envelope(distances.scaled)
 
 
 ops.load()

@@ -17,6 +17,8 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
+from egraff.nn.edges import Edges
+
 
 class EdgeConvolution(nn.Module):
     """Clebsch-Gordan product of neighbour features with spherical harmonics, summed over edges.
@@ -49,28 +51,25 @@ class EdgeConvolution(nn.Module):
         self.irreps_out = sorted_irreps.irreps
         self.order: list[int] = [int(i) for i in sorted_irreps.inv]
 
-    def forward(
-        self, x: Tensor, sh: Tensor, weights: Tensor, edge_index: Tensor, n_local: int
-    ) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges, weights: Tensor) -> Tensor:
         """Sum the messages of all edges.
 
         Args:
             x: ``[n_nodes, irreps_in.dim]``.
-            sh: ``[n_edges, irreps_sh.dim]``.
+            edges: those of the graph.
             weights: ``[n_edges, n_weights]``.
-            edge_index: ``[2, n_edges]``, row 0 the receiving centre.
-            n_local: number of receiving nodes.
 
         Returns:
             ``[n_local, irreps_out.dim]``.
         """
+        n_local = edges.n_local
         sums: list[Tensor] = []
         for product in self.products:
-            features = x[:, product.start : product.stop].index_select(0, edge_index[1])
-            messages = product(features, sh, weights)
+            features = x[:, product.start : product.stop].index_select(0, edges.index[1])
+            messages = product(features, edges.harmonics, weights)
             total = torch.zeros(
                 n_local, product.mul, product.dim_out, dtype=messages.dtype, device=messages.device
-            ).index_add(0, edge_index[0], messages)
+            ).index_add(0, edges.index[0], messages)
             for part in total.split_with_sizes(product.dims_out, dim=2):
                 sums.append(part.reshape(n_local, product.mul * part.shape[2]))
         return torch.cat([sums[i] for i in self.order], dim=1)

@@ -12,6 +12,7 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
+from egraff.nn.edges import Edges, envelope_of
 from egraff.nn.equivariant import (
     DepthwiseProduct,
     DistanceNetwork,
@@ -139,36 +140,17 @@ class MLPAttention(nn.Module):
         self.merge = _Merge(irreps_head, n_heads)
         self.irreps_out = irreps_value
 
-    def forward(
-        self,
-        message: Tensor,
-        sh: Tensor,
-        radial: Tensor,
-        envelope: Tensor,
-        centre: Tensor,
-        n_local: int,
-    ) -> Tensor:
-        """Attend.
-
-        Args:
-            message: ``[n_edges, irreps_message.dim]``.
-            sh: ``[n_edges, irreps_sh.dim]``.
-            radial: ``[n_edges, n_basis]``.
-            envelope: ``[n_edges]``.
-            centre: ``[n_edges]``.
-            n_local: number of centres.
-
-        Returns:
-            ``[n_local, irreps_out.dim]``.
-        """
-        message = self.product(message, sh, self.radial(radial))
+    def forward(self, message: Tensor, edges: Edges) -> Tensor:
+        """Attend: map ``[n_edges, irreps_message.dim]`` to ``[n_local, irreps_out.dim]``."""
+        sh, centre, n_local = edges.harmonics, edges.index[0], edges.n_local
+        message = self.product(message, sh, self.radial(edges.radial))
         both = self.score_heads(self.score(message))
         if self.value is not None:
             value = self.value_heads(self.value(message, sh))
         else:
             value = both[:, :, self.n_scores :]
         scores = (self.act(both[:, :, : self.n_scores]) * self.direction).sum(dim=2)
-        weights = self.dropout(edge_softmax(scores, envelope, centre, n_local))
+        weights = self.dropout(edge_softmax(scores, envelope_of(edges), centre, n_local))
         total = torch.zeros(
             n_local, value.shape[1], value.shape[2], dtype=value.dtype, device=value.device
         ).index_add(0, centre, value * weights[:, :, None])
@@ -240,23 +222,15 @@ class DotProductAttention(nn.Module):
         self.merge = _Merge(irreps_head, n_heads)
         self.irreps_out = self.query_heads.irreps
 
-    def forward(
-        self,
-        x: Tensor,
-        message: Tensor,
-        sh: Tensor,
-        radial: Tensor,
-        envelope: Tensor,
-        centre: Tensor,
-        n_local: int,
-    ) -> Tensor:
+    def forward(self, x: Tensor, message: Tensor, edges: Edges) -> Tensor:
         """Attend; as :class:`MLPAttention`, with x ``[n_local, irreps_query.dim]``."""
         query = self.query_heads(self.query(x)) * self.factor
-        message = self.product(message, sh, self.radial(radial))
+        centre = edges.index[0]
+        message = self.product(message, edges.harmonics, self.radial(edges.radial))
         both = self.heads(self.key_value(message))
         key, value = both[:, : self.n_heads], both[:, self.n_heads :]
         scores = (query.index_select(0, centre) * key).sum(dim=2)
-        weights = self.dropout(edge_softmax(scores, envelope, centre, n_local))
+        weights = self.dropout(edge_softmax(scores, envelope_of(edges), centre, edges.n_local))
         total = torch.zeros_like(query).index_add(0, centre, value * weights[:, :, None])
         return self.merge(total)
 
@@ -323,39 +297,24 @@ class GraphAttention(nn.Module):
             attended = self.dot_product.irreps_out
         self.projection = EquivariantLinear(attended, irreps)
 
-    def forward(
-        self,
-        x: Tensor,
-        edge_index: Tensor,
-        sh: Tensor,
-        radial: Tensor,
-        envelope: Tensor,
-        n_nodes: int,
-        exchange: bool,
-    ) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges, exchange: bool) -> Tensor:
         """Update ``[n_local, irreps.dim]``.
 
         Args:
             x: ``[n_local, irreps.dim]``.
-            edge_index: ``[2, n_edges]``.
-            sh: ``[n_edges, irreps_sh.dim]``.
-            radial: ``[n_edges, n_basis]``.
-            envelope: ``[n_edges]``.
-            n_nodes: number of local atoms and ghosts.
+            edges: those of the graph.
             exchange: whether to fetch the ghosts' rows.
 
         Returns:
             ``[n_local, irreps.dim]``.
         """
-        n_local = x.shape[0]
-        centre = edge_index[0]
         sent = self.merge_neighbour(x)
         if exchange:
-            sent = torch.ops.egraff.ghost_exchange(sent, n_nodes)
-        message = sent.index_select(0, edge_index[1])
-        message = message + self.merge_centre(x).index_select(0, centre)
+            sent = torch.ops.egraff.ghost_exchange(sent, edges.species.shape[0])
+        message = sent.index_select(0, edges.index[1])
+        message = message + self.merge_centre(x).index_select(0, edges.index[0])
         if self.mlp is not None:
-            attended = self.mlp(message, sh, radial, envelope, centre, n_local)
+            attended = self.mlp(message, edges)
         else:
-            attended = self.dot_product(x, message, sh, radial, envelope, centre, n_local)
+            attended = self.dot_product(x, message, edges)
         return self.projection(attended)

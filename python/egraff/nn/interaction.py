@@ -15,6 +15,7 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from egraff.nn.convolution import EdgeConvolution
+from egraff.nn.edges import Edges
 from egraff.nn.radial import RadialNetwork
 from egraff.nn.species import SpeciesLinear
 
@@ -73,7 +74,7 @@ class Interaction(nn.Module):
         first: whether this is the first block, whose input is known for ghosts too.
     """
 
-    #: linear maps of what the convolution reads and of what it gives (:mod:`egraff.fuse`)
+    #: linear maps of what the convolution reads and of what it gives (:mod:`egraff.fusion`)
     around_convolution = ("linear_up", "linear")
 
     def __init__(
@@ -115,50 +116,36 @@ class Interaction(nn.Module):
             self.linear.weight.data.mul_(self.scale)
             self.scale = 1.0
 
-    def forward(
-        self,
-        x: Tensor,
-        species: Tensor,
-        harmonics: Tensor,
-        radial: Tensor,
-        envelope: Tensor | None,
-        edge_index: Tensor,
-        n_local: int,
-        exchange: bool,
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, edges: Edges, exchange: bool) -> tuple[Tensor, Tensor | None]:
         """Make the messages.
 
         Args:
             x: ``[n_nodes, irreps_in.dim]`` in the first block, ``[n_local, ...]`` later.
-            species: ``[n_nodes]``.
-            harmonics: ``[n_edges, irreps_sh.dim]``.
-            radial: ``[n_edges, n_radial]``.
-            envelope: ``[n_edges]`` where it is not yet part of ``radial``.
-            edge_index: ``[2, n_edges]``.
-            n_local: number of local atoms.
+            edges: those of the graph.
             exchange: whether ghosts' features come from other ranks.
 
         Returns:
             Messages ``[n_local, irreps_message.dim]``, and the residual connection
             ``[n_local, irreps_connection.dim]`` of residual kinds.
         """
+        species, n_local, envelope = edges.species, edges.n_local, edges.envelope
         local = species[:n_local]
         sent = self.linear_up(x)
         if exchange and not self.first:
             sent = torch.ops.egraff.ghost_exchange(sent, species.shape[0])
         if self.radial is not None:
-            weights = self.radial(radial)
+            weights = self.radial(edges.radial)
         else:
-            weights = self.element_radial(radial, species[edge_index[1]])
+            weights = self.element_radial(edges.radial, species[edges.index[1]])
         if envelope is not None:
             weights = weights * envelope[:, None]
-        message = self.linear(self.convolution(sent, harmonics, weights, edge_index, n_local))
+        message = self.linear(self.convolution(sent, edges, weights))
         if self.density is not None:
-            share = torch.tanh(self.density(radial)[:, 0] ** 2)
+            share = torch.tanh(self.density(edges.radial)[:, 0] ** 2)
             if envelope is not None:
                 share = share * envelope
             count = torch.zeros(n_local, dtype=share.dtype, device=share.device)
-            count = count.index_add(0, edge_index[0], share)
+            count = count.index_add(0, edges.index[0], share)
             message = message / (count + 1.0)[:, None]
         elif self.scale != 1.0:
             message = message * self.scale

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from egraff.nn.activations import ActivationName, activation
+from egraff.nn.edges import Edges, envelope_of
 
 
 def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
@@ -68,25 +69,19 @@ class NeighbourEmbedding(nn.Module):
         self.filter = linear(n_basis, width)
         self.combine = linear(2 * width, width)
 
-    def forward(
-        self, x: Tensor, species: Tensor, edge_index: Tensor, edges: tuple[Tensor, Tensor, Tensor]
-    ) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges) -> Tensor:
         """Add what the neighbours are to what the atom is.
 
         Args:
             x: ``[n_local, width]``.
-            species: ``[n_nodes]``.
-            edge_index: ``[2, n_edges]``.
-            edges: directions ``[n_edges, 3]``, radial basis ``[n_edges, n_basis]`` and cutoff
-                envelope ``[n_edges]``.
+            edges: those of the graph.
 
         Returns:
             ``[n_local, width]``.
         """
-        _, radial, envelope = edges
-        weights = self.filter(radial) * envelope[:, None]
-        messages = weights * self.embedding(species).index_select(0, edge_index[1])
-        around = torch.zeros_like(x).index_add(0, edge_index[0], messages)
+        weights = self.filter(edges.radial) * envelope_of(edges)[:, None]
+        messages = weights * self.embedding(edges.species).index_select(0, edges.index[1])
+        around = torch.zeros_like(x).index_add(0, edges.index[0], messages)
         return self.combine(torch.cat([x, around], dim=1))
 
 
@@ -192,8 +187,7 @@ class ScalarVectorAttention(nn.Module):
         v: Tensor,
         normed: Tensor,
         source: Tensor,
-        edge_index: Tensor,
-        edges: tuple[Tensor, Tensor, Tensor],
+        edges: Edges,
         own: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Return scalars and vectors of the local atoms after this layer.
@@ -204,25 +198,22 @@ class ScalarVectorAttention(nn.Module):
             normed: ``[n_local, width]``, normalised (:attr:`norm`) scalars.
             source: ``[n_nodes, exchange_width]``, what :meth:`source` gives for these, and the
                 same of all others that edges reach.
-            edge_index: ``[2, n_edges]``.
-            edges: directions ``[n_edges, 3]``, radial basis ``[n_edges, n_basis]`` and cutoff
-                envelope ``[n_edges]``.
+            edges: those of the graph, with directions for harmonics.
             own: basis ``[1, n_basis]`` and envelope ``[1]`` at distance zero, where an atom sees
                 itself; the envelope is zero there under a lower cutoff.
 
         Returns:
             ``[n_local, width]`` and ``[n_local, 3, width]``.
         """
-        centre, neighbour = edge_index[0], edge_index[1]
-        direction, radial, envelope = edges
+        centre, neighbour = edges.index[0], edges.index[1]
         n_local, width = x.shape[0], self.width
         query = self.query(normed)
 
         rows = source.index_select(0, neighbour)
-        by_key, by_scalar, by_turn, by_push = self.filters(radial, envelope)
+        by_key, by_scalar, by_turn, by_push = self.filters(edges.radial, envelope_of(edges))
         scalars = self._scalars(query.index_select(0, centre), rows, by_key, by_scalar)
         push = rows[:, 2 * width : 3 * width] * by_push
-        vectors = push[:, None, :] * direction[:, :, None]
+        vectors = push[:, None, :] * edges.harmonics[:, :, None]
         if self.vectors_in:
             vectors = vectors + self._turned(rows, by_turn)
         around = torch.zeros_like(query).index_add(0, centre, scalars)

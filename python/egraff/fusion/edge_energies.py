@@ -13,8 +13,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from egraff.nn.edge_program import EdgeProgram
-from egraff.nn.radial_table import GRID_START, with_rises
+from egraff.fusion.distance_tables import PairTables
+from egraff.fusion.edge_program import EdgeProgram
+from egraff.fusion.layout import in_lines
+from egraff.fusion.radial_table import GRID_START, with_rises
 
 
 class FusedEdgeEnergies(nn.Module):
@@ -22,31 +24,20 @@ class FusedEdgeEnergies(nn.Module):
 
     Args:
         program: what is computed.
-        knots: ``[n_knots, 3, n_columns]`` float64 for each table, as in
-            :class:`egraff.nn.radial_table.RadialTable`; columns in the order of the program's.
-        pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
-        pair_table: ``[n_species, n_species]`` int64, the table of each pair.
+        tables: on an even grid, columns in the order of the program's.
         dtype: of the model.
     """
 
-    def __init__(
-        self,
-        program: EdgeProgram,
-        knots: Sequence[Tensor],
-        *,
-        pair_scale: Tensor,
-        pair_table: Tensor,
-        dtype: torch.dtype,
-    ) -> None:
+    def __init__(self, program: EdgeProgram, tables: PairTables, *, dtype: torch.dtype) -> None:
         super().__init__()
         self.grid_start = GRID_START
         self.l_max: int = program.l_max
         # [n_tables, n_knots, n_chunks, 4, lanes]
-        tables = torch.stack([with_rises(table).to(dtype) for table in knots])
-        tables = tables.unflatten(3, (-1, program.lanes)).transpose(2, 3)
-        self.register_buffer("tables", tables.contiguous())
-        self.register_buffer("pair_scale", pair_scale.to(torch.float64))
-        self.register_buffer("pair_table", pair_table.to(torch.int64))
+        in_type = torch.stack([with_rises(knots).to(dtype) for knots in tables.knots])
+        in_type = in_lines(in_type, program.lanes).transpose(2, 3)
+        self.register_buffer("tables", in_type.contiguous())
+        self.register_buffer("pair_scale", tables.pair_scale)
+        self.register_buffer("pair_table", tables.of_pair)
         self.register_buffer("matrices", program.matrices.to(dtype))
         self.register_buffer("term_weights", program.term_weights.to(dtype))
         # a module's attribute `buffers` is taken

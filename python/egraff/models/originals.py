@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What to run where the original package is installed, to get files that egraff can read.
+"""The packages that architectures come from, and how to get files out of them that egraff can read.
 
 Model files of the originals are pickles of their own classes: only the original can open them, and
 only from someone you trust. These lines write the weights and the options as plain data.
@@ -10,7 +10,9 @@ originals have no other way to open their files. A comment above each tells the 
 
 from __future__ import annotations
 
-_MACE = """\
+from dataclasses import dataclass
+
+MACE_RECIPE = """\
 import json, torch
 from mace.tools.scripts_utils import extract_config_mace_model
 # runs the code in the file: only for files that you trust
@@ -24,7 +26,7 @@ plain = lambda v: v.tolist() if hasattr(v, "tolist") else v.__name__
 json.dump(config, open("model.json", "w"), default=plain)
 torch.save(model.state_dict(), "model.pt")"""
 
-_NEQUIP = """\
+NEQUIP_RECIPE = """\
 import json, torch
 from nequip.model import ModelFromCheckpoint
 torch.save(ModelFromCheckpoint("{source}").state_dict(), "model.pt")
@@ -32,38 +34,41 @@ torch.save(ModelFromCheckpoint("{source}").state_dict(), "model.pt")
 content = torch.load("{source}", map_location="cpu", weights_only=False)
 json.dump(content["hyper_parameters"]["model"], open("model.json", "w"))"""
 
-_TORCHMD_NET = """\
+TORCHMD_NET_RECIPE = """\
 import json, torch
 # runs the code in the file: only for files that you trust
 content = torch.load("{source}", map_location="cpu", weights_only=False)
 json.dump(dict(content["hyper_parameters"]), open("model.json", "w"), default=str)
 torch.save(content["state_dict"], "model.pt")"""
 
-_BY_HAND = """\
+BY_HAND_RECIPE = """\
 import json, torch
 torch.save(model.state_dict(), "model.pt")
 json.dump(arguments, open("model.json", "w"))  # with which you built the model; classes by name"""
 
-_RECIPES = {
-    "allegro": ("nequip-allegro", _NEQUIP),
-    "botnet": ("the authors' BOTNet", _BY_HAND),
-    "equiformer": ("the authors' Equiformer", _BY_HAND),
-    "mace": ("mace-torch", _MACE),
-    "nequip": ("nequip", _NEQUIP),
-    "torchmd_net": ("torchmd-net", _TORCHMD_NET),
-}
 
+@dataclass(frozen=True)
+class Original:
+    """The implementation that an architecture was compared with, whose models can be imported.
 
-def recipe(architecture: str, source: str) -> str:
-    """Return instructions for getting ``model.pt`` and ``model.json`` out of a file.
+    The converter is the module of :mod:`egraff.interop` with the architecture's name.
 
-    Args:
-        architecture: a key of :data:`egraff.models.ARCHITECTURES`.
-        source: name of the original's file.
+    Attributes:
+        package: its name.
+        recipe: lines of Python to run there, with ``{source}`` for the original's file.
+        needs_elements: it has weights for every element, trained or not: the user says which are
+            meant.
     """
-    package, lines = _RECIPES[architecture]
-    code = "\n".join(f"    {line}" for line in lines.format(source=source).splitlines())
-    return (
-        f"run this in Python where {package} is installed, on a file that you trust, and import "
-        f"model.pt\n{code}"
-    )
+
+    package: str
+    recipe: str
+    needs_elements: bool = False
+
+    def instructions(self, source: str) -> str:
+        """Say how to get ``model.pt`` and ``model.json`` out of a file of that name."""
+        lines = self.recipe.format(source=source).splitlines()
+        code = "\n".join(f"    {line}" for line in lines)
+        return (
+            f"run this in Python where {self.package} is installed, on a file that you trust, and "
+            f"import model.pt\n{code}"
+        )

@@ -11,7 +11,7 @@ taken as the derivative of the spline, belongs to the tabulated energy exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,8 +25,13 @@ Taylor = tuple[Tensor, Tensor, Tensor]
 # The first knot, in units of the cutoff. Atoms are never closer than that; if they were, the
 # first polynomial is continued.
 GRID_START = 0.02
-# Refinement stops with an error above this: the function is not smooth.
-MAX_KNOTS = 8193
+# Refinement stops here. Bases of 128 functions need half as many in float64.
+MAX_KNOTS = 2**15 + 1
+# From so many intervals on, an error that falls more slowly than with the second power of the
+# spacing is that of a kink, or rounding, which slopes of ever shorter intervals make larger ...
+ASYMPTOTIC = 2048
+# ... and of which so many times the tolerance is put up with: what an export compares decides.
+ROUNDING_ROOM = 10.0
 # Numbers of a function at a knot, with the rise to the next one, and which one is the value: see
 # with_rises.
 KNOT_NUMBERS, VALUE = 4, 2
@@ -66,6 +71,11 @@ class Grid:
         first = 1.0 / (slope * (1.0 + decayed))
         return x, first, slope * GRID_DECAY * decayed * first**3
 
+    def step(self, x: Tensor) -> Tensor:
+        """Return dx / ds at ``x``: how far apart knots are there."""
+        slope, _ = self._line()
+        return 1.0 / (slope * (1.0 + GRID_DECAY * self.stretch * torch.exp(-GRID_DECAY * x)))
+
     def position(self, x: Tensor) -> Tensor:
         """Return s at ``x``."""
         slope, offset = self._line()
@@ -80,21 +90,32 @@ class Grid:
         return slope, GRID_START - slope * start
 
 
+# Grids that are tried; among them those of Gaussians in x, in exp(-5 x), and of what layer norms
+# make of either.
+GRIDS = tuple(Grid(stretch) for stretch in (0.0, 0.3, 1.0, 3.0, 10.0))
+EVEN = GRIDS[:1]
+# A stretched grid takes an exponential for each edge: its errors have to be smaller by this factor.
+WORTH_STRETCHING = 2.0
+# Intervals over which sixth derivatives are differences of second ones: short enough for narrow
+# functions, long enough for rounding.
+GRID_INTERVALS = 512
 # Values that are compared at a time; memory is some tens of this.
 PROBE_NUMBERS = 2**20
 
 
 @dataclass(frozen=True)
 class RadialTable:
-    """A spline on equidistant knots from ``GRID_START`` to 1, in units of the cutoff.
+    """A spline on knots from ``GRID_START`` to 1, in units of the cutoff.
 
     Attributes:
+        grid: where the knots lie.
         knots: ``[n_knots, 3, n_functions]`` float64: value, and derivatives times spacing and
             times spacing squared.
         error: largest error of a value, relative to the largest value of any function.
         derivative_error: likewise for the first derivative.
     """
 
+    grid: Grid
     knots: Tensor
     error: float
     derivative_error: float
@@ -104,10 +125,15 @@ class RadialTable:
         """Number of knots."""
         return self.knots.shape[0]
 
+    def excess(self, tolerance: float, derivative_tolerance: float) -> float:
+        """Return how many times the larger of both errors is what is allowed."""
+        return max(self.error / tolerance, self.derivative_error / derivative_tolerance)
+
 
 def tabulate(
     function: Callable[[Tensor], Taylor],
     *,
+    grid: Grid = Grid(),
     tolerance: float,
     derivative_tolerance: float,
     zero_at_cutoff: bool = True,
@@ -117,7 +143,8 @@ def tabulate(
     """Return the first table, from coarse to fine, that is within the tolerances.
 
     Args:
-        function: maps ``x`` ``[n]`` float64 to values and derivatives.
+        function: maps positions on the grid, ``[n]`` float64, to values and derivatives.
+        grid: where the knots lie.
         tolerance: bound on the error of values, relative to the largest value.
         derivative_tolerance: bound on the error of first derivatives, relative to the largest.
         zero_at_cutoff: the functions vanish at x = 1 with two derivatives, and the last knot shall
@@ -126,23 +153,32 @@ def tabulate(
         multiple: of which the number of intervals is always one.
 
     Raises:
-        EgraffError: no table is fine enough; the function is not smooth.
+        EgraffError: no table is fine enough, nor within :data:`ROUNDING_ROOM` of it; the function
+            is not smooth.
     """
     n_intervals = multiple * math.ceil(n_intervals / multiple)
+    best, smallest, growth = None, math.inf, 4.0
     while n_intervals < MAX_KNOTS:
-        table = _table(function, n_intervals, zero_at_cutoff)
-        excess = max(table.error / tolerance, table.derivative_error / derivative_tolerance)
+        table = table_of(function, grid, n_intervals, zero_at_cutoff=zero_at_cutoff)
+        excess = table.excess(tolerance, derivative_tolerance)
         if excess <= 1.0:
             return table
+        stalled = n_intervals >= ASYMPTOTIC and excess > smallest / growth**2
+        if excess < smallest:
+            best, smallest = table, excess
+        if stalled:
+            break
         # Errors fall with the fifth power at least, at last; growing by no more than a factor of
         # four, the sequence does not trust the first, coarse tables.
-        growth = min(1.05 * excess**0.2, 4.0)
-        n_intervals = multiple * math.ceil(max(growth, 1.1) * n_intervals / multiple)
+        growth = min(max(1.05 * excess**0.2, 1.1), 4.0)
+        n_intervals = multiple * math.ceil(growth * n_intervals / multiple)
+    if smallest <= ROUNDING_ROOM:
+        return best
     raise EgraffError(
-        f"expected a smooth function of the distance, got one that {table.n_knots} knots describe "
-        f"with a relative error of {table.error:.1e} (derivative {table.derivative_error:.1e}), "
+        f"expected a smooth function of the distance, got one that {best.n_knots} knots describe "
+        f"with a relative error of {best.error:.1e} (derivative {best.derivative_error:.1e}), "
         f"allowed {tolerance:.0e} ({derivative_tolerance:.0e})\n"
-        "  fix: export with --no-fuse"
+        "  fix: export with --no-fuse or, from float64, with --dtype float32"
     )
 
 
@@ -176,6 +212,25 @@ def evaluate(knots: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return value, derivative
 
 
+def best_grid(function: Callable[[Tensor], Taylor], grids: Sequence[Grid]) -> Grid:
+    """Return the grid on which functions of x, on an even grid, will have the smallest errors.
+
+    An error is the sixth derivative times the sixth power of the local spacing.
+
+    Args:
+        function: maps ``x`` ``[n]`` float64 to values and derivatives.
+        grids: from even to ever more stretched.
+    """
+    x = torch.linspace(GRID_START, 1.0, GRID_INTERVALS + 1, dtype=torch.float64)
+    sixth = function(x)[2].diff(n=4, dim=0).abs().amax(dim=1)
+    best, smallest = grids[0], math.inf
+    for grid in grids:
+        error = float((sixth * grid.step(x[2:-2]) ** 6).max())
+        if error * WORTH_STRETCHING <= smallest:
+            best, smallest = grid, error
+    return best
+
+
 def knots_of(
     function: Callable[[Tensor], Taylor], n_intervals: int, *, zero_at_cutoff: bool = True
 ) -> Tensor:
@@ -207,17 +262,18 @@ def with_rises(knots: Tensor) -> Tensor:
     return torch.cat([knots[:, 1:], value, rise], dim=1)
 
 
-def _table(
-    function: Callable[[Tensor], Taylor], n_intervals: int, zero_at_cutoff: bool
+def table_of(
+    function: Callable[[Tensor], Taylor], grid: Grid, n_intervals: int, *, zero_at_cutoff: bool
 ) -> RadialTable:
+    """Return a table with so many intervals, and its errors."""
     knots = knots_of(function, n_intervals, zero_at_cutoff=zero_at_cutoff)
     spacing = (1.0 - GRID_START) / n_intervals
-    grid = torch.linspace(GRID_START, 1.0, n_intervals + 1, dtype=torch.float64)
-    probes = grid[:-1, None] + spacing * torch.tensor(PROBES, dtype=torch.float64)
+    positions = torch.linspace(GRID_START, 1.0, n_intervals + 1, dtype=torch.float64)
+    probes = positions[:-1, None] + spacing * torch.tensor(PROBES, dtype=torch.float64)
     differences, sizes = [0.0, 0.0], [1e-300, 1e-300]
     for part in probes.flatten().split(max(1, PROBE_NUMBERS // knots.shape[2])):
         exact = function(part)
         for k, spline in enumerate(evaluate(knots, part)):
             differences[k] = max(differences[k], float((spline - exact[k]).abs().max()))
             sizes[k] = max(sizes[k], float(exact[k].abs().max()))
-    return RadialTable(knots, differences[0] / sizes[0], differences[1] / sizes[1])
+    return RadialTable(grid, knots, differences[0] / sizes[0], differences[1] / sizes[1])

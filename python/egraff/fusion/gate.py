@@ -48,7 +48,7 @@ class GateBlock:
 
 
 class FusedGate(nn.Module):
-    """Stands where a gate stood, between rows with the channels of each block last.
+    """Drop-in replacement for a gate, between rows with the channels of each block last.
 
     Args:
         blocks: each column of the input in one block, or one gate; likewise for the result.

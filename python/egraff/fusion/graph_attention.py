@@ -14,14 +14,14 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from egraff.nn.channels_last import ChannelsLast, placed
+from egraff.fusion.distance_tables import PairTables
+from egraff.fusion.layout import ChannelsLast, in_lines, in_panels, lanes_of, pad, padded, placed
+from egraff.fusion.linear import FusedEquivariantLinear
+from egraff.fusion.radial_table import GRID_START, with_rises
+from egraff.nn.edges import Edges
 from egraff.nn.equivariant import DepthwiseProduct, EquivariantLinear
-from egraff.nn.fused_linear import FusedEquivariantLinear
 from egraff.nn.graph_attention import GraphAttention
-from egraff.nn.radial_table import GRID_START, Grid, with_rises
 
-# numbers of a cache line that the operator's matrices are cut into
-PANEL_LINES = 4
 SCALAR = o3.Irrep("0e")
 
 
@@ -30,15 +30,12 @@ class RadialFunctions:
     """Functions of the distance, and what the radial weights are of them.
 
     Attributes:
-        knots: ``[n_knots, 3, n_functions + 1]`` float64, as in
-            :class:`egraff.nn.radial_table.RadialTable`; the last one is the envelope.
+        tables: of ``n_functions + 1`` functions; the last one is the envelope.
         matrix: ``[n_functions, n_weights]`` float64: weights = functions times this.
-        grid: where the knots lie.
     """
 
-    knots: Tensor
+    tables: PairTables
     matrix: Tensor
-    grid: Grid
 
 
 @dataclass(frozen=True)
@@ -59,13 +56,12 @@ class _Path:
 
 
 class FusedGraphAttention(nn.Module):
-    """Stands where an attention block stood, and is called as it was, but for the edges.
+    """Drop-in replacement for `GraphAttention`.
 
     Args:
         plain: the block to replace, float64, with scores from a perceptron and non-linear messages.
         irreps: irreps of the node features.
         radial: of the plain block's radial network.
-        pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
         dtype: floating-point type of the model.
 
     Attributes:
@@ -77,11 +73,10 @@ class FusedGraphAttention(nn.Module):
         plain: GraphAttention,
         radial: RadialFunctions,
         *,
-        pair_scale: Tensor,
         dtype: torch.dtype,
     ) -> None:
         super().__init__()
-        lanes = 64 // dtype.itemsize
+        lanes = lanes_of(dtype)
         mlp = plain.mlp
         irreps = plain.merge_neighbour.irreps_out
         messages = ChannelsLast.of(irreps, lanes=lanes)
@@ -94,24 +89,23 @@ class FusedGraphAttention(nn.Module):
             mlp.value.second,
         )
         direction = mlp.direction.detach() * mlp.act.scale
-        n_scores = direction.shape[1] + -direction.shape[1] % lanes
-        direction = nn.functional.pad(direction, (0, n_scores - direction.shape[1])).flatten()
 
         self.n_heads: int = mlp.score_heads.n_heads
         self.n_functions: int = radial.matrix.shape[0]
         self.width_out: int = values.dim
         self.negative_slope: float = mlp.act.act.slope
         self.grid_start = GRID_START
-        self.grid_stretch = radial.grid.stretch
+        self.grid_stretch = radial.tables.grid.stretch
         self.exchange_width: int = messages.dim
         self.merge_neighbour = FusedEquivariantLinear(
             plain.merge_neighbour, dtype, layout_out=messages
         )
         self.merge_centre = FusedEquivariantLinear(plain.merge_centre, dtype, layout_out=messages)
         self.projection = FusedEquivariantLinear(plain.projection, dtype, layout_in=values)
-        self.register_buffer("table", _chunks(with_rises(radial.knots).to(dtype), lanes))
-        self.register_buffer("pair_scale", pair_scale.to(torch.float64))
-        self.register_buffer("pair_table", torch.zeros_like(pair_scale, dtype=torch.int64))
+        rows = torch.stack([with_rises(knots).to(dtype) for knots in radial.tables.knots])
+        self.register_buffer("table", in_lines(rows, lanes).transpose(2, 3).contiguous())
+        self.register_buffer("pair_scale", radial.tables.pair_scale)
+        self.register_buffer("pair_table", radial.tables.of_pair)
         for name, rows in constants.tables.items():
             columns = _COLUMNS[name]
             table = torch.tensor(rows, dtype=torch.int64).view(-1, columns)
@@ -119,42 +113,20 @@ class FusedGraphAttention(nn.Module):
         self.register_buffer("term_values", torch.tensor(constants.values, dtype=torch.float64))
         self.register_buffer("matrices", torch.cat(constants.matrices).to(dtype))
         self.register_buffer("bias", constants.bias.to(dtype))
-        self.register_buffer("direction", direction.to(dtype))
+        self.register_buffer("direction", pad(direction, lanes).flatten().to(dtype))
         self.register_buffer("value_bias", constants.value_bias.to(dtype))
 
-    def forward(
-        self,
-        x: Tensor,
-        edge_index: Tensor,
-        edge_vec: Tensor,
-        species: Tensor,
-        unused: Tensor,
-        n_nodes: int,
-        exchange: bool,
-    ) -> Tensor:
-        """Update ``[n_local, irreps.dim]``.
-
-        Args:
-            x: ``[n_local, irreps.dim]``.
-            edge_index: ``[2, n_edges]``, row 0 the receiving centre, ascending.
-            edge_vec: ``[n_edges, 3]`` in Angstrom.
-            species: ``[n_nodes]``.
-            unused: anything; where the plain block takes the envelope, which is in the table.
-            n_nodes: number of local atoms and ghosts.
-            exchange: whether to fetch the ghosts' rows.
-
-        Returns:
-            ``[n_local, irreps.dim]``.
-        """
+    def forward(self, x: Tensor, edges: Edges, exchange: bool) -> Tensor:
+        """Update ``[n_local, irreps.dim]``; arguments as those of the plain block."""
         source = self.merge_neighbour(x)
         if exchange:
-            source = torch.ops.egraff.ghost_exchange(source, n_nodes)
+            source = torch.ops.egraff.ghost_exchange(source, edges.species.shape[0])
         attended = torch.ops.egraff.graph_attention(
             source,
             self.merge_centre(x),
-            edge_vec,
-            edge_index,
-            species,
+            edges.vector,
+            edges.index,
+            edges.species,
             self.constants(),
             self.n_functions,
             self.n_heads,
@@ -220,7 +192,7 @@ class _Constants:
         self.value_bias = torch.zeros(0)
         self._couplings: dict[tuple[int, int, int], int] = {}
         for block in irreps:
-            self.tables["blocks"].append([block.ir.dim, self._padded(block.mul)])
+            self.tables["blocks"].append([block.ir.dim, padded(block.mul, self.lanes)])
 
     def inner(
         self,
@@ -238,14 +210,20 @@ class _Constants:
             )
             every = torch.arange(radial.shape[0])
             wide = placed(radial[:, weights], every, len(every), rows, width)
-            back = placed(wide.T, torch.arange(width), width, every, self._padded(len(every) + 1))
+            back = placed(
+                wide.T, torch.arange(width), width, every, padded(len(every) + 1, self.lanes)
+            )
             if ir == SCALAR:
                 matrix = self._scalar_maps(score, first)
             else:
                 matrix = _matrix_of(first, ir)
                 columns = torch.arange(matrix.shape[1])
                 matrix = placed(
-                    matrix, torch.arange(len(rows)), len(rows), columns, self._padded(len(columns))
+                    matrix,
+                    torch.arange(len(rows)),
+                    len(rows),
+                    columns,
+                    padded(len(columns), self.lanes),
                 )
             matrix = placed(matrix, rows, width, torch.arange(matrix.shape[1]), matrix.shape[1])
             self.tables["inner_groups"].append(
@@ -296,7 +274,7 @@ class _Constants:
         columns, width = [scores.blocks[SCALAR][2]], scores.dim
         for block in self.irreps:
             columns.append(width + torch.arange(block.mul))
-            width += self._padded(block.mul)
+            width += padded(block.mul, self.lanes)
         place = torch.cat(columns)
         matrix = torch.cat([_matrix_of(score, SCALAR), _matrix_of(first, SCALAR)], dim=1)
         self.bias = torch.zeros(width, dtype=torch.float64)
@@ -310,7 +288,7 @@ class _Constants:
         for path in paths:
             self.tables[name].append([self._coupling(path.coupling), path.block, group, width])
             columns.append(width + torch.arange(path.mul))
-            width += self._padded(path.mul)
+            width += padded(path.mul, self.lanes)
         return torch.cat(columns), width
 
     def _coupling(self, coupling: Tensor) -> int:
@@ -332,8 +310,7 @@ class _Constants:
     def _add(self, matrix: Tensor) -> int:
         """Add a matrix, cut into panels of some cache lines' width; return where it starts."""
         start = sum(part.numel() for part in self.matrices)
-        panels = matrix.to(torch.float64).split(PANEL_LINES * self.lanes, dim=1)
-        self.matrices.append(torch.cat([panel.flatten() for panel in panels]))
+        self.matrices.append(in_panels(matrix.to(torch.float64), self.lanes))
         return start
 
     def _groups(self, product: DepthwiseProduct) -> list[tuple[o3.Irrep, list[_Path]]]:
@@ -357,16 +334,7 @@ class _Constants:
             groups[-1][1].append(path)
         return groups
 
-    def _padded(self, width: int) -> int:
-        return width + -width % self.lanes
-
 
 def _matrix_of(linear: EquivariantLinear, ir: o3.Irrep) -> Tensor:
     """Return the matrix of one irrep, ``[mul_in, mul_out]``."""
     return linear.matrices()[[block.ir for block in linear.irreps_out].index(ir)]
-
-
-def _chunks(knots: Tensor, lanes: int) -> Tensor:
-    """Cut ``[n_knots, 4, width]`` into cache lines, ``[1, n_knots, n_chunks, 4, lanes]``."""
-    knots = nn.functional.pad(knots, (0, -knots.shape[2] % lanes))
-    return knots.unflatten(2, (-1, lanes)).transpose(1, 2).contiguous()[None]

@@ -14,7 +14,8 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from egraff.nn.channels_last import ChannelsLast, placed
+from egraff.fusion.layout import ChannelsLast, lanes_of, pad, placed
+from egraff.fusion.registry import Fusion, fused_form
 from egraff.nn.equivariant import EquivariantLinear
 from egraff.nn.species import SpeciesLinear
 
@@ -41,7 +42,7 @@ class _Block:
 
 
 class FusedLinear(nn.Module):
-    """Stands where an `o3.Linear` stood, and is called as it was.
+    """Drop-in replacement for `o3.Linear`.
 
     Args:
         plain: the map to replace, without biases; see :func:`can_fuse_linear`.
@@ -101,7 +102,7 @@ class FusedLinear(nn.Module):
 
 
 class FusedSpeciesLinear(nn.Module):
-    """Stands where a `SpeciesLinear` stood, and is called as it was.
+    """Drop-in replacement for `SpeciesLinear`.
 
     Args:
         plain: the map to replace.
@@ -134,7 +135,7 @@ class FusedSpeciesLinear(nn.Module):
 
 
 class FusedEquivariantLinear(nn.Module):
-    """Stands where an `EquivariantLinear` stood, and is called as it was.
+    """Drop-in replacement for `EquivariantLinear`.
 
     Args:
         plain: the map to replace.
@@ -195,24 +196,35 @@ class FusedEquivariantLinear(nn.Module):
         return y
 
 
-def can_fuse_linear(module: nn.Module) -> bool:
-    """Tell whether this is a linear map that the operator computes."""
-    if isinstance(module, o3.Linear):
-        return (
-            module.internal_weights
-            and module.shared_weights
-            and module.bias_numel == 0
-            and module.weight_numel > 0
-            and not any(path.i_in < 0 for path in module.instructions)
-        )
-    return isinstance(module, SpeciesLinear)
+def can_fuse_linear(plain: o3.Linear) -> bool:
+    """Tell whether the operator computes this map of e3nn's."""
+    return (
+        plain.internal_weights
+        and plain.shared_weights
+        and plain.bias_numel == 0
+        and plain.weight_numel > 0
+        and not any(path.i_in < 0 for path in plain.instructions)
+    )
 
 
-def fused_linear(plain: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Return the fused form of a map that :func:`can_fuse_linear` accepts."""
-    if isinstance(plain, o3.Linear):
-        return FusedLinear(plain, dtype)
-    return FusedSpeciesLinear(plain, dtype)
+@fused_form(o3.Linear, accepts=can_fuse_linear)
+def fuse_linear(plain: o3.Linear, fusion: Fusion, _: str) -> FusedLinear:
+    """Make the fused form of one of e3nn's maps."""
+    return FusedLinear(plain, fusion.dtype)
+
+
+@fused_form(SpeciesLinear)
+def fuse_species_linear(plain: SpeciesLinear, fusion: Fusion, _: str) -> FusedSpeciesLinear:
+    """Make the fused form of a map for each element."""
+    return FusedSpeciesLinear(plain, fusion.dtype)
+
+
+@fused_form(EquivariantLinear)
+def fuse_equivariant_linear(
+    plain: EquivariantLinear, fusion: Fusion, _: str
+) -> FusedEquivariantLinear:
+    """Make the fused form of one of Equiformer's maps."""
+    return FusedEquivariantLinear(plain, fusion.dtype)
 
 
 def _blocks_within(irreps: o3.Irreps, columns: slice) -> list[tuple[int, int]]:
@@ -236,8 +248,8 @@ def _register(module: nn.Module, blocks: list[_Block], n_species: int, dtype: to
         side_out = [block.start_out, mul_out, first_out, int(block.last_out)]
         rows.append([*side_in, *side_out, block.dim])
         rows_back.append([*side_out, *side_in, block.dim])
-        weights.append(_padded(matrix))
-        weights_back.append(_padded(matrix.transpose(1, 2)))
+        weights.append(_rows(matrix))
+        weights_back.append(_rows(matrix.transpose(1, 2)))
         first_out += weights[-1].shape[1]
         first_in += weights_back[-1].shape[1]
     none = torch.zeros(n_species, 0, dtype=dtype)
@@ -247,7 +259,6 @@ def _register(module: nn.Module, blocks: list[_Block], n_species: int, dtype: to
     module.register_buffer("blocks_back", torch.tensor(rows_back, dtype=torch.int64).view(-1, 9))
 
 
-def _padded(matrix: Tensor) -> Tensor:
-    """Fill the rows of ``[n_species, n, m]`` with zeros up to a cache line, and flatten them."""
-    lanes = 64 // matrix.element_size()
-    return nn.functional.pad(matrix, (0, -matrix.shape[2] % lanes)).flatten(1).contiguous()
+def _rows(matrix: Tensor) -> Tensor:
+    """Pad the rows of ``[n_species, n, m]``, and put them one after the other."""
+    return pad(matrix, lanes_of(matrix.dtype)).flatten(1).contiguous()

@@ -14,10 +14,13 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
+from egraff.fusion.convolution import FusedEdgeConvolution
+from egraff.fusion.distance_tables import PairTables
+from egraff.fusion.layout import in_lines, lanes_of, pad, padded
+from egraff.fusion.radial_table import GRID_START, VALUE, with_rises
 from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.fused import FusedEdgeConvolution
-from egraff.nn.radial_table import GRID_START, VALUE, Grid, with_rises
+from egraff.nn.edges import Edges
 from egraff.nn.scalar_vector import NeighbourEmbedding, ScalarVectorAttention
 
 # functions of the distance per channel: filters of keys, and of the three parts of the values
@@ -25,15 +28,12 @@ N_FILTERS = 4
 
 
 class FusedScalarVectorAttention(nn.Module):
-    """Stands where an attention layer stood, and is called as it was, but for ``edges``.
+    """Drop-in replacement for `ScalarVectorAttention`.
 
     Args:
         plain: the layer to replace.
-        knots: ``[n_knots, 3, 4 width]`` float64, as in
-            :class:`egraff.nn.radial_table.RadialTable`: what the layer's ``filters`` are.
+        tables: one, of what the layer's ``filters`` are, ``4 width`` functions.
         own: ``[4 width]`` float64, the same functions for an atom and itself.
-        grid: where the knots lie.
-        pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
         attention_act: activation of the scores.
         dtype: floating-point type of the model.
 
@@ -44,11 +44,9 @@ class FusedScalarVectorAttention(nn.Module):
     def __init__(
         self,
         plain: ScalarVectorAttention,
-        knots: Tensor,
+        tables: PairTables,
         own: Tensor,
         *,
-        grid: Grid,
-        pair_scale: Tensor,
         attention_act: ActivationName,
         dtype: torch.dtype,
     ) -> None:
@@ -59,18 +57,19 @@ class FusedScalarVectorAttention(nn.Module):
         self.vectors_in = plain.vectors_in
         self.attention_act: str = attention_act
         self.grid_start = GRID_START
-        self.grid_stretch = grid.stretch
+        self.grid_stretch = tables.grid.stretch
         self.norm = plain.norm
         self.query = plain.query
         self.output = plain.output
         self.vector = plain.vector
-        lanes = 64 // dtype.itemsize
+        lanes = lanes_of(dtype)
         weight, bias = source_map(plain, lanes)
         row = weight.shape[0] // (4 if plain.vectors_in else 3)
         self.exchange_width: int = (6 if plain.vectors_in else 3) * row
         self.register_buffer("source_weight", weight.to(dtype))
         self.register_buffer("source_bias", bias.to(dtype))
-        self.register_buffer("pair_scale", pair_scale.to(torch.float64))
+        self.register_buffer("pair_scale", tables.pair_scale)
+        (knots,) = tables.knots
         rows = nn.functional.pad(with_rises(knots), (0, 0, 0, 0, 0, 2))
         rows[-2, VALUE] = own
         self.register_buffer("table", _chunks(rows.to(dtype), plain.n_heads))
@@ -94,30 +93,27 @@ class FusedScalarVectorAttention(nn.Module):
         v: Tensor,
         normed: Tensor,
         source: Tensor,
-        edge_index: Tensor,
-        edges: tuple[Tensor, Tensor, Tensor],
+        edges: Edges,
         own: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Return scalars and vectors of the local atoms after this layer.
 
-        Arguments and results are those of the plain layer, but for two:
+        Arguments and results are those of the plain layer, but for one:
 
         Args:
             x: ``[n_local, width]``.
             v: ``[n_local, 3, width]``.
             normed: ``[n_local, width]``.
             source: ``[n_nodes, exchange_width]``.
-            edge_index: ``[2, n_edges]``, row 0 the receiving centre, ascending.
-            edges: edge vectors ``[n_edges, 3]`` in Angstrom, species ``[n_nodes]``, anything.
+            edges: those of the graph.
             own: not read; the table has what it would give.
         """
-        edge_vec, species, _ = edges
         scalar, dv = torch.ops.egraff.scalar_vector_attention(
             self.query(normed),
             source,
-            edge_vec,
-            edge_index,
-            species,
+            edges.vector,
+            edges.index,
+            edges.species,
             self.table,
             self.pair_scale,
             self.n_heads,
@@ -135,23 +131,19 @@ class FusedScalarVectorAttention(nn.Module):
 
 
 class FusedNeighbourEmbedding(nn.Module):
-    """Stands where a neighbour embedding stood, and is called as it was, but for ``edges``.
+    """Drop-in replacement for `NeighbourEmbedding`.
 
     Args:
         plain: the embedding to replace.
-        knots: ``[n_knots, 3, width]`` float64, the distance filter.
-        grid: where the knots lie.
-        pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom, row = centre.
+        tables: of the distance filter, ``width`` functions.
         dtype: floating-point type of the model.
     """
 
     def __init__(
         self,
         plain: NeighbourEmbedding,
-        knots: Tensor,
+        tables: PairTables,
         *,
-        grid: Grid,
-        pair_scale: Tensor,
         dtype: torch.dtype,
     ) -> None:
         super().__init__()
@@ -159,21 +151,12 @@ class FusedNeighbourEmbedding(nn.Module):
         self.combine = plain.combine
         scalars, one = o3.Irreps(f"{plain.width}x0e"), o3.Irreps("0e")
         self.convolution = FusedEdgeConvolution(
-            EdgeConvolution(scalars, one, one),
-            knots[None],
-            pair_scale=pair_scale,
-            pair_table=torch.zeros_like(pair_scale, dtype=torch.int64),
-            dtype=dtype,
-            grid_stretch=grid.stretch,
+            EdgeConvolution(scalars, one, one), tables, dtype=dtype
         )
 
-    def forward(
-        self, x: Tensor, species: Tensor, edge_index: Tensor, edges: tuple[Tensor, Tensor, Tensor]
-    ) -> Tensor:
-        """Add what the neighbours are to what the atom is; arguments as in the attention."""
-        around = self.convolution(
-            self.embedding(species), edges[0], species, edge_index, x.shape[0]
-        )
+    def forward(self, x: Tensor, edges: Edges) -> Tensor:
+        """Add what the neighbours are to what the atom is, ``[n_local, width]``."""
+        around = self.convolution(self.embedding(edges.species), edges, edges.radial)
         return self.combine(torch.cat([x, around], dim=1))
 
 
@@ -207,13 +190,12 @@ def pad_heads(x: Tensor, n_heads: int, lanes: int) -> Tensor:
     """
     x = x.unflatten(-1, (n_heads, -1))
     width = x.shape[-1]
-    padded = 1 << (width - 1).bit_length() if width <= lanes else width + -width % lanes
-    x = nn.functional.pad(x, (0, padded - width)).flatten(-2)
-    return nn.functional.pad(x, (0, -x.shape[-1] % lanes))
+    wide = 1 << (width - 1).bit_length() if width <= lanes else padded(width, lanes)
+    return pad(nn.functional.pad(x, (0, wide - width)).flatten(-2), lanes)
 
 
 def _chunks(rows: Tensor, n_heads: int) -> Tensor:
     """Cut ``[n_rows, 4, 4 width]`` into cache lines: ``[n_chunks, n_rows, 4, 4, lanes]``."""
-    lanes = 64 // rows.element_size()
+    lanes = lanes_of(rows.dtype)
     rows = pad_heads(rows.unflatten(2, (N_FILTERS, -1)), n_heads, lanes)
-    return rows.unflatten(3, (-1, lanes)).permute(3, 0, 1, 2, 4).contiguous()
+    return in_lines(rows, lanes).permute(3, 0, 1, 2, 4).contiguous()

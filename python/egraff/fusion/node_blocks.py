@@ -10,14 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from egraff.nn.channels_last import ChannelsLast
+from egraff.fusion.gate import FusedGate
+from egraff.fusion.layout import ChannelsLast
+from egraff.fusion.linear import FusedEquivariantLinear
+from egraff.fusion.registry import Fusion, fused_form
 from egraff.nn.equivariant import EquivariantLayerNorm, FeedForward
-from egraff.nn.fused_gate import FusedGate
-from egraff.nn.fused_linear import FusedEquivariantLinear
 
 
 class FusedFeedForward(nn.Module):
-    """Stands where a feed-forward network stood, and is called as it was.
+    """Drop-in replacement for `FeedForward`.
 
     Args:
         plain: the network to replace.
@@ -40,7 +41,7 @@ class FusedFeedForward(nn.Module):
 
 
 class FusedLayerNorm(nn.Module):
-    """Stands where a layer norm stood, and is called as it was.
+    """Drop-in replacement for `EquivariantLayerNorm`.
 
     Args:
         plain: the norm to replace; even scalars, if there are any, are its first block.
@@ -60,3 +61,15 @@ class FusedLayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[n, irreps.dim]`` to the same shape."""
         return torch.ops.egraff.block_norm(x, self.weight, self.bias, self.sizes, self.eps)
+
+
+@fused_form(FeedForward)
+def fuse_feed_forward(plain: FeedForward, fusion: Fusion, _: str) -> FusedFeedForward:
+    """Make the fused form of a feed-forward network."""
+    return FusedFeedForward(plain, fusion.dtype)
+
+
+@fused_form(EquivariantLayerNorm)
+def fuse_layer_norm(plain: EquivariantLayerNorm, fusion: Fusion, _: str) -> FusedLayerNorm:
+    """Make the fused form of a layer norm."""
+    return FusedLayerNorm(plain, fusion.dtype)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from egraff.fusion.layout import in_panels, padded
 from egraff.nn.activations import ShiftedSoftplus
 from egraff.nn.edge_tensors import ChannelProduct
 from egraff.nn.radial import RadialNetwork
@@ -76,7 +77,7 @@ class EdgeProgram:
         self.lanes = lanes
         self.l_max = l_max
         self.n_channels = n_channels
-        self.channels = self._padded(n_channels)
+        self.channels = padded(n_channels, lanes)
         self.functions = LinearForm({TABLE: torch.eye(n_functions).double()}, n_functions)
         self.buffers: list[tuple[int, int]] = []
         self.steps: list[tuple[int, int, int, int, int, int]] = []
@@ -109,7 +110,9 @@ class EdgeProgram:
 
     def buffer(self, form: LinearForm) -> int:
         """Store a form, padded; return the buffer."""
-        form = form.times(torch.eye(form.width, self._padded(form.width), dtype=torch.float64))
+        form = form.times(
+            torch.eye(form.width, padded(form.width, self.lanes), dtype=torch.float64)
+        )
         chunk = -1
         if TABLE in form.parts:
             chunk = sum(part.shape[1] for part in self._table) // self.lanes
@@ -118,7 +121,7 @@ class EdgeProgram:
         for source, matrix in form.parts.items():
             if source != TABLE:
                 first = self._n_matrices
-                self._matrices += [self._panels(matrix), self._panels(matrix.T)]
+                self._matrices += [in_panels(part, self.lanes) for part in (matrix, matrix.T)]
                 self._n_matrices += 2 * matrix.numel()
                 transposed = first + matrix.numel()
                 self.steps.append((DENSE, source, index, first, transposed, matrix.shape[0]))
@@ -134,6 +137,10 @@ class EdgeProgram:
         rows = sum(part.shape[0] for source, part in form.parts.items() if source != TABLE)
         if rows * later <= rows * form.width + form.width * later:
             return form
+        return self.stored(form)
+
+    def stored(self, form: LinearForm) -> LinearForm:
+        """Store a form, and return the buffer as one."""
         buffer = self.buffer(form)
         eye = torch.eye(self.buffers[buffer][0], form.width, dtype=torch.float64)
         return LinearForm({buffer: eye}, form.width)
@@ -225,12 +232,6 @@ class EdgeProgram:
         return LinearForm(
             {tensors: torch.eye(self.channels, self.n_channels).double()}, self.n_channels
         )
-
-    def _panels(self, matrix: Tensor) -> Tensor:
-        return torch.cat([panel.flatten() for panel in matrix.split(4 * self.lanes, dim=1)])
-
-    def _padded(self, width: int) -> int:
-        return width + -width % self.lanes
 
     def _new_buffer(self, width: int, chunk: int) -> int:
         self.buffers.append((width, chunk))
