@@ -63,7 +63,7 @@ class Toy(ForceField):
         self.readout = weights(self.n_layers, self.n_scalars)
         self.shift = nn.Parameter(torch.tensor(config.energy_shift, dtype=torch.float64))
         table = self.pair_cutoffs or [[self.r_max] * self.n_species] * self.n_species
-        self.register_buffer("cutoffs", torch.tensor(table, dtype=dtype).flatten())
+        self.register_buffer("cutoff_of_pair", torch.tensor(table, dtype=dtype).flatten())
 
     def forward(
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
@@ -73,7 +73,7 @@ class Toy(ForceField):
         pair = species[centre] * self.n_species + species[other]
         square = (edge_vec**2).sum(1)
         distance = square.sqrt()
-        envelope = torch.relu(1 - square / self.cutoffs[pair] ** 2) ** 3
+        envelope = torch.relu(1 - square / self.cutoff_of_pair[pair] ** 2) ** 3
         scalars = self.embedding[species]
         vectors = torch.zeros(
             n_nodes, self.n_vectors, 3, device=edge_vec.device, dtype=edge_vec.dtype
