@@ -3,6 +3,7 @@
 
 #include "ops/edges/geometry.h"
 #include "ops/edges/table_rows.h"
+#include "ops/torch/expect.h"
 
 #include <algorithm>
 #include <limits>
@@ -14,10 +15,7 @@ using simd::LANES;
 
 namespace {
 
-void expect(bool good, const char *name, const char *expected, const at::Tensor &got) {
-    TORCH_CHECK_VALUE(good, "egraff::allegro_energy: ", name, ": expected ", expected, ", got ",
-                      got.scalar_type(), " ", got.sizes());
-}
+constexpr Expect expect("egraff::allegro_energy");
 
 void expect_table(const at::Tensor &x, const char *name, int64_t columns, const char *expected) {
     expect(x.scalar_type() == at::kLong && x.dim() == 2 && x.size(1) == columns, name, expected, x);

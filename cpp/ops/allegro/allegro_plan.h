@@ -9,13 +9,13 @@
 
 #include "ops/allegro/allegro_kernels.h"
 
-#include <ATen/core/Tensor.h>
+#include "ops/torch/arguments.h"
 
 #include <vector>
 
 namespace egraff::allegro {
 
-// The tensors of one call, checked by Plan.
+// The arguments of one call, checked by Plan.
 struct Inputs {
     at::Tensor edge_vec;     // [n_edges, 3]
     at::Tensor edge_index;   // int64 [2, n_edges]
@@ -32,7 +32,26 @@ struct Inputs {
     at::Tensor term_weights; // [n_terms, channels]
     double grid_start;       // of the tables, in units of the cutoff
     int64_t l_max;           // of the harmonics
-    int64_t n_local;
+    Size n_local;
+
+    static constexpr auto list() {
+        return std::tuple{Argument{"edge_vec", &Inputs::edge_vec},
+                          Argument{"edge_index", &Inputs::edge_index},
+                          Argument{"species", &Inputs::species},
+                          Argument{"tables", &Inputs::tables},
+                          Argument{"pair_scale", &Inputs::pair_scale},
+                          Argument{"pair_table", &Inputs::pair_table},
+                          Argument{"buffers", &Inputs::buffers},
+                          Argument{"steps", &Inputs::steps},
+                          Argument{"matrices", &Inputs::matrices},
+                          Argument{"products", &Inputs::products},
+                          Argument{"entries", &Inputs::entries},
+                          Argument{"terms", &Inputs::terms},
+                          Argument{"term_weights", &Inputs::term_weights},
+                          Argument{"grid_start", &Inputs::grid_start},
+                          Argument{"l_max", &Inputs::l_max},
+                          Argument{"n_local", &Inputs::n_local}};
+    }
 };
 
 enum BufferColumn {

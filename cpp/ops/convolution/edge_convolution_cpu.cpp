@@ -363,14 +363,6 @@ EdgeList edge_list(const Inputs &in) {
             in.pair_scale.size(0)};
 }
 
-template <typename T> at::Tensor forward(const Inputs &in) {
-    const Plan<T> plan(in);
-    const Grouping grouping = edges::group_by_centre(edge_list(in));
-    const at::Tensor x = inside_rows<T>(plan.in, in.x);
-    const SumPass<T> pass{in, plan, grouping, x};
-    return in.after.empty() ? accumulate(pass) : accumulate_mapped(pass);
-}
-
 // Tiles, the same number for each thread.
 std::vector<int64_t> tiles_of_threads(int64_t n_tiles) {
     const int64_t n_parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), n_tiles));
@@ -381,15 +373,26 @@ std::vector<int64_t> tiles_of_threads(int64_t n_tiles) {
     return first;
 }
 
+} // namespace
+
+template <typename T> std::array<at::Tensor, 1> Cpu::forward(const Inputs &in) {
+    const Plan<T> plan(in);
+    const Grouping grouping = edges::group_by_centre(edge_list(in));
+    const at::Tensor x = inside_rows<T>(plan.in, in.x);
+    const SumPass<T> pass{in, plan, grouping, x};
+    return {in.is_mapped() ? accumulate_mapped(pass) : accumulate(pass)};
+}
+
 template <typename T>
-std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor &gradient, const Inputs &in,
-                                            bool wants_x, bool wants_edge_vec) {
+std::array<at::Tensor, 2> Cpu::backward(const std::array<at::Tensor, 1> &gradients,
+                                        const Inputs &in, const std::array<bool, 2> &wanted) {
+    const auto [wants_x, wants_edge_vec] = wanted;
     const Plan<T> plan(in);
     const Grouping grouping = edges::group_by_centre(edge_list(in));
     const at::Tensor x = inside_rows<T>(plan.in, in.x);
     const std::optional<After<T>> after =
-        in.after.empty() ? std::nullopt : std::make_optional<After<T>>(in);
-    const at::Tensor g = after ? gradient : inside_rows<T>(plan.out, gradient);
+        in.is_mapped() ? std::make_optional<After<T>>(in) : std::nullopt;
+    const at::Tensor g = after ? gradients[0] : inside_rows<T>(plan.out, gradients[0]);
     const Tiles tiles(grouping, EDGE_BLOCK_EDGES);
     const std::vector<int64_t> parts = tiles_of_threads(tiles.n_tiles());
     const int64_t n_parts = static_cast<int64_t>(parts.size()) - 1;
@@ -413,17 +416,13 @@ std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor &gradient, const In
             wants_edge_vec ? d_vec : at::Tensor()};
 }
 
-} // namespace
-
-at::Tensor forward_cpu(const Inputs &inputs) {
-    return inputs.x.scalar_type() == at::kFloat ? forward<float>(inputs) : forward<double>(inputs);
-}
-
-std::tuple<at::Tensor, at::Tensor> backward_cpu(const at::Tensor &gradient, const Inputs &inputs,
-                                                bool wants_x, bool wants_edge_vec) {
-    return inputs.x.scalar_type() == at::kFloat
-               ? backward<float>(gradient, inputs, wants_x, wants_edge_vec)
-               : backward<double>(gradient, inputs, wants_x, wants_edge_vec);
-}
+template std::array<at::Tensor, 1> Cpu::forward<float>(const Inputs &);
+template std::array<at::Tensor, 1> Cpu::forward<double>(const Inputs &);
+template std::array<at::Tensor, 2> Cpu::backward<float>(const std::array<at::Tensor, 1> &,
+                                                        const Inputs &,
+                                                        const std::array<bool, 2> &);
+template std::array<at::Tensor, 2> Cpu::backward<double>(const std::array<at::Tensor, 1> &,
+                                                         const Inputs &,
+                                                         const std::array<bool, 2> &);
 
 } // namespace egraff::convolution

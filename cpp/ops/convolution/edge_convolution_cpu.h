@@ -3,16 +3,18 @@
 
 #include "ops/convolution/edge_convolution_plan.h"
 
-#include <tuple>
+#include <array>
 
 namespace egraff::convolution {
 
-// The sum of all messages, [n_local, width_out]. The tensors of `inputs` are contiguous.
-at::Tensor forward_cpu(const Inputs &inputs);
+struct Cpu {
+    // The sum of all messages, [n_local, width_out], or what a linear map makes of it.
+    template <typename T> static std::array<at::Tensor, 1> forward(const Inputs &in);
 
-// Derivatives of sum(gradient * forward(inputs)) by x and by edge_vec; each is made only if wanted
-// and undefined otherwise.
-std::tuple<at::Tensor, at::Tensor> backward_cpu(const at::Tensor &gradient, const Inputs &inputs,
-                                                bool wants_x, bool wants_edge_vec);
+    // Derivatives of sum(gradient * forward(in)) by x and by edge_vec.
+    template <typename T>
+    static std::array<at::Tensor, 2> backward(const std::array<at::Tensor, 1> &gradients,
+                                              const Inputs &in, const std::array<bool, 2> &wanted);
+};
 
 } // namespace egraff::convolution

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "ops/convolution/edge_convolution_plan.h"
 
+#include "ops/torch/expect.h"
+
 #include <algorithm>
 #include <limits>
 
@@ -10,10 +12,7 @@ using edges::TABLE_ROWS;
 
 namespace {
 
-void expect(bool good, const char *name, const char *expected, const at::Tensor &got) {
-    TORCH_CHECK_VALUE(good, "egraff::edge_convolution: ", name, ": expected ", expected, ", got ",
-                      got.scalar_type(), " ", got.sizes());
-}
+constexpr Expect expect("egraff::edge_convolution");
 
 void expect_long(const at::Tensor &x, const char *name, at::IntArrayRef shape,
                  const char *expected) {
@@ -96,11 +95,11 @@ void check(const Inputs &in) {
                       "couplings and the tables (",
                       in.tables.size(1), " chunks), got others (", n_chunks,
                       " chunks)\n  fix: export the model again");
-    TORCH_CHECK_VALUE(in.after.empty() || (in.after.size() == AFTER_TENSORS && in.channels_last),
+    TORCH_CHECK_VALUE(!in.is_mapped() || (in.after.size() == AFTER_TENSORS && in.channels_last),
                       "egraff::edge_convolution: after: expected nothing, or with channels_last ",
                       AFTER_TENSORS, " tensors, got ", in.after.size(),
                       "\n  fix: export the model again");
-    for (size_t k = 0; k < in.after.size(); k += 2) {
+    for (size_t k = 0; in.is_mapped() && k < in.after.size(); k += 2) {
         expect(in.after[k].scalar_type() == dtype && in.after[k].dim() == 2 &&
                    in.after[k].size(0) == 1,
                "after", "weights [1, n_weights] of the type of x", in.after[k]);

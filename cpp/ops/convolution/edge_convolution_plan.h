@@ -6,6 +6,7 @@
 
 #include "ops/convolution/edge_convolution_kernels.h"
 #include "ops/edges/geometry.h"
+#include "ops/torch/arguments.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -15,7 +16,7 @@ namespace egraff::convolution {
 
 using simd::LANES;
 
-// The tensors of one call, checked.
+// The arguments of one call.
 struct Inputs {
     at::Tensor x;              // [n_nodes, width_in]
     at::Tensor edge_vec;       // [n_edges, 3]
@@ -28,16 +29,37 @@ struct Inputs {
     at::Tensor coupling_index; // int64 [n_couplings, 3], components of x, harmonics, output
     at::Tensor coupling_value; // float64 [n_couplings]
     double grid_start;         // of the tables, in units of the cutoff
-    int64_t n_local;
-    int64_t width_out;   // columns of the sums of messages
+    Size n_local;
+    Size width_out;      // columns of the sums of messages
     double grid_stretch; // of the tables
     bool channels_last;  // x and the messages are in the inside layout, of full cache lines
-    // nothing, or the linear map that the sums of messages go through: weights, blocks, and those
-    // of its transpose, as egraff::irreps_linear takes them; needs channels_last
+    // Where width_after is not 0, the linear map that the sums of messages go through: weights,
+    // blocks, and those of its transpose, as egraff::irreps_linear takes them; needs channels_last.
+    // Otherwise empty tensors: compiled programs cannot hand over an empty list.
     std::vector<at::Tensor> after;
-    int64_t width_after; // columns of the output where there is a map
+    Size width_after; // columns of the output where there is a map
 
-    int64_t width_result() const { return after.empty() ? width_out : width_after; }
+    bool is_mapped() const { return width_after != 0; }
+
+    static constexpr auto list() {
+        return std::tuple{Argument{"x", &Inputs::x},
+                          Argument{"edge_vec", &Inputs::edge_vec},
+                          Argument{"edge_index", &Inputs::edge_index},
+                          Argument{"species", &Inputs::species},
+                          Argument{"tables", &Inputs::tables},
+                          Argument{"pair_scale", &Inputs::pair_scale},
+                          Argument{"pair_table", &Inputs::pair_table},
+                          Argument{"paths", &Inputs::paths},
+                          Argument{"coupling_index", &Inputs::coupling_index},
+                          Argument{"coupling_value", &Inputs::coupling_value},
+                          Argument{"grid_start", &Inputs::grid_start},
+                          Argument{"n_local", &Inputs::n_local},
+                          Argument{"width_out", &Inputs::width_out},
+                          Argument{"grid_stretch", &Inputs::grid_stretch},
+                          Argument{"channels_last", &Inputs::channels_last},
+                          Argument{"after", &Inputs::after},
+                          Argument{"width_after", &Inputs::width_after}};
+    }
 };
 
 enum AfterTensor { WEIGHTS, BLOCKS, WEIGHTS_BACK, BLOCKS_BACK, AFTER_TENSORS };

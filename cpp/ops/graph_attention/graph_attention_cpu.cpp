@@ -68,18 +68,6 @@ template <typename T> class Call {
     std::vector<std::unique_ptr<Worker<T>>> workers_;
 };
 
-template <typename T> at::Tensor forward(const Inputs &in) {
-    Call<T> call(in);
-    const auto &blocks = call.blocks;
-    const int64_t width = call.plan.width_out;
-    at::Tensor result = at::empty({in.n_local(), width}, in.source.options());
-    T *const rows = result.mutable_data_ptr<T>();
-    call.run(0, call.n_blocks(), [&](Worker<T> &worker, int64_t k) {
-        worker.forward(blocks[k], blocks[k + 1], rows + blocks[k] * width);
-    });
-    return result;
-}
-
 // Adds rows of edges to those of their neighbours, in the order of the edges.
 template <typename T>
 void add_to_neighbours(const Inputs &in, int64_t width, int64_t begin, int64_t end, const T *rows,
@@ -95,9 +83,23 @@ void add_to_neighbours(const Inputs &in, int64_t width, int64_t begin, int64_t e
     });
 }
 
+} // namespace
+
+template <typename T> std::array<at::Tensor, 1> Cpu::forward(const Inputs &in) {
+    Call<T> call(in);
+    const auto &blocks = call.blocks;
+    const int64_t width = call.plan.width_out;
+    at::Tensor result = at::empty({in.n_local(), width}, in.source.options());
+    T *const rows = result.mutable_data_ptr<T>();
+    call.run(0, call.n_blocks(), [&](Worker<T> &worker, int64_t k) {
+        worker.forward(blocks[k], blocks[k + 1], rows + blocks[k] * width);
+    });
+    return {result};
+}
+
 template <typename T>
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor &gradient,
-                                                        const Inputs &in) {
+std::array<at::Tensor, 3> Cpu::backward(const std::array<at::Tensor, 1> &gradients,
+                                        const Inputs &in, const std::array<bool, 3> &) {
     Call<T> call(in);
     const auto &blocks = call.blocks;
     const int64_t width = call.plan.width, width_out = call.plan.width_out;
@@ -107,7 +109,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor &gradie
     T *const by_source = d_source.mutable_data_ptr<T>();
     T *const by_target = d_target.mutable_data_ptr<T>();
     T *const by_vec = d_vec.mutable_data_ptr<T>();
-    const T *const by_result = gradient.const_data_ptr<T>();
+    const T *const by_result = gradients[0].const_data_ptr<T>();
     const int64_t n_blocks = call.n_blocks();
     simd::Buffer<T> messages;
     for (int64_t from = 0, to = 0; from < n_blocks; from = to) {
@@ -128,24 +130,13 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor &gradie
     return {d_source, d_target, d_vec};
 }
 
-bool is_float(const Inputs &in) {
-    const auto dtype = in.edge_vec.scalar_type();
-    TORCH_CHECK_VALUE(dtype == at::kFloat || dtype == at::kDouble, OPERATOR,
-                      ": edge_vec: expected float32 or float64 [n_edges, 3], got ", dtype, " ",
-                      in.edge_vec.sizes());
-    return dtype == at::kFloat;
-}
-
-} // namespace
-
-at::Tensor forward_cpu(const Inputs &inputs) {
-    return is_float(inputs) ? forward<float>(inputs) : forward<double>(inputs);
-}
-
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(const at::Tensor &gradient,
-                                                            const Inputs &inputs) {
-    return is_float(inputs) ? backward<float>(gradient, inputs)
-                            : backward<double>(gradient, inputs);
-}
+template std::array<at::Tensor, 1> Cpu::forward<float>(const Inputs &);
+template std::array<at::Tensor, 1> Cpu::forward<double>(const Inputs &);
+template std::array<at::Tensor, 3> Cpu::backward<float>(const std::array<at::Tensor, 1> &,
+                                                        const Inputs &,
+                                                        const std::array<bool, 3> &);
+template std::array<at::Tensor, 3> Cpu::backward<double>(const std::array<at::Tensor, 1> &,
+                                                         const Inputs &,
+                                                         const std::array<bool, 3> &);
 
 } // namespace egraff::graph

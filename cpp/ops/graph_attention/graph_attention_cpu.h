@@ -3,15 +3,18 @@
 
 #include "ops/graph_attention/graph_attention_plan.h"
 
-#include <tuple>
+#include <array>
 
 namespace egraff::graph {
 
-// [n_local, width_out]
-at::Tensor forward_cpu(const Inputs &inputs);
+struct Cpu {
+    // [n_local, width_out]
+    template <typename T> static std::array<at::Tensor, 1> forward(const Inputs &in);
 
-// Derivatives by source, target and edge_vec.
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_cpu(const at::Tensor &gradient,
-                                                            const Inputs &inputs);
+    // All derivatives, by source, target and edge_vec.
+    template <typename T>
+    static std::array<at::Tensor, 3> backward(const std::array<at::Tensor, 1> &gradients,
+                                              const Inputs &in, const std::array<bool, 3> &wanted);
+};
 
 } // namespace egraff::graph

@@ -3,6 +3,7 @@
 
 #include "ops/edges/geometry.h"
 #include "ops/edges/table_rows.h"
+#include "ops/torch/expect.h"
 
 #include <algorithm>
 #include <limits>
@@ -21,10 +22,7 @@ const char *name_of(Constant which) {
     return names[which];
 }
 
-void expect(bool good, const char *name, const char *expected, const at::Tensor &got) {
-    TORCH_CHECK_VALUE(good, OPERATOR, ": ", name, ": expected ", expected, ", got ",
-                      got.scalar_type(), " ", got.sizes());
-}
+constexpr Expect expect(OPERATOR);
 
 void expect_rows(bool good, Constant which, int64_t row) {
     TORCH_CHECK_VALUE(good, OPERATOR, ": ", name_of(which),
@@ -107,18 +105,12 @@ void check_tables(const Inputs &in, int64_t lanes) {
 
 } // namespace
 
-int64_t result_width(const at::Tensor &outer_groups, int64_t n_heads) {
-    const at::Tensor groups = outer_groups.contiguous();
-    int64_t width = 0;
-    for (int64_t k = 0; k < groups.size(0); ++k) {
-        width += row_of(groups, k)[OUTER_DIM] * row_of(groups, k)[OUTER_CHANNELS] * n_heads;
-    }
-    return width;
+void check(const Inputs &in) {
+    check_atoms_and_edges(in);
+    check_tables(in, in.edge_vec.scalar_type() == at::kFloat ? LANES<float> : LANES<double>);
 }
 
 template <typename T> Plan<T>::Plan(const Inputs &in) {
-    check_atoms_and_edges(in);
-    check_tables(in, LANES<T>);
     radial_width = in.constant(TABLES).size(2) * LANES<T>;
     read_blocks(in);
     read_couplings(in);
@@ -126,6 +118,8 @@ template <typename T> Plan<T>::Plan(const Inputs &in) {
     inner_paths = read_paths(in, INNER_PATHS);
     outer_paths = read_paths(in, OUTER_PATHS);
     norm = edges::harmonic_norms<T>(l_max);
+    TORCH_CHECK_VALUE(width_out == in.width_out, OPERATOR, ": width_out: expected ", width_out,
+                      " as outer_groups say, got ", in.width_out);
 }
 
 template <typename T> void Plan<T>::read_blocks(const Inputs &in) {

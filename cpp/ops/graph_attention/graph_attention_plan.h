@@ -10,7 +10,7 @@
 
 #include "ops/graph_attention/graph_attention_kernels.h"
 
-#include <ATen/core/Tensor.h>
+#include "ops/torch/arguments.h"
 
 #include <vector>
 
@@ -64,7 +64,7 @@ enum PathColumn { PATH_COUPLING, PATH_BLOCK, PATH_GROUP, PATH_FIRST, PATH_COLUMN
 
 enum CouplingColumn { L_IN, L_OUT, FIRST_TERM, N_TERMS, COUPLING_COLUMNS };
 
-// The tensors of one call, contiguous.
+// The arguments of one call.
 struct Inputs {
     at::Tensor source;     // [n_nodes, width], what a neighbour offers
     at::Tensor target;     // [n_local, width], what a centre adds to it
@@ -74,6 +74,7 @@ struct Inputs {
     std::vector<at::Tensor> constants;
     int64_t n_functions; // radial functions, without the envelope
     int64_t n_heads;
+    int64_t width_out;
     double negative_slope; // of the scores' activation
     double grid_start;     // of the tables, in units of the cutoff
     double grid_stretch;
@@ -81,6 +82,21 @@ struct Inputs {
     const at::Tensor &constant(Constant which) const { return constants[which]; }
     int64_t n_nodes() const { return source.size(0); }
     int64_t n_local() const { return target.size(0); }
+
+    static constexpr auto list() {
+        return std::tuple{Argument{"source", &Inputs::source},
+                          Argument{"target", &Inputs::target},
+                          Argument{"edge_vec", &Inputs::edge_vec},
+                          Argument{"edge_index", &Inputs::edge_index},
+                          Argument{"species", &Inputs::species},
+                          Argument{"constants", &Inputs::constants},
+                          Argument{"n_functions", &Inputs::n_functions},
+                          Argument{"n_heads", &Inputs::n_heads},
+                          Argument{"width_out", &Inputs::width_out},
+                          Argument{"negative_slope", &Inputs::negative_slope},
+                          Argument{"grid_start", &Inputs::grid_start},
+                          Argument{"grid_stretch", &Inputs::grid_stretch}};
+    }
 };
 
 struct Block {
@@ -111,6 +127,9 @@ template <typename T> struct Coupling {
     std::vector<Term<T>> terms;
 };
 
+// Throws ValueError if atoms and edges do not fit each other, or constants are not tables.
+void check(const Inputs &inputs);
+
 // What is the same for all edges. Making it throws ValueError with the name of the tensor, what was
 // expected and what came.
 template <typename T> struct Plan {
@@ -137,8 +156,5 @@ template <typename T> struct Plan {
     void read_groups(const Inputs &inputs);
     std::vector<Path> read_paths(const Inputs &inputs, Constant which) const;
 };
-
-// Columns of the result, from OUTER_GROUPS alone.
-int64_t result_width(const at::Tensor &outer_groups, int64_t n_heads);
 
 } // namespace egraff::graph

@@ -9,7 +9,7 @@
 // The derivative, by the row, is formed from the row alone, so that nothing else is kept. First
 // derivatives; it serves inference, training uses the plain form.
 #include "ops/nodes/node_blocks.h"
-#include "ops/torch/operator.h"
+#include "ops/torch/fused_operator.h"
 
 #include <ATen/ops/empty_like.h>
 
@@ -19,28 +19,21 @@
 namespace egraff {
 namespace {
 
-constexpr const char *NAME = "egraff::block_norm";
+constexpr const char *OPERATOR = "egraff::block_norm";
 
-#define EGRAFF_NORM_ARGUMENTS                                                                      \
-    const Tensor &x, const Tensor &weight, const Tensor &bias, at::IntArrayRef sizes, double eps
-#define EGRAFF_NORM_VALUES x, weight, bias, sizes, eps
+struct Inputs {
+    Tensor x;                   // [n, width]
+    Tensor weight;              // [width]
+    Tensor bias;                // [0], or [columns of the first block]
+    std::vector<int64_t> sizes; // columns of the blocks
+    double eps;
 
-void check(EGRAFF_NORM_ARGUMENTS) {
-    (void)eps;
-    const auto dtype = x.scalar_type();
-    const int64_t width = std::accumulate(sizes.begin(), sizes.end(), int64_t(0));
-    TORCH_CHECK_VALUE(
-        (dtype == at::kFloat || dtype == at::kDouble) && x.dim() == 2 && x.size(1) == width, NAME,
-        ": x: expected float32 or float64 [n, ", width, "], got ", dtype, " ", x.sizes());
-    TORCH_CHECK_VALUE(weight.scalar_type() == dtype && weight.dim() == 1 && weight.size(0) == width,
-                      NAME, ": weight: expected ", dtype, " [", width, "], got ",
-                      weight.scalar_type(), " ", weight.sizes());
-    TORCH_CHECK_VALUE(bias.scalar_type() == dtype && bias.dim() == 1 &&
-                          (bias.size(0) == 0 || (!sizes.empty() && bias.size(0) == sizes[0])),
-                      NAME, ": bias: expected ", dtype,
-                      " [0] or as many as the first of the sizes ", sizes, ", got ",
-                      bias.scalar_type(), " ", bias.sizes());
-}
+    static constexpr auto list() {
+        return std::tuple{Argument{"x", &Inputs::x}, Argument{"weight", &Inputs::weight},
+                          Argument{"bias", &Inputs::bias}, Argument{"sizes", &Inputs::sizes},
+                          Argument{"eps", &Inputs::eps}};
+    }
+};
 
 // The sum of term(0..n - 1), in lanes that the compiler can hold in registers.
 template <typename T, typename Term> T sum(int64_t n, const Term &term) {
@@ -74,11 +67,11 @@ template <typename T> struct Moments {
 
 // Calls use(where the block starts in all rows, where in its own, columns, whether it is centred)
 // for all blocks of all rows.
-template <typename Use>
-void for_all(const Tensor &x, const Tensor &bias, at::IntArrayRef sizes, const Use &use) {
-    const int64_t width = x.size(1);
-    const bool biased = bias.size(0) != 0;
-    nodes::for_blocks(x.size(0), [&] {
+template <typename Use> void for_all(const Inputs &in, const Use &use) {
+    const std::vector<int64_t> &sizes = in.sizes;
+    const int64_t width = in.x.size(1);
+    const bool biased = in.bias.size(0) != 0;
+    nodes::for_blocks(in.x.size(0), [&] {
         return [&](int64_t first, int64_t count) {
             for (int64_t node = first; node < first + count; ++node) {
                 int64_t column = 0;
@@ -92,97 +85,92 @@ void for_all(const Tensor &x, const Tensor &bias, at::IntArrayRef sizes, const U
     });
 }
 
-template <typename T> Tensor forward_typed(EGRAFF_NORM_ARGUMENTS) {
-    Tensor out = at::empty_like(x);
-    const T *const from = x.const_data_ptr<T>(), *const weights = weight.const_data_ptr<T>();
-    const T *const biases = bias.const_data_ptr<T>();
-    T *const to = out.mutable_data_ptr<T>();
-    for_all(x, bias, sizes, [&](int64_t start, int64_t column, int64_t n, bool centred) {
-        const T *in = from + start, *w = weights + column;
-        T *__restrict result = to + start;
-        const Moments<T> m(in, n, centred, eps);
-        for (int64_t k = 0; k < n; ++k) {
-            result[k] = (in[k] - m.mean) * m.inverse * w[k];
-        }
-        if (centred) {
-            for (int64_t k = 0; k < n; ++k) {
-                result[k] += biases[k];
-            }
-        }
-    });
-    return out;
-}
-
-template <typename T> Tensor backward_typed(const Tensor &by_out, EGRAFF_NORM_ARGUMENTS) {
-    Tensor d_x = at::empty_like(x);
-    const T *const from = x.const_data_ptr<T>(), *const weights = weight.const_data_ptr<T>();
-    const T *const gradient = by_out.const_data_ptr<T>();
-    T *const to = d_x.mutable_data_ptr<T>();
-    for_all(x, bias, sizes, [&](int64_t start, int64_t column, int64_t n, bool centred) {
-        const T *in = from + start, *w = weights + column, *by = gradient + start;
-        T *__restrict result = to + start;
-        const Moments<T> m(in, n, centred, eps);
-        // a change along the block itself changes only what it is divided by
-        const T along = sum<T>(n, [&](int64_t k) { return by[k] * w[k] * (in[k] - m.mean); });
-        const T share = along * m.inverse * m.inverse / static_cast<T>(n);
-        for (int64_t k = 0; k < n; ++k) {
-            result[k] = m.inverse * (by[k] * w[k] - (in[k] - m.mean) * share);
-        }
-        if (centred) {
-            const T mean = sum<T>(n, [&](int64_t k) { return result[k]; }) / static_cast<T>(n);
-            for (int64_t k = 0; k < n; ++k) {
-                result[k] -= mean;
-            }
-        }
-    });
-    return d_x;
-}
-
-#define EGRAFF_NORM_SCHEMA "Tensor x, Tensor weight, Tensor bias, int[] sizes, float eps"
-
-struct NormBackward {
-    static constexpr const char *SCHEMA =
-        "block_norm_backward(Tensor by_out, " EGRAFF_NORM_SCHEMA ") -> Tensor";
-
-    static Tensor cpu(const Tensor &by_out, EGRAFF_NORM_ARGUMENTS) {
-        check(EGRAFF_NORM_VALUES);
-        TORCH_CHECK_VALUE(by_out.scalar_type() == x.scalar_type() && by_out.sizes() == x.sizes(),
-                          NAME, ": by_out: expected ", x.scalar_type(), " ", x.sizes(), ", got ",
-                          by_out.scalar_type(), " ", by_out.sizes());
-        const Tensor a = x.contiguous(), b = weight.contiguous(), c = bias.contiguous();
-        const Tensor by = by_out.contiguous();
-        return x.scalar_type() == at::kFloat ? backward_typed<float>(by, a, b, c, sizes, eps)
-                                             : backward_typed<double>(by, a, b, c, sizes, eps);
+struct Cpu {
+    template <typename T> static Tensors<1> forward(const Inputs &inputs) {
+        const Tensor &x = inputs.x, &weight = inputs.weight;
+        Tensor out = at::empty_like(x);
+        const T *const from = x.const_data_ptr<T>(), *const weights = weight.const_data_ptr<T>();
+        const T *const biases = inputs.bias.const_data_ptr<T>();
+        T *const to = out.mutable_data_ptr<T>();
+        for_all(inputs,
+                [&, eps = inputs.eps](int64_t start, int64_t column, int64_t n, bool centred) {
+                    const T *in = from + start, *w = weights + column;
+                    T *__restrict result = to + start;
+                    const Moments<T> m(in, n, centred, eps);
+                    for (int64_t k = 0; k < n; ++k) {
+                        result[k] = (in[k] - m.mean) * m.inverse * w[k];
+                    }
+                    if (centred) {
+                        for (int64_t k = 0; k < n; ++k) {
+                            result[k] += biases[k];
+                        }
+                    }
+                });
+        return {out};
     }
 
-    static Tensor meta(const Tensor &by_out, EGRAFF_NORM_ARGUMENTS) { return shape_of(x); }
-
-    static std::string no_derivative() { return no_second_derivative(NAME); }
+    template <typename T>
+    static Tensors<1> backward(const Tensors<1> &gradients, const Inputs &inputs,
+                               const std::array<bool, 1> &) {
+        const Tensor &x = inputs.x, &weight = inputs.weight;
+        Tensor d_x = at::empty_like(x);
+        const T *const from = x.const_data_ptr<T>(), *const weights = weight.const_data_ptr<T>();
+        const T *const gradient = gradients[0].const_data_ptr<T>();
+        T *const to = d_x.mutable_data_ptr<T>();
+        for_all(inputs, [&, eps = inputs.eps](int64_t start, int64_t column, int64_t n,
+                                              bool centred) {
+            const T *in = from + start, *w = weights + column, *by = gradient + start;
+            T *__restrict result = to + start;
+            const Moments<T> m(in, n, centred, eps);
+            // a change along the block itself changes only what it is divided by
+            const T along = sum<T>(n, [&](int64_t k) { return by[k] * w[k] * (in[k] - m.mean); });
+            const T share = along * m.inverse * m.inverse / static_cast<T>(n);
+            for (int64_t k = 0; k < n; ++k) {
+                result[k] = m.inverse * (by[k] * w[k] - (in[k] - m.mean) * share);
+            }
+            if (centred) {
+                const T mean = sum<T>(n, [&](int64_t k) { return result[k]; }) / static_cast<T>(n);
+                for (int64_t k = 0; k < n; ++k) {
+                    result[k] -= mean;
+                }
+            }
+        });
+        return {d_x};
+    }
 };
 
-struct Norm {
-    static constexpr const char *SCHEMA = "block_norm(" EGRAFF_NORM_SCHEMA ") -> Tensor";
+struct BlockNorm {
+    static constexpr const char *NAME = "block_norm";
+    using Inputs = egraff::Inputs;
+    static constexpr std::array GRADIENTS{"by_out"};
+    static constexpr size_t N_DERIVATIVES = 1; // x
+    using Cpu = egraff::Cpu;
 
-    static Tensor cpu(EGRAFF_NORM_ARGUMENTS) {
-        check(EGRAFF_NORM_VALUES);
-        const Tensor a = x.contiguous(), b = weight.contiguous(), c = bias.contiguous();
-        return x.scalar_type() == at::kFloat ? forward_typed<float>(a, b, c, sizes, eps)
-                                             : forward_typed<double>(a, b, c, sizes, eps);
-    }
-
-    static Tensor meta(EGRAFF_NORM_ARGUMENTS) { return shape_of(x); }
-
-    static variable_list derivative(AutogradContext *, const variable_list &by_out,
-                                    EGRAFF_NORM_ARGUMENTS) {
-        return {call<NormBackward>(by_out[0], EGRAFF_NORM_VALUES)};
+    static const Tensor &like(const Inputs &in) { return in.x; }
+    static std::array<Shape, 1> shapes(const Inputs &in) { return {in.x.sym_sizes().vec()}; }
+    static void check(const Inputs &in) {
+        const Tensor &x = in.x, &weight = in.weight, &bias = in.bias;
+        const std::vector<int64_t> &sizes = in.sizes;
+        const auto dtype = x.scalar_type();
+        const int64_t width = std::accumulate(sizes.begin(), sizes.end(), int64_t(0));
+        TORCH_CHECK_VALUE((dtype == at::kFloat || dtype == at::kDouble) && x.dim() == 2 &&
+                              x.size(1) == width,
+                          OPERATOR, ": x: expected float32 or float64 [n, ", width, "], got ",
+                          dtype, " ", x.sizes());
+        TORCH_CHECK_VALUE(weight.scalar_type() == dtype && weight.dim() == 1 &&
+                              weight.size(0) == width,
+                          OPERATOR, ": weight: expected ", dtype, " [", width, "], got ",
+                          weight.scalar_type(), " ", weight.sizes());
+        TORCH_CHECK_VALUE(bias.scalar_type() == dtype && bias.dim() == 1 &&
+                              (bias.size(0) == 0 || (!sizes.empty() && bias.size(0) == sizes[0])),
+                          OPERATOR, ": bias: expected ", dtype,
+                          " [0] or as many as the first of the sizes ", at::IntArrayRef(sizes),
+                          ", got ", bias.scalar_type(), " ", bias.sizes());
     }
 };
 
 } // namespace
 
-TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    define<Norm>(library);
-    define<NormBackward>(library);
-}
+TORCH_LIBRARY_FRAGMENT(egraff, library) { define_fused<BlockNorm>(library); }
 
 } // namespace egraff

@@ -10,7 +10,8 @@
 #include "ops/nodes/symmetric_contraction_kernels.h"
 #include "ops/simd/buffer.h"
 #include "ops/simd/kernels.h"
-#include "ops/torch/operator.h"
+#include "ops/torch/expect.h"
+#include "ops/torch/fused_operator.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -25,17 +26,31 @@ namespace {
 using simd::Buffer;
 using simd::LANES;
 
-#define EGRAFF_CONTRACTION_ARGUMENTS                                                               \
-    const Tensor &x, const Tensor &species, const Tensor &weights, const Tensor &variables,        \
-        const Tensor &products, const Tensor &paths, const Tensor &terms,                          \
-        const Tensor &coefficients, const Tensor &outputs
-#define EGRAFF_CONTRACTION_VALUES                                                                  \
-    x, species, weights, variables, products, paths, terms, coefficients, outputs
+constexpr Expect expect("egraff::symmetric_contraction");
 
-void expect(bool good, const char *name, const char *expected, const Tensor &got) {
-    TORCH_CHECK_VALUE(good, "egraff::symmetric_contraction: ", name, ": expected ", expected,
-                      ", got ", got.scalar_type(), " ", got.sizes());
-}
+struct Inputs {
+    Tensor x;         // [n, width]
+    Tensor species;   // int64 [n]
+    Tensor weights;   // [n_paths, n_species, channels]
+    Tensor variables; // int64 [n_components, 2], first column of x and step from channel to channel
+    Tensor products;  // int64 [n_products, 2], monomials of which each further one is made
+    Tensor paths;     // int64 [n_paths, 4], see contraction::Path
+    Tensor terms;     // int64 [n_terms, 2], monomial and component
+    Tensor coefficients; // float64 [n_terms]
+    Tensor outputs;      // int64 [n_components, 2], likewise of the result
+
+    static constexpr auto list() {
+        return std::tuple{Argument{"x", &Inputs::x},
+                          Argument{"species", &Inputs::species},
+                          Argument{"weights", &Inputs::weights},
+                          Argument{"variables", &Inputs::variables},
+                          Argument{"products", &Inputs::products},
+                          Argument{"paths", &Inputs::paths},
+                          Argument{"terms", &Inputs::terms},
+                          Argument{"coefficients", &Inputs::coefficients},
+                          Argument{"outputs", &Inputs::outputs}};
+    }
+};
 
 // Columns of x or of the result: component k of channel c is column first[k] + step[k] * c.
 struct Columns {
@@ -49,16 +64,15 @@ template <typename T> struct Plan {
     std::vector<contraction::Path> paths;
     std::vector<contraction::Term<T>> terms;
 
-    Plan(EGRAFF_CONTRACTION_ARGUMENTS);
+    explicit Plan(const Inputs &inputs);
 };
 
 Columns columns(const Tensor &table, const char *name, int64_t channels, int64_t width) {
     expect(table.scalar_type() == at::kLong && table.dim() == 2 && table.size(1) == 2, name,
            "int64 [n_components, 2]", table);
-    const Tensor rows = table.contiguous();
-    const int64_t *row = rows.const_data_ptr<int64_t>();
+    const int64_t *row = table.const_data_ptr<int64_t>();
     Columns result;
-    for (int64_t k = 0; k < rows.size(0); ++k) {
+    for (int64_t k = 0; k < table.size(0); ++k) {
         const int64_t first = row[2 * k], step = row[2 * k + 1];
         TORCH_CHECK_VALUE(first >= 0 && step > 0 && first + step * (channels - 1) < width,
                           "egraff::symmetric_contraction: ", name, ": expected columns below ",
@@ -69,9 +83,9 @@ Columns columns(const Tensor &table, const char *name, int64_t channels, int64_t
     return result;
 }
 
-template <typename T> Plan<T>::Plan(EGRAFF_CONTRACTION_ARGUMENTS) {
-    expect(weights.scalar_type() == x.scalar_type() && weights.dim() == 3 && weights.size(2) > 0,
-           "weights", "[n_paths, n_species, channels] of the type of x", weights);
+template <typename T> Plan<T>::Plan(const Inputs &inputs) {
+    const auto &[x, species, weights, variables, products, paths, terms, coefficients, outputs] =
+        inputs;
     n = x.size(0);
     channels = weights.size(2);
     n_species = weights.size(1);
@@ -80,8 +94,6 @@ template <typename T> Plan<T>::Plan(EGRAFF_CONTRACTION_ARGUMENTS) {
            "species", "int64 [n] as in x", species);
     in = columns(variables, "variables", channels, x.size(1));
     out = columns(outputs, "outputs", channels, channels * outputs.size(0));
-    const Tensor product_rows = products.contiguous(), path_rows = paths.contiguous();
-    const Tensor term_rows = terms.contiguous(), values = coefficients.contiguous();
     expect(products.scalar_type() == at::kLong && products.dim() == 2 && products.size(1) == 2,
            "products", "int64 [n_products, 2]", products);
     expect(paths.scalar_type() == at::kLong && paths.dim() == 2 && paths.size(1) == 4 &&
@@ -97,19 +109,19 @@ template <typename T> Plan<T>::Plan(EGRAFF_CONTRACTION_ARGUMENTS) {
     bool good = true;
     this->products.assign(n_variables, {0, 0});
     for (int64_t k = 0; k < products.size(0); ++k) {
-        const int64_t *row = product_rows.const_data_ptr<int64_t>() + 2 * k;
+        const int64_t *row = products.const_data_ptr<int64_t>() + 2 * k;
         good =
             good && row[0] >= 0 && row[0] < n_variables + k && row[1] >= 0 && row[1] < n_variables;
         this->products.push_back({static_cast<int32_t>(row[0]), static_cast<int32_t>(row[1])});
     }
     for (int64_t k = 0; k < terms.size(0); ++k) {
-        const int64_t *row = term_rows.const_data_ptr<int64_t>() + 2 * k;
+        const int64_t *row = terms.const_data_ptr<int64_t>() + 2 * k;
         good = good && row[0] >= 0 && row[0] < n_monomials;
         this->terms.push_back({static_cast<int32_t>(row[0]), static_cast<int32_t>(row[1]),
-                               static_cast<T>(values.const_data_ptr<double>()[k])});
+                               static_cast<T>(coefficients.const_data_ptr<double>()[k])});
     }
     for (int64_t p = 0; p < paths.size(0); ++p) {
-        const int64_t *row = path_rows.const_data_ptr<int64_t>() + 4 * p;
+        const int64_t *row = paths.const_data_ptr<int64_t>() + 4 * p;
         good = good && row[0] >= 0 && row[0] <= row[1] && row[1] <= terms.size(0) && row[2] >= 0 &&
                row[3] > 0 && row[2] + row[3] <= outputs.size(0);
         for (int64_t k = row[0]; good && k < row[1]; ++k) {
@@ -151,20 +163,21 @@ void scatter(const Columns &columns, int64_t first, int64_t count, const T *lane
 }
 
 // gradient undefined: the result; otherwise the derivative of sum(gradient * result) by x.
-template <typename T> Tensor contract(const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) {
-    const Plan<T> plan(EGRAFF_CONTRACTION_VALUES);
+template <typename T> Tensor contract(const Tensor &gradient, const Inputs &in) {
+    const Plan<T> plan(in);
+    const Tensor &x = in.x;
     const auto &kernel = simd::kernels<contraction::Kernels<T>>();
-    const int64_t n_paths = paths.size(0), padded = plan.n_chunks * LANES<T>;
+    const int64_t n_paths = in.paths.size(0), padded = plan.n_chunks * LANES<T>;
     const int64_t width_out = plan.channels * static_cast<int64_t>(plan.out.first.size());
     const bool backward = gradient.defined();
     const Tensor padded_weights = at::zeros({n_paths, plan.n_species, padded}, x.options());
-    padded_weights.narrow(2, 0, plan.channels).copy_(weights);
+    padded_weights.narrow(2, 0, plan.channels).copy_(in.weights);
     const int64_t width = backward ? x.size(1) : width_out;
     Tensor result = at::empty({plan.n, width}, x.options());
     const T *w = padded_weights.const_data_ptr<T>(), *rows = x.const_data_ptr<T>();
     const T *g = backward ? gradient.const_data_ptr<T>() : nullptr;
     T *to = result.mutable_data_ptr<T>();
-    const int64_t *z = species.const_data_ptr<int64_t>();
+    const int64_t *z = in.species.const_data_ptr<int64_t>();
     const int64_t width_in = x.size(1), n_out = static_cast<int64_t>(plan.out.first.size());
     at::parallel_for(0, plan.n, 16, [&](int64_t begin, int64_t end) {
         Buffer<T> monomials, d_monomials, lanes;
@@ -205,63 +218,40 @@ template <typename T> Tensor contract(const Tensor &gradient, EGRAFF_CONTRACTION
     return result;
 }
 
-Tensor dispatch(const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) {
-    expect((x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble) && x.dim() == 2, "x",
-           "float32 or float64 [n, width]", x);
-    const Tensor rows = x.contiguous(), atoms = species.contiguous();
-    const auto call = x.scalar_type() == at::kFloat ? contract<float> : contract<double>;
-    return call(gradient.defined() ? gradient.contiguous() : gradient, rows, atoms, weights,
-                variables, products, paths, terms, coefficients, outputs);
-}
-
-#define EGRAFF_CONTRACTION_SCHEMA                                                                  \
-    "Tensor x, Tensor species, Tensor weights, Tensor variables, Tensor products, Tensor paths, "  \
-    "Tensor terms, Tensor coefficients, Tensor outputs"
-
-struct ContractionBackward {
-    static constexpr const char *SCHEMA =
-        "symmetric_contraction_backward(Tensor gradient, " EGRAFF_CONTRACTION_SCHEMA ") -> Tensor";
-
-    static Tensor cpu(const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) {
-        const int64_t width = weights.size(2) * outputs.size(0);
-        TORCH_CHECK_VALUE(gradient.scalar_type() == x.scalar_type() && gradient.dim() == 2 &&
-                              gradient.size(0) == x.size(0) && gradient.size(1) == width,
-                          "egraff::symmetric_contraction_backward: gradient: expected ",
-                          x.scalar_type(), " [", x.size(0), ", ", width, "], got ",
-                          gradient.scalar_type(), " ", gradient.sizes());
-        return dispatch(gradient, EGRAFF_CONTRACTION_VALUES);
+struct Cpu {
+    template <typename T> static Tensors<1> forward(const Inputs &in) {
+        return {contract<T>(Tensor(), in)};
     }
-
-    static Tensor meta(const Tensor &gradient, EGRAFF_CONTRACTION_ARGUMENTS) { return shape_of(x); }
-
-    static std::string no_derivative() {
-        return no_second_derivative("egraff::symmetric_contraction");
+    template <typename T>
+    static Tensors<1> backward(const Tensors<1> &gradients, const Inputs &in,
+                               const std::array<bool, 1> &) {
+        return {contract<T>(gradients[0], in)};
     }
 };
 
-struct Contraction {
-    static constexpr const char *SCHEMA =
-        "symmetric_contraction(" EGRAFF_CONTRACTION_SCHEMA ") -> Tensor";
+struct SymmetricContraction {
+    static constexpr const char *NAME = "symmetric_contraction";
+    using Inputs = egraff::Inputs;
+    static constexpr std::array GRADIENTS{"gradient"};
+    static constexpr size_t N_DERIVATIVES = 1; // x
+    using Cpu = egraff::Cpu;
 
-    static Tensor cpu(EGRAFF_CONTRACTION_ARGUMENTS) {
-        return dispatch(Tensor(), EGRAFF_CONTRACTION_VALUES);
+    static const Tensor &like(const Inputs &in) { return in.x; }
+    static std::array<Shape, 1> shapes(const Inputs &in) {
+        return {Shape{in.x.sym_size(0), in.weights.sym_size(2) * in.outputs.sym_size(0)}};
     }
-
-    static Tensor meta(EGRAFF_CONTRACTION_ARGUMENTS) {
-        return x.new_empty_symint({x.sym_size(0), weights.sym_size(2) * outputs.sym_size(0)});
-    }
-
-    static variable_list derivative(AutogradContext *, const variable_list &gradients,
-                                    EGRAFF_CONTRACTION_ARGUMENTS) {
-        return {call<ContractionBackward>(gradients[0], EGRAFF_CONTRACTION_VALUES)};
+    static void check(const Inputs &in) {
+        expect((in.x.scalar_type() == at::kFloat || in.x.scalar_type() == at::kDouble) &&
+                   in.x.dim() == 2,
+               "x", "float32 or float64 [n, width]", in.x);
+        expect(in.weights.scalar_type() == in.x.scalar_type() && in.weights.dim() == 3 &&
+                   in.weights.size(2) > 0,
+               "weights", "[n_paths, n_species, channels] of the type of x", in.weights);
     }
 };
 
 } // namespace
 
-TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    define<Contraction>(library);
-    define<ContractionBackward>(library);
-}
+TORCH_LIBRARY_FRAGMENT(egraff, library) { define_fused<SymmetricContraction>(library); }
 
 } // namespace egraff

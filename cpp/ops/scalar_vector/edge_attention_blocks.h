@@ -32,7 +32,8 @@ template <typename T> struct Packed {
 template <typename T> class Block {
   public:
     explicit Block(const Inputs &in)
-        : in_(in), knot_size_(TABLE_ROWS * FUNCTIONS * LANES<T>), norm_(1) {
+        : in_(in), activation_(activation(in.activation)),
+          knot_size_(LANES<T> * TABLE_ROWS * FUNCTIONS), norm_(1) {
         geometry_.l_max = 0;
         geometry_.norm = &norm_;
         geometry_.grid = edges::make_grid(in.grid_start, in.grid_stretch);
@@ -97,7 +98,7 @@ template <typename T> class Block {
         a.edges = edges_.data();
         a.table = in_.table.template const_data_ptr<T>();
         a.table_rows = in_.table.size(1);
-        a.activation = in_.activation;
+        a.activation = activation_;
         // loads may go beyond the last score
         const size_t n_scores = (geometry_.stride + 1) * LANES<T>;
         a.weight = weight_.resize(n_scores);
@@ -177,6 +178,7 @@ template <typename T> class Block {
     }
 
     const Inputs &in_;
+    Activation activation_;
     int64_t knot_size_;
     T norm_;
     GeometryArgs<T> geometry_{};

@@ -15,6 +15,7 @@
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace egraff::attention {
 
@@ -88,7 +89,60 @@ edges::EdgeList edge_list(const Inputs &in) {
     return {OPERATOR, in.edge_index, in.species, in.n_local(), in.pair_scale.size(0)};
 }
 
-template <typename T> std::tuple<at::Tensor, at::Tensor> forward(const Inputs &in) {
+// Derivatives by query and edge_vec.
+template <typename T>
+std::tuple<at::Tensor, at::Tensor>
+backward_centre(const Inputs &in, const HeadLayout &layout, const Grouping &grouping,
+                const Packed<T> &centre, const Packed<T> &source) {
+    const auto kernel = simd::kernels<Kernels<T>>().centre[run_index<T>(layout)][in.has_vectors()];
+    const int64_t width = in.width();
+    at::Tensor by_query = at::empty_like(in.query), by_vec = at::empty_like(in.edge_vec);
+    T *const d_query = by_query.mutable_data_ptr<T>(), *const d_vec = by_vec.mutable_data_ptr<T>();
+    const std::vector<int64_t> blocks = cut(grouping, BLOCK_EDGES);
+    at::parallel_for(0, static_cast<int64_t>(blocks.size()) - 1, 1, [&](int64_t from, int64_t to) {
+        Block<T> block(in);
+        Buffer<T> sums, lanes;
+        const int64_t row = layout.n_chunks * LANES<T>;
+        for (int64_t k = from; k < to; ++k) {
+            const int64_t begin = blocks[k], end = blocks[k + 1];
+            block.fill(grouping, begin, end, false, source.width);
+            T *sum = sums.resize((end - begin) * row);
+            AttentionArgs<T> args = block.args(layout, centre, begin, source, sum);
+            args.edge_lanes = lanes.resize(block.stride() * EDGE_ROWS * LANES<T>);
+            kernel(args);
+            block.edge_vectors(args, d_vec + 3 * grouping.first[begin]);
+            for (int64_t node = begin; node < end; ++node, sum += row) {
+                unpack(layout, sum, d_query + node * width, 1);
+            }
+        }
+    });
+    return {by_query, by_vec};
+}
+
+// The derivative by source.
+template <typename T>
+at::Tensor backward_neighbour(const Inputs &in, const HeadLayout &layout, const Packed<T> &centre,
+                              const Packed<T> &source) {
+    const auto kernel =
+        simd::kernels<Kernels<T>>().neighbour[run_index<T>(layout)][in.has_vectors()];
+    const Grouping grouping = edges::group_by_neighbour(edge_list(in));
+    at::Tensor by_source = at::empty_like(in.source);
+    T *const d_source = by_source.mutable_data_ptr<T>();
+    const std::vector<int64_t> blocks = cut(grouping, BLOCK_EDGES);
+    at::parallel_for(0, static_cast<int64_t>(blocks.size()) - 1, 1, [&](int64_t from, int64_t to) {
+        Block<T> block(in);
+        for (int64_t k = from; k < to; ++k) {
+            block.fill(grouping, blocks[k], blocks[k + 1], true, centre.width);
+            kernel(
+                block.args(layout, source, blocks[k], centre, d_source + blocks[k] * source.width));
+        }
+    });
+    return by_source;
+}
+
+} // namespace
+
+template <typename T> std::array<at::Tensor, 2> Cpu::forward(const Inputs &in) {
     const HeadLayout layout(in.n_heads, in.width(), LANES<T>);
     const auto kernel = simd::kernels<Kernels<T>>().forward[run_index<T>(layout)][in.has_vectors()];
     const Grouping grouping = edges::group_by_centre(edge_list(in));
@@ -121,83 +175,31 @@ template <typename T> std::tuple<at::Tensor, at::Tensor> forward(const Inputs &i
 }
 
 template <typename T>
-void backward_centre(const Inputs &in, const HeadLayout &layout, const Grouping &grouping,
-                     const Packed<T> &centre, const Packed<T> &source, Gradients &gradients) {
-    const auto kernel = simd::kernels<Kernels<T>>().centre[run_index<T>(layout)][in.has_vectors()];
-    const int64_t width = in.width();
-    gradients.query = at::empty_like(in.query);
-    gradients.edge_vec = at::empty_like(in.edge_vec);
-    T *const d_query = gradients.query.mutable_data_ptr<T>();
-    T *const d_vec = gradients.edge_vec.mutable_data_ptr<T>();
-    const std::vector<int64_t> blocks = cut(grouping, BLOCK_EDGES);
-    at::parallel_for(0, static_cast<int64_t>(blocks.size()) - 1, 1, [&](int64_t from, int64_t to) {
-        Block<T> block(in);
-        Buffer<T> sums, lanes;
-        const int64_t row = layout.n_chunks * LANES<T>;
-        for (int64_t k = from; k < to; ++k) {
-            const int64_t begin = blocks[k], end = blocks[k + 1];
-            block.fill(grouping, begin, end, false, source.width);
-            T *sum = sums.resize((end - begin) * row);
-            AttentionArgs<T> args = block.args(layout, centre, begin, source, sum);
-            args.edge_lanes = lanes.resize(block.stride() * EDGE_ROWS * LANES<T>);
-            kernel(args);
-            block.edge_vectors(args, d_vec + 3 * grouping.first[begin]);
-            for (int64_t node = begin; node < end; ++node, sum += row) {
-                unpack(layout, sum, d_query + node * width, 1);
-            }
-        }
-    });
-}
-
-template <typename T>
-void backward_neighbour(const Inputs &in, const HeadLayout &layout, const Packed<T> &centre,
-                        const Packed<T> &source, Gradients &gradients) {
-    const auto kernel =
-        simd::kernels<Kernels<T>>().neighbour[run_index<T>(layout)][in.has_vectors()];
-    const Grouping grouping = edges::group_by_neighbour(edge_list(in));
-    gradients.source = at::empty_like(in.source);
-    T *const d_source = gradients.source.mutable_data_ptr<T>();
-    const std::vector<int64_t> blocks = cut(grouping, BLOCK_EDGES);
-    at::parallel_for(0, static_cast<int64_t>(blocks.size()) - 1, 1, [&](int64_t from, int64_t to) {
-        Block<T> block(in);
-        for (int64_t k = from; k < to; ++k) {
-            block.fill(grouping, blocks[k], blocks[k + 1], true, centre.width);
-            kernel(
-                block.args(layout, source, blocks[k], centre, d_source + blocks[k] * source.width));
-        }
-    });
-}
-
-template <typename T>
-Gradients backward(const at::Tensor &by_scalar, const at::Tensor &by_vector, const Inputs &in,
-                   bool wants_centre, bool wants_neighbour) {
+std::array<at::Tensor, 3> Cpu::backward(const std::array<at::Tensor, 2> &gradients,
+                                        const Inputs &in, const std::array<bool, 3> &wanted) {
     const HeadLayout layout(in.n_heads, in.width(), LANES<T>);
     const Grouping by_centre = edges::group_by_centre(edge_list(in));
     Buffer<T> buffer;
     const Packed<T> source = source_rows<T>(in, layout);
-    const Packed<T> centre = queries_and_gradients<T>(in, layout, by_scalar, by_vector, buffer);
-    Gradients gradients;
-    if (wants_centre) {
-        backward_centre<T>(in, layout, by_centre, centre, source, gradients);
+    const Packed<T> centre =
+        queries_and_gradients<T>(in, layout, gradients[0], gradients[1], buffer);
+    std::array<at::Tensor, 3> made;
+    if (wanted[0] || wanted[2]) {
+        std::tie(made[0], made[2]) = backward_centre<T>(in, layout, by_centre, centre, source);
     }
-    if (wants_neighbour) {
-        backward_neighbour<T>(in, layout, centre, source, gradients);
+    if (wanted[1]) {
+        made[1] = backward_neighbour<T>(in, layout, centre, source);
     }
-    return gradients;
+    return made;
 }
 
-} // namespace
-
-std::tuple<at::Tensor, at::Tensor> forward_cpu(const Inputs &inputs) {
-    return inputs.query.scalar_type() == at::kFloat ? forward<float>(inputs)
-                                                    : forward<double>(inputs);
-}
-
-Gradients backward_cpu(const at::Tensor &by_scalar, const at::Tensor &by_vector,
-                       const Inputs &inputs, bool wants_centre, bool wants_neighbour) {
-    return inputs.query.scalar_type() == at::kFloat
-               ? backward<float>(by_scalar, by_vector, inputs, wants_centre, wants_neighbour)
-               : backward<double>(by_scalar, by_vector, inputs, wants_centre, wants_neighbour);
-}
+template std::array<at::Tensor, 2> Cpu::forward<float>(const Inputs &);
+template std::array<at::Tensor, 2> Cpu::forward<double>(const Inputs &);
+template std::array<at::Tensor, 3> Cpu::backward<float>(const std::array<at::Tensor, 2> &,
+                                                        const Inputs &,
+                                                        const std::array<bool, 3> &);
+template std::array<at::Tensor, 3> Cpu::backward<double>(const std::array<at::Tensor, 2> &,
+                                                         const Inputs &,
+                                                         const std::array<bool, 3> &);
 
 } // namespace egraff::attention

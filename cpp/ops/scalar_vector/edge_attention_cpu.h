@@ -3,20 +3,19 @@
 
 #include "ops/scalar_vector/edge_attention_layout.h"
 
-#include <tuple>
+#include <array>
 
 namespace egraff::attention {
 
-// Sums of scalar messages [n_local, width] and of vector messages [n_local, 3, width].
-std::tuple<at::Tensor, at::Tensor> forward_cpu(const Inputs &inputs);
+struct Cpu {
+    // Sums of scalar messages [n_local, width] and of vector messages [n_local, 3, width].
+    template <typename T> static std::array<at::Tensor, 2> forward(const Inputs &in);
 
-// Derivatives of sum(by_scalar * scalars) + sum(by_vector * vectors); undefined where not wanted.
-struct Gradients {
-    at::Tensor query, source, edge_vec;
+    // Derivatives by query, source and edge_vec. Query and edge_vec belong to one pass over the
+    // edges, by centre, the source to another.
+    template <typename T>
+    static std::array<at::Tensor, 3> backward(const std::array<at::Tensor, 2> &gradients,
+                                              const Inputs &in, const std::array<bool, 3> &wanted);
 };
-
-// Query and edge_vec belong to one pass over the edges, by centre, the source to another.
-Gradients backward_cpu(const at::Tensor &by_scalar, const at::Tensor &by_vector,
-                       const Inputs &inputs, bool wants_centre, bool wants_neighbour);
 
 } // namespace egraff::attention

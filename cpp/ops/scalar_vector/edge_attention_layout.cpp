@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "ops/scalar_vector/edge_attention_layout.h"
 
+#include "ops/torch/expect.h"
+
 #include <algorithm>
 #include <limits>
 
 namespace egraff::attention {
 
-namespace {
-
-void expect(bool good, const char *name, const char *expected, const at::Tensor &got) {
-    TORCH_CHECK_VALUE(good, OPERATOR, ": ", name, ": expected ", expected, ", got ",
-                      got.scalar_type(), " ", got.sizes());
-}
-
-} // namespace
+constexpr Expect expect(OPERATOR);
 
 Activation activation(const std::string &name) {
     const std::pair<const char *, Activation> known[] = {
@@ -31,6 +26,7 @@ Activation activation(const std::string &name) {
 }
 
 void check(const Inputs &in) {
+    activation(in.activation);
     const auto dtype = in.query.scalar_type();
     expect((dtype == at::kFloat || dtype == at::kDouble) && in.query.dim() == 2, "query",
            "float32 or float64 [n_local, width]", in.query);

@@ -6,7 +6,7 @@
 #include "ops/scalar_vector/edge_attention_kernels.h"
 #include "ops/simd/kernels.h"
 
-#include <ATen/core/Tensor.h>
+#include "ops/torch/arguments.h"
 
 #include <string>
 #include <vector>
@@ -17,7 +17,7 @@ using simd::LANES;
 
 inline constexpr const char *OPERATOR = "egraff::scalar_vector_attention";
 
-// The tensors of one call, contiguous.
+// The arguments of one call.
 struct Inputs {
     at::Tensor query;      // [n_local, width]
     at::Tensor source;     // [n_nodes, n_chunks * source_rows() * LANES], packed
@@ -27,7 +27,7 @@ struct Inputs {
     at::Tensor table;      // [n_chunks, n_knots + 2, TABLE_ROWS, FUNCTIONS, LANES]
     at::Tensor pair_scale; // float64 [n_species, n_species], 1 / cutoff
     int64_t n_heads;
-    Activation activation;
+    std::string activation;
     double grid_start; // of the table, in units of the cutoff
     double grid_stretch;
 
@@ -38,6 +38,20 @@ struct Inputs {
     int64_t row_width() const { return table.size(0) * table.size(4); }
     bool has_vectors() const { return source.size(1) == SOURCE_ROWS * row_width(); }
     int64_t source_rows() const { return has_vectors() ? SOURCE_ROWS : SOURCE_ROWS_NO_VECTORS; }
+
+    static constexpr auto list() {
+        return std::tuple{Argument{"query", &Inputs::query},
+                          Argument{"source", &Inputs::source},
+                          Argument{"edge_vec", &Inputs::edge_vec},
+                          Argument{"edge_index", &Inputs::edge_index},
+                          Argument{"species", &Inputs::species},
+                          Argument{"table", &Inputs::table},
+                          Argument{"pair_scale", &Inputs::pair_scale},
+                          Argument{"n_heads", &Inputs::n_heads},
+                          Argument{"activation", &Inputs::activation},
+                          Argument{"grid_start", &Inputs::grid_start},
+                          Argument{"grid_stretch", &Inputs::grid_stretch}};
+    }
 };
 
 // Throws ValueError with the name, what was expected and what came.

@@ -3,7 +3,9 @@
 // What all operators share: how torch gets to know them, and their place in autograd. An operator
 // is a struct without data, whose static members are all that is its own:
 //
-//   SCHEMA            "name(Tensor x, int n) -> Tensor"; results are a tensor or a tuple of tensors
+//   SCHEMA            "name(Tensor x, int n) -> Tensor"; results are a tensor or a tuple of
+//   tensors;
+//                     or schema(), which makes it
 //   cpu(x, n)         its kernel
 //   cuda(x, n)        likewise; without it, calls with tensors on a GPU are refused
 //   meta(x, n)        results without data, for torch.export and torch.compile
@@ -42,8 +44,16 @@ using torch::autograd::variable_list;
 
 // ---- calls -----------------------------------------------------------------------------------
 
+template <typename Op> std::string schema_of() {
+    if constexpr (requires { Op::SCHEMA; }) {
+        return Op::SCHEMA;
+    } else {
+        return Op::schema();
+    }
+}
+
 template <typename Op> std::string name_of() {
-    const std::string schema = Op::SCHEMA;
+    const std::string schema = schema_of<Op>();
     return "egraff::" + schema.substr(0, schema.find('('));
 }
 
@@ -155,15 +165,23 @@ inline void refuse_gpu(const c10::OperatorHandle &op, torch::jit::Stack *) {
         "  fix: use device cpu, or export the model with --no-fuse for the GPU");
 }
 
+template <typename Op> constexpr bool runs_on_gpu() {
+    if constexpr (requires { Op::RUNS_ON_GPU; }) {
+        return Op::RUNS_ON_GPU;
+    } else {
+        return requires { &Op::cuda; };
+    }
+}
+
 template <typename Op> void define(torch::Library &library) {
-    library.def(Op::SCHEMA, {at::Tag::pt2_compliant_tag});
+    library.def(schema_of<Op>().c_str(), {at::Tag::pt2_compliant_tag});
     const std::string name = name_of<Op>();
     const auto add = [&](c10::DispatchKey key, auto &&kernel) {
         library.impl(name.c_str(), torch::dispatch(key, std::forward<decltype(kernel)>(kernel)));
     };
     add(c10::DispatchKey::CPU, Op::cpu);
     add(c10::DispatchKey::Meta, Op::meta);
-    if constexpr (requires { &Op::cuda; }) {
+    if constexpr (runs_on_gpu<Op>()) {
         add(c10::DispatchKey::CUDA, Op::cuda);
     } else {
         add(c10::DispatchKey::CUDA, torch::CppFunction::makeFromBoxedFunction<&refuse_gpu>());
