@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all operators share (``cpp/ops/operator.h``), on one of them."""
+"""What all operators share (``cpp/ops/torch/operator.h``), on one of them."""
 
 from __future__ import annotations
 
