@@ -18,7 +18,7 @@ namespace LAMMPS_NS {
 
 namespace {
 
-constexpr double COINCIDENT = 1e-6; // Angstrom
+constexpr double COINCIDENT = 1e-12; // Angstrom: the last digits of coordinates
 
 } // namespace
 
