@@ -55,7 +55,7 @@ def test_one_standard_error_holds_the_truth_two_times_of_three(name, record_prop
     means = [mean_with_error(row) for row in series]
     stated = [mean for mean in means if mean.error is not None]
     held = np.mean([abs(mean.value) < mean.error for mean in stated])
-    record_property("held", held)
+    record_property("held", float(held))
     assert len(stated) > 0.9 * N_SERIES
     # the fraction of 400 is known to 0.024; an eighth of a series is 3 to 8 correlation times
     assert 0.60 <= held <= 0.78
