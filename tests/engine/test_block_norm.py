@@ -103,7 +103,8 @@ def test_argument(place, value, message):
 
 def test_gradient_of_another_shape():
     with pytest.raises(
-        ValueError, match=re.escape("block_norm: by_out: expected Double [4, 12], got Double [4]")
+        ValueError,
+        match=re.escape("block_norm_backward: by_out: expected Double [4, 12], got Double [4]"),
     ):
         torch.ops.egraff.block_norm_backward(
             torch.zeros(4, dtype=torch.float64), rows(4, 12), *constants(12, 3), [3, 9], 1e-5
