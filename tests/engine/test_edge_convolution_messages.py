@@ -103,6 +103,17 @@ def test_neighbour_out_of_range():
         case.run_fused(case.x, case.edge_vec)
 
 
+def test_width_of_a_map_without_its_tensors():
+    case = make_case()
+    f = case.fused
+    with pytest.raises(ValueError, match=r"after: expected nothing, or with .* 4 tensors, got 0\n"):
+        torch.ops.egraff.edge_convolution(
+            case.x, case.edge_vec, case.edge_index, case.species, f.tables, f.pair_scale,
+            f.pair_table, f.paths, f.coupling_index, f.coupling_value, f.grid_start, 6,
+            f.width_out, f.grid_stretch, False, [], 4,
+        )  # fmt: skip
+
+
 def test_gradient_of_another_shape():
     case = make_case()
     f = case.fused

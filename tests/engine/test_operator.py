@@ -34,6 +34,50 @@ def test_the_kernel_for_a_gpu_refuses(name):
         op.redispatch(torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA), *given)
 
 
+# Exported files call operators by their schemas: one that changes makes them unreadable.
+SCHEMAS = [
+    pytest.param(
+        "egraff::edge_convolution_backward(Tensor gradient, Tensor x, Tensor edge_vec, "
+        "Tensor edge_index, Tensor species, Tensor tables, Tensor pair_scale, Tensor pair_table, "
+        "Tensor paths, Tensor coupling_index, Tensor coupling_value, float grid_start, "
+        "SymInt n_local, SymInt width_out, float grid_stretch, bool channels_last, "
+        "Tensor[] after, SymInt width_after, bool wants_x, bool wants_edge_vec) -> (Tensor, "
+        "Tensor)",
+        id="edge_convolution_backward",
+    ),
+    pytest.param(
+        "egraff::scalar_vector_attention(Tensor query, Tensor source, Tensor edge_vec, "
+        "Tensor edge_index, Tensor species, Tensor table, Tensor pair_scale, int n_heads, "
+        "str activation, float grid_start, float grid_stretch) -> (Tensor, Tensor)",
+        id="scalar_vector_attention",
+    ),
+    pytest.param(
+        "egraff::block_norm(Tensor x, Tensor weight, Tensor bias, int[] sizes, "
+        "float eps) -> Tensor",
+        id="block_norm",
+    ),
+    pytest.param(
+        "egraff::graph_attention(Tensor source, Tensor target, Tensor edge_vec, "
+        "Tensor edge_index, Tensor species, Tensor[] constants, int n_functions, int n_heads, "
+        "int width_out, float negative_slope, float grid_start, float grid_stretch) -> Tensor",
+        id="graph_attention",
+    ),
+    pytest.param(
+        "egraff::allegro_energy_and_gradient(Tensor edge_vec, Tensor edge_index, Tensor species, "
+        "Tensor tables, Tensor pair_scale, Tensor pair_table, Tensor buffers, Tensor steps, "
+        "Tensor matrices, Tensor products, Tensor entries, Tensor terms, Tensor term_weights, "
+        "float grid_start, int l_max, SymInt n_local) -> (Tensor, Tensor)",
+        id="allegro_energy_and_gradient",
+    ),
+]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_schemas_of_exported_files(schema):
+    name = schema.removeprefix("egraff::").split("(")[0]
+    assert str(getattr(torch.ops.egraff, name).default._schema) == schema
+
+
 def test_same_numbers_without_autograd():
     x, *constants = arguments()
     with_autograd = OP(x.clone().requires_grad_(True), *constants)

@@ -31,23 +31,14 @@ namespace {
 // that the numbers of all of them (some 10 kB each) fit the second one.
 constexpr int64_t BLOCK_EDGES = 96;
 
+edges::EdgeList edge_list(const Inputs &in) {
+    return {"egraff::allegro_energy", in.edge_index, in.species, in.n_local, in.pair_scale.size(0)};
+}
+
 template <typename T> EdgeSource<T> edge_source(const Inputs &in, const Plan<T> &plan) {
-    const int64_t *centre = in.edge_index.const_data_ptr<int64_t>();
-    const at::Tensor &tables = in.tables;
-    const int64_t knot_size = tables.size(2) * tables.size(3) * tables.size(4);
-    return {centre,
-            centre + in.edge_index.size(1),
-            in.species.const_data_ptr<int64_t>(),
-            in.edge_vec.const_data_ptr<T>(),
-            in.pair_scale.const_data_ptr<double>(),
-            in.pair_table.const_data_ptr<int64_t>(),
-            in.pair_scale.size(0),
-            tables.size(1) * knot_size,
-            knot_size,
-            tables.size(1),
-            edges::make_grid(in.grid_start, 0.0),
-            static_cast<int>(in.l_max),
-            plan.norm.data()};
+    return edges::edge_source<T>(edge_list(in), in.edge_vec, in.pair_scale, in.pair_table,
+                                 in.tables, 1, edges::make_grid(in.grid_start, 0.0),
+                                 static_cast<int>(in.l_max), plan.norm);
 }
 
 // Numbers of scratch that a node with this many edges needs.
@@ -93,11 +84,10 @@ template <typename T> class Worker {
 template <typename T> void Worker<T>::reserve(int64_t begin, int64_t end) {
     n_nodes_ = end - begin;
     n_edges_ = grouping_.first[end] - grouping_.first[begin];
-    first_.resize(n_nodes_ + 1);
+    grouping_.offsets(begin, end, first_);
     int64_t most_edges = 0, most_scratch = 0;
-    for (int64_t k = 0; k <= n_nodes_; ++k) {
-        first_[k] = grouping_.first[begin + k] - grouping_.first[begin];
-        most_edges = std::max<int64_t>(most_edges, k > 0 ? first_[k] - first_[k - 1] : 0);
+    for (int64_t k = 0; k < n_nodes_; ++k) {
+        most_edges = std::max<int64_t>(most_edges, first_[k + 1] - first_[k]);
     }
     const int64_t n_harmonics = static_cast<int64_t>(plan_.zeros.size());
     for (const Product &product : plan_.products) {
@@ -217,19 +207,14 @@ template <typename T> void Worker<T>::backward(T *d_vec) {
             kernel_.product_backward(product_args(*step, step->b));
         }
     }
-    T *d_harmonics = sums_.resize((n_harmonics + 4) * stride);
-    T *d_length = d_harmonics + n_harmonics * stride, *vec = d_length + stride;
+    T *d_harmonics = sums_.resize((n_harmonics + 1) * stride);
+    T *d_length = d_harmonics + n_harmonics * stride;
     geometry_kernel_.sum_lanes(lanes_.data(), n_edges, n_harmonics, stride, d_harmonics);
     std::fill_n(d_length, stride, T(0));
     RadialArgs<T> table = radial_args(true);
     table.d_length = d_length;
     radial_kernel_.gradient(table);
-    geometry_kernel_.backward({block_.geometry(), d_harmonics, d_length, vec});
-    for (int64_t e = 0; e < n_edges_; ++e) {
-        for (int a = 0; a < 3; ++a) {
-            d_vec[3 * e + a] = vec[a * stride + e];
-        }
-    }
+    block_.backward(d_harmonics, d_length, d_vec);
 }
 
 template <typename T> void Worker<T>::run(int64_t begin, int64_t end, T *energy, T *d_vec) {
@@ -257,8 +242,7 @@ template <typename T> void Worker<T>::run(int64_t begin, int64_t end, T *energy,
 template <typename T>
 std::tuple<at::Tensor, at::Tensor> evaluate(const Inputs &in, bool wants_gradient) {
     const Plan<T> plan(in);
-    const Grouping grouping = edges::group_by_centre(
-        {"egraff::allegro_energy", in.edge_index, in.species, in.n_local, in.pair_scale.size(0)});
+    const Grouping grouping = edges::group_by_centre(edge_list(in));
     const std::vector<int64_t> blocks = edges::cut(grouping, BLOCK_EDGES);
     at::Tensor energy = at::zeros({in.n_local}, in.edge_vec.options()), gradient;
     if (wants_gradient) {

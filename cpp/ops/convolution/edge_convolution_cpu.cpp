@@ -39,22 +39,15 @@ constexpr int64_t EDGE_BLOCK_EDGES = 64;
 // Edges of the nodes that go through a linear map together.
 constexpr int64_t TILE_EDGES = 512;
 
+EdgeList edge_list(const Inputs &in) {
+    return {"egraff::edge_convolution", in.edge_index, in.species, in.n_local,
+            in.pair_scale.size(0)};
+}
+
 template <typename T> EdgeSource<T> edge_source(const Inputs &in, const Plan<T> &plan) {
-    const int64_t *centre = in.edge_index.const_data_ptr<int64_t>();
-    const at::Tensor &tables = in.tables;
-    return {centre,
-            centre + in.edge_index.size(1),
-            in.species.const_data_ptr<int64_t>(),
-            in.edge_vec.const_data_ptr<T>(),
-            in.pair_scale.const_data_ptr<double>(),
-            in.pair_table.const_data_ptr<int64_t>(),
-            in.pair_scale.size(0),
-            tables.size(1) * tables.size(2) * tables.size(3) * tables.size(4),
-            tables.size(3) * tables.size(4),
-            tables.size(2),
-            edges::make_grid(in.grid_start, in.grid_stretch),
-            plan.l_max,
-            plan.norm.data()};
+    return edges::edge_source<T>(edge_list(in), in.edge_vec, in.pair_scale, in.pair_table,
+                                 in.tables, 2, edges::make_grid(in.grid_start, in.grid_stretch),
+                                 plan.l_max, plan.norm);
 }
 
 // Rows of the inside layout of all nodes.
@@ -90,15 +83,6 @@ at::Tensor outside_rows(const Layout &layout, const at::Tensor &inside, int64_t 
         }
     });
     return outside;
-}
-
-// int32 offsets of the edges of a block's nodes, from the block's first edge
-void block_offsets(const Grouping &grouping, int64_t begin, int64_t end,
-                   std::vector<int32_t> &first) {
-    first.resize(end - begin + 1);
-    for (int64_t node = begin; node <= end; ++node) {
-        first[node - begin] = grouping.first[node] - grouping.first[begin];
-    }
 }
 
 template <typename T>
@@ -163,7 +147,7 @@ void add_sums(const SumPass<T> &pass, SumScratch<T> &scratch, int64_t begin, int
         return;
     }
     scratch.block.fill(first[begin], first[end], pass.x.size(1));
-    block_offsets(pass.grouping, begin, end, scratch.first);
+    pass.grouping.offsets(begin, end, scratch.first);
     for (const Path<T> &path : pass.plan.paths) {
         for (int64_t chunk = 0; chunk < path.n_chunks; ++chunk) {
             AccumulateArgs<T> args =
@@ -291,7 +275,7 @@ void edge_gradients(const GradientPass<T> &pass, GradientScratch<T> &scratch, in
     // one row for each harmonic and one for the length
     const int64_t n_rows = (pass.plan.l_max + 1) * (pass.plan.l_max + 1) + 1;
     block.fill(first_edge, first_edge + n_edges, pass.x.size(1));
-    block_offsets(pass.grouping, begin, end, scratch.first);
+    pass.grouping.offsets(begin, end, scratch.first);
     scratch.d_source.resize(n_edges);
     for (int64_t e = 0; pass.by_x && e < n_edges; ++e) {
         scratch.d_source[e] = pass.by_x->row(part, first_edge + e);
@@ -315,16 +299,10 @@ void edge_gradients(const GradientPass<T> &pass, GradientScratch<T> &scratch, in
         args.d_row = n_rows * LANES<T>;
         kernel.gradient[path->l_source][path->l_harmonics](args);
     }
-    T *total = scratch.sums.resize((n_rows + 3) * stride);
+    T *total = scratch.sums.resize(n_rows * stride);
     geometry.sum_lanes(added, static_cast<int>(n_edges), static_cast<int>(n_rows), block.stride(),
                        total);
-    T *vec = total + n_rows * stride;
-    geometry.backward({block.geometry(), total, total + (n_rows - 1) * stride, vec});
-    for (int64_t e = 0; e < n_edges; ++e) {
-        for (int a = 0; a < 3; ++a) {
-            pass.by_vec[3 * (first_edge + e) + a] = vec[a * stride + e];
-        }
-    }
+    block.backward(total, total + (n_rows - 1) * stride, pass.by_vec + 3 * first_edge);
 }
 
 // Rows of `gradient`, if they come from behind a linear map, go back through it tile by tile.
@@ -356,11 +334,6 @@ void part_gradients(const GradientPass<T> &pass, const std::optional<After<T>> &
                            tiles.blocks[k + 1]);
         }
     }
-}
-
-EdgeList edge_list(const Inputs &in) {
-    return {"egraff::edge_convolution", in.edge_index, in.species, in.n_local,
-            in.pair_scale.size(0)};
 }
 
 // Tiles, the same number for each thread.

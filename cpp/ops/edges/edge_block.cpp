@@ -72,46 +72,23 @@ std::vector<int64_t> cut(const Grouping &grouping, int64_t n_edges) {
     return blocks;
 }
 
-template <typename T> EdgeBlock<T>::EdgeBlock(const EdgeSource<T> &source) : source_(source) {
-    geometry_.l_max = source.l_max;
-    geometry_.norm = source.norm;
-    geometry_.grid = source.grid;
-    geometry_.n_intervals = static_cast<T>(source.n_knots - 1);
+void Grouping::offsets(int64_t begin, int64_t end, std::vector<int32_t> &to) const {
+    to.resize(end - begin + 1);
+    for (int64_t node = begin; node <= end; ++node) {
+        to[node - begin] = first[node] - first[begin];
+    }
 }
 
-template <typename T> void EdgeBlock<T>::reserve(int64_t n) {
-    const int64_t stride = std::max<int64_t>(1, (n + LANES<T> - 1) / LANES<T>) * LANES<T>;
-    const int l_max = geometry_.l_max, n_harmonics = (l_max + 1) * (l_max + 1);
-    geometry_.stride = static_cast<int>(stride);
-    geometry_.vec = vec_rows_.resize(3 * stride);
-    geometry_.scale = scale_.resize(stride);
-    T *rows =
-        rows_.resize((3 + 5 + 2 * INTERVAL_ROWS + n_harmonics + scratch_rows(l_max)) * stride);
-    const auto take = [&](int64_t count) {
-        T *start = rows;
-        rows += count * stride;
-        return start;
-    };
-    geometry_.unit = take(3);
-    geometry_.inverse_length = take(1);
-    geometry_.interval = take(1);
-    geometry_.basis = take(INTERVAL_ROWS);
-    geometry_.slope = take(INTERVAL_ROWS);
-    geometry_.offset = take(1);
-    geometry_.inside = take(1);
-    geometry_.density = take(1);
-    geometry_.harmonics = take(n_harmonics);
-    geometry_.scratch = take(scratch_rows(l_max));
-    row_.resize(stride);
-    knot_.resize(stride);
-    table_.resize(stride);
-}
+template <typename T>
+EdgeBlock<T>::EdgeBlock(const EdgeSource<T> &source)
+    : source_(source), geometry_(source.l_max, source.norm, source.grid, source.n_knots) {}
 
 template <typename T> void EdgeBlock<T>::fill(int64_t first, int64_t last, int64_t width) {
-    const int64_t n = last - first;
-    reserve(n);
-    const int64_t s = geometry_.stride;
-    T *vec = vec_rows_.data(), *scale = scale_.data();
+    const int64_t n = n_edges_ = last - first;
+    geometry_.resize(n);
+    const int64_t s = stride();
+    T *vec = geometry_.vec(), *scale = geometry_.scale();
+    int64_t *row = row_.resize(s), *knot = knot_.resize(s), *table = table_.resize(s);
     const EdgeSource<T> &in = source_;
     for (int64_t k = 0; k < n; ++k) {
         const int64_t e = first + k;
@@ -120,19 +97,15 @@ template <typename T> void EdgeBlock<T>::fill(int64_t first, int64_t last, int64
         }
         const int64_t pair = in.species[in.centre[e]] * in.n_species + in.species[in.neighbour[e]];
         scale[k] = static_cast<T>(in.pair_scale[pair]);
-        table_.data()[k] = in.pair_table[pair] * in.table_size;
-        row_.data()[k] = in.neighbour[e] * width;
+        table[k] = in.pair_table[pair] * in.table_size;
+        row[k] = in.neighbour[e] * width;
     }
-    for (int64_t k = n; k < s; ++k) { // beyond the cutoff, where all is zero
-        vec[k] = T(2);
-        vec[s + k] = vec[2 * s + k] = T(0);
-        scale[k] = T(1);
-        table_.data()[k] = row_.data()[k] = 0;
+    for (int64_t k = n; k < s; ++k) {
+        table[k] = row[k] = 0;
     }
-    kernels_.forward(geometry_);
+    geometry_.make(n);
     for (int64_t k = 0; k < s; ++k) {
-        knot_.data()[k] =
-            table_.data()[k] + static_cast<int64_t>(geometry_.interval[k]) * in.knot_size;
+        knot[k] = table[k] + static_cast<int64_t>(geometry().interval[k]) * in.knot_size;
     }
 }
 

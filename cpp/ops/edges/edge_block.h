@@ -23,6 +23,8 @@ struct Grouping {
     std::vector<int32_t> order; // [n_edges], or empty: edges are in order
 
     int64_t n_nodes() const { return static_cast<int64_t>(first.size()) - 1; }
+    // Where the edges of each of the nodes begin..end start, from the first one's first edge on.
+    void offsets(int64_t begin, int64_t end, std::vector<int32_t> &to) const;
 };
 
 // Edges, and what their ends may be; the tensors are contiguous.
@@ -59,6 +61,29 @@ template <typename T> struct EdgeSource {
     const T *norm; // of the harmonics
 };
 
+// Of an operator's arguments, contiguous; `knot_dim` is the dimension of `tables` that counts
+// knots.
+template <typename T>
+EdgeSource<T> edge_source(const EdgeList &edges, const at::Tensor &edge_vec,
+                          const at::Tensor &pair_scale, const at::Tensor &pair_table,
+                          const at::Tensor &tables, int knot_dim, const Grid &grid, int l_max,
+                          const std::vector<T> &norm) {
+    const int64_t *centre = edges.edge_index.const_data_ptr<int64_t>();
+    return {centre,
+            centre + edges.edge_index.size(1),
+            edges.species.const_data_ptr<int64_t>(),
+            edge_vec.const_data_ptr<T>(),
+            pair_scale.const_data_ptr<double>(),
+            pair_table.const_data_ptr<int64_t>(),
+            pair_scale.size(0),
+            tables.stride(0),
+            tables.stride(knot_dim),
+            tables.size(knot_dim),
+            grid,
+            l_max,
+            norm.data()};
+}
+
 // The geometry of one block of edges; one object for each thread, used again for each block.
 template <typename T> class EdgeBlock {
   public:
@@ -68,20 +93,22 @@ template <typename T> class EdgeBlock {
     // this width.
     void fill(int64_t first, int64_t last, int64_t width);
 
-    int stride() const { return geometry_.stride; }
-    const GeometryArgs<T> &geometry() const { return geometry_; }
+    int stride() const { return geometry_.stride(); }
+    const GeometryArgs<T> &geometry() const { return geometry_.rows(); }
     const int64_t *row() { return row_.data(); }
     const int64_t *knot() { return knot_.data(); }
     // rows of the harmonics of this order
-    const T *harmonics(int l) const { return geometry_.harmonics + l * l * stride(); }
+    const T *harmonics(int l) const { return geometry().harmonics + l * l * stride(); }
+
+    // Derivatives by the block's edge vectors; see Geometry.
+    void backward(const T *d_harmonics, const T *d_length, T *d_vec) {
+        geometry_.backward(d_harmonics, d_length, n_edges_, d_vec);
+    }
 
   private:
-    void reserve(int64_t n);
-
     EdgeSource<T> source_;
-    const GeometryKernels<T> &kernels_ = simd::kernels<GeometryKernels<T>>();
-    GeometryArgs<T> geometry_{};
-    Buffer<T> rows_, vec_rows_, scale_;
+    Geometry<T> geometry_;
+    int64_t n_edges_ = 0;
     Buffer<int64_t> row_, knot_, table_;
 };
 

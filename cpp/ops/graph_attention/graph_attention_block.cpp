@@ -12,21 +12,10 @@ using simd::LANES;
 namespace {
 
 template <typename T> EdgeSource<T> edge_source(const Inputs &in, const Plan<T> &plan) {
-    const int64_t *centre = in.edge_index.const_data_ptr<int64_t>();
-    const at::Tensor &tables = in.constant(TABLES), &scale = in.constant(PAIR_SCALE);
-    return {centre,
-            centre + in.edge_index.size(1),
-            in.species.const_data_ptr<int64_t>(),
-            in.edge_vec.const_data_ptr<T>(),
-            scale.const_data_ptr<double>(),
-            in.constant(PAIR_TABLE).const_data_ptr<int64_t>(),
-            scale.size(0),
-            tables.stride(0),
-            tables.stride(1),
-            tables.size(1),
-            edges::make_grid(in.grid_start, in.grid_stretch),
-            plan.l_max,
-            plan.norm.data()};
+    return edges::edge_source<T>(edge_list(in), in.edge_vec, in.constant(PAIR_SCALE),
+                                 in.constant(PAIR_TABLE), in.constant(TABLES), 1,
+                                 edges::make_grid(in.grid_start, in.grid_stretch), plan.l_max,
+                                 plan.norm);
 }
 
 } // namespace
@@ -41,10 +30,7 @@ template <typename T> void Worker<T>::prepare(int64_t begin, int64_t end) {
     const int64_t first_edge = grouping_.first[begin];
     n_edges_ = grouping_.first[end] - first_edge;
     n_harmonics_ = (plan_.l_max + 1) * (plan_.l_max + 1);
-    first_.resize(n_nodes_ + 1);
-    for (int64_t k = 0; k <= n_nodes_; ++k) {
-        first_[k] = grouping_.first[begin + k] - static_cast<int32_t>(first_edge);
-    }
+    grouping_.offsets(begin, end, first_);
     int64_t widest = 0, longest = 0;
     for (const InnerGroup &g : plan_.inner) {
         widest = std::max(widest, g.dim * g.width);
@@ -378,19 +364,14 @@ template <typename T> void Worker<T>::inner_backward(T *d_message) {
 template <typename T> void Worker<T>::geometry_backward(T *d_vec) {
     const int n_edges = static_cast<int>(n_edges_), stride = block_.stride();
     const int n_harmonics = static_cast<int>(n_harmonics_);
-    T *d_harmonics = d_rows_.resize((n_harmonics + 4) * stride);
-    T *d_length = d_harmonics + n_harmonics * stride, *vec = d_length + stride;
+    T *d_harmonics = d_rows_.resize((n_harmonics + 1) * stride);
+    T *d_length = d_harmonics + n_harmonics * stride;
     geometry_kernel_.sum_lanes(d_harmonics_.data(), n_edges, n_harmonics, stride, d_harmonics);
     std::fill_n(d_length, stride, T(0));
     edges::RadialArgs<T> table = table_args(block_.geometry().slope, d_radial_.data());
     table.d_length = d_length;
     radial_kernel_.gradient(table);
-    geometry_kernel_.backward({block_.geometry(), d_harmonics, d_length, vec});
-    for (int64_t e = 0; e < n_edges_; ++e) {
-        for (int a = 0; a < 3; ++a) {
-            d_vec[3 * e + a] = vec[a * stride + e];
-        }
-    }
+    block_.backward(d_harmonics, d_length, d_vec);
 }
 
 template <typename T>

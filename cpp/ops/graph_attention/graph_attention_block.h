@@ -15,6 +15,10 @@ namespace egraff::graph {
 using edges::EdgeBlock;
 using edges::Grouping;
 
+inline edges::EdgeList edge_list(const Inputs &in) {
+    return {OPERATOR, in.edge_index, in.species, in.n_local(), in.constant(PAIR_SCALE).size(0)};
+}
+
 // One block of centres; one object for each thread, used again for each block.
 template <typename T> class Worker {
   public:

@@ -30,18 +30,13 @@ constexpr int64_t BLOCK_EDGES = 60;
 // in the order of the edges, which is the same for any number of threads.
 constexpr int64_t STORED_EDGES = 2048;
 
-Grouping group(const Inputs &in) {
-    return edges::group_by_centre(
-        {OPERATOR, in.edge_index, in.species, in.n_local(), in.constant(PAIR_SCALE).size(0)});
-}
-
 // What both directions begin with: the plan, the centres cut into blocks, and a worker for each
 // thread.
 template <typename T> class Call {
   public:
     explicit Call(const Inputs &in)
-        : plan(in), grouping(group(in)), blocks(edges::cut(grouping, BLOCK_EDGES)), in_(in),
-          workers_(at::get_num_threads()) {}
+        : plan(in), grouping(edges::group_by_centre(edge_list(in))),
+          blocks(edges::cut(grouping, BLOCK_EDGES)), in_(in), workers_(at::get_num_threads()) {}
 
     int64_t n_blocks() const { return static_cast<int64_t>(blocks.size()) - 1; }
     int64_t first_edge(int64_t block) const { return grouping.first[blocks[block]]; }

@@ -33,12 +33,9 @@ template <typename T> class Block {
   public:
     explicit Block(const Inputs &in)
         : in_(in), activation_(activation(in.activation)),
-          knot_size_(LANES<T> * TABLE_ROWS * FUNCTIONS), norm_(1) {
-        geometry_.l_max = 0;
-        geometry_.norm = &norm_;
-        geometry_.grid = edges::make_grid(in.grid_start, in.grid_stretch);
-        geometry_.n_intervals = static_cast<T>(in.table.size(1) - 3);
-    }
+          knot_size_(LANES<T> * TABLE_ROWS * FUNCTIONS), norm_(1),
+          geometry_(0, &norm_, edges::make_grid(in.grid_start, in.grid_stretch),
+                    in.table.size(1) - 2) {}
 
     // Nodes begin..end of the grouping. Edges read rows of `far_width` numbers of their centre, or
     // of their neighbour.
@@ -51,9 +48,10 @@ template <typename T> class Block {
         const double *pair_scale = in_.pair_scale.template const_data_ptr<double>();
         const T *edge_vec = in_.edge_vec.template const_data_ptr<T>();
         const int64_t n_species = in_.pair_scale.size(0), n_local = in_.n_local();
-        reserve(grouping.first[end] - grouping.first[begin] + end - begin);
-        const int64_t s = geometry_.stride;
-        T *vec = vec_.data(), *scale = scale_.data();
+        geometry_.resize(grouping.first[end] - grouping.first[begin] + end - begin);
+        const int64_t s = geometry_.stride();
+        T *vec = geometry_.vec(), *scale = geometry_.scale();
+        edges_.resize(s + EDGES_AHEAD);
         first_.assign(1, 0);
         selves_.clear();
         int32_t k = 0;
@@ -75,12 +73,7 @@ template <typename T> class Block {
             }
             first_.push_back(k);
         }
-        for (int64_t rest = k; rest < s; ++rest) { // beyond the cutoff, where all is zero
-            vec[rest] = T(2);
-            vec[s + rest] = vec[2 * s + rest] = T(0);
-            scale[rest] = T(1);
-        }
-        simd::kernels<edges::GeometryKernels<T>>().forward(geometry_);
+        geometry_.make(k);
         fill_edges(k);
     }
 
@@ -100,7 +93,7 @@ template <typename T> class Block {
         a.table_rows = in_.table.size(1);
         a.activation = activation_;
         // loads may go beyond the last score
-        const size_t n_scores = (geometry_.stride + 1) * LANES<T>;
+        const size_t n_scores = (geometry_.stride() + 1) * LANES<T>;
         a.weight = weight_.resize(n_scores);
         a.d_score = d_score_.resize(n_scores);
         a.more_scores[0] = more_scores_.resize(2 * n_scores);
@@ -114,7 +107,7 @@ template <typename T> class Block {
         const int n = first_.back();
         T *all = d_vec_.resize(3 * n);
         simd::kernels<Kernels<T>>().edge_vectors(
-            {n, edges_.data(), a.edge_lanes, geometry_.inverse_length, all});
+            {n, edges_.data(), a.edge_lanes, geometry_.rows().inverse_length, all});
         size_t self = 0;
         for (int32_t e = 0; e < n; ++e) {
             if (self < selves_.size() && selves_[self] == e) {
@@ -125,45 +118,22 @@ template <typename T> class Block {
         }
     }
 
-    int stride() const { return geometry_.stride; }
+    int stride() const { return geometry_.stride(); }
 
   private:
-    void reserve(int64_t n) {
-        const int64_t s = std::max<int64_t>(1, (n + LANES<T> - 1) / LANES<T>) * LANES<T>;
-        geometry_.stride = static_cast<int>(s);
-        geometry_.vec = vec_.resize(3 * s);
-        geometry_.scale = scale_.resize(s);
-        T *rows = rows_.resize((3 + 5 + 2 * INTERVAL_ROWS + 1 + edges::scratch_rows(0)) * s);
-        const auto take = [&](int64_t count) {
-            T *start = rows;
-            rows += count * s;
-            return start;
-        };
-        geometry_.unit = take(3);
-        geometry_.inverse_length = take(1);
-        geometry_.interval = take(1);
-        geometry_.basis = take(INTERVAL_ROWS);
-        geometry_.slope = take(INTERVAL_ROWS);
-        geometry_.offset = take(1);
-        geometry_.inside = take(1);
-        geometry_.density = take(1);
-        geometry_.harmonics = take(1);
-        geometry_.scratch = take(edges::scratch_rows(0));
-        edges_.resize(s + EDGES_AHEAD);
-    }
-
     // What follows from the geometry of the block's n edges.
     void fill_edges(int64_t n) {
-        const int64_t s = geometry_.stride;
+        const GeometryArgs<T> &rows = geometry_.rows();
+        const int64_t s = rows.stride;
         for (int64_t e = 0; e < n; ++e) {
             Edge<T> &edge = edges_[e];
-            edge.knot = static_cast<int64_t>(geometry_.interval[e]) * knot_size_;
+            edge.knot = static_cast<int64_t>(rows.interval[e]) * knot_size_;
             for (int k = 0; k < INTERVAL_ROWS; ++k) {
-                edge.basis[k] = geometry_.basis[k * s + e];
-                edge.slope[k] = geometry_.slope[k * s + e];
+                edge.basis[k] = rows.basis[k * s + e];
+                edge.slope[k] = rows.slope[k * s + e];
             }
             for (int a = 0; a < 3; ++a) {
-                edge.unit[a] = geometry_.unit[a * s + e];
+                edge.unit[a] = rows.unit[a * s + e];
             }
         }
         for (const int32_t self : selves_) {
@@ -181,9 +151,9 @@ template <typename T> class Block {
     Activation activation_;
     int64_t knot_size_;
     T norm_;
-    GeometryArgs<T> geometry_{};
+    edges::Geometry<T> geometry_;
     std::vector<int32_t> first_, selves_;
-    Buffer<T> rows_, vec_, scale_, weight_, d_score_, more_scores_, d_vec_;
+    Buffer<T> weight_, d_score_, more_scores_, d_vec_;
     std::vector<Edge<T>> edges_;
 };
 
