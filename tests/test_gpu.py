@@ -16,9 +16,9 @@ from egraff.export import export_torchscript
 from egraff.forces import predict
 from egraff.models import ARCHITECTURES, build
 from egraff.training.fit import fit
-from tests.lammps.systems import SYSTEMS
 from tests.models.configs import small_config
 from tests.models.structures import crystal, graph_of, molecule
+from tests.pair_style.systems import SYSTEMS
 from tests.training.toy import frames, settings, write
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

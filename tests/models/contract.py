@@ -9,7 +9,7 @@ Every test runs for the small configuration of ``configs.py`` and for each one n
 ``configs`` (options on top of the small one), in both floating-point types. Two kinds do not:
 finite differences, which rounding would hide, are of float64, and float32 is compared with it;
 TorchScript, which takes long to compile, is tested in one type after the other. Equality in LAMMPS
-is tested in ``tests/lammps``.
+is tested in ``tests/pair_style``.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from egraff.errors import EgraffError, InputError
 from egraff.metadata import read_metadata
 from egraff.models import ARCHITECTURES, ENTRY_POINTS, register
 from egraff.training.checkpoint import load_model
-from tests.lammps.agreement import agrees
 from tests.models.contract import ModelContract
+from tests.pair_style.agreement import agrees
 from tests.seventh.schnet import SchNet
 from tests.training.toy import crystal, frames, write
 

@@ -96,7 +96,7 @@ def _constant_weights(model: ForceField) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-# What adds to places that data choose goes through one operator of our own; cpp/ops/index_sum.cpp
+# What adds to places that data choose goes through one operator of our own; cpp/ops/nodes/index_sum.cpp
 # says why.
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from egraff import ops
 from egraff.nn.equivariant import SwishGate
 
-# As in cpp/ops/activations.h.
+# As in cpp/ops/simd/activations.h.
 SILU, TANH, SIGMOID = 0, 1, 5
 NUMBERS = {nn.functional.silu: SILU, torch.tanh: TANH}
 NO_GATE = -1

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The gate: the operator against the modules of e3nn and of Equiformer, and its messages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from e3nn import o3
+from e3nn.nn import Gate
+from torch import Tensor
+
+from egraff.fusion.gate import FusedGate
+from egraff.nn.equivariant import SwishGate
+from tests.ops.instruction_sets import run_with
+
+OP = torch.ops.egraff.gate
+SILU, TANH = torch.nn.functional.silu, torch.tanh
+# scalars, what they go through, gates, what those go through, what is gated
+GATES = [
+    ("4x0e", [SILU], "", [], ""),
+    ("4x0e + 3x0o", [SILU, TANH], "5x0e + 2x0e", [SILU, SILU], "5x1o + 2x2e"),
+    ("16x0e", [SILU], "33x0o + 16x0o", [TANH, TANH], "33x1e + 16x3o"),
+    ("", [], "40x0e + 1x0o", [SILU, TANH], "40x1o + 1x1e"),
+]
+# one block of scalars, and one of three components with its gates
+BLOCKS = torch.tensor([[0, 0, 2, 1, -1, 0], [4, 2, 2, 3, 2, 0]])
+FACTORS = torch.tensor([1.5, 1.5], dtype=torch.float64)
+
+
+def channels_last(x: Tensor, irreps: o3.Irreps) -> Tensor:
+    """Return rows with the channels of each block last."""
+    parts = [
+        x[:, part].unflatten(1, (block.mul, block.ir.dim)).transpose(1, 2).flatten(1)
+        for block, part in zip(irreps, irreps.slices(), strict=True)
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def random(n: int, width: int, dtype=torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(n, width, generator=generator, dtype=torch.float64)
+    return x.to(dtype).requires_grad_(True)
+
+
+def value_and_gradient(run, x: Tensor) -> list[Tensor]:
+    value = run(x)
+    return [value, *torch.autograd.grad([value.pow(3).sum()], [x])]
+
+
+def compare(parts: tuple, n: int, dtype: torch.dtype) -> None:
+    """Hold the operator against e3nn's module."""
+    plain = Gate(*parts)
+    irreps_out = plain.irreps_scalars + plain.irreps_gated
+    compare_modules(FusedGate.of_e3nn(plain), plain, irreps_out, n, dtype)
+
+
+def compare_modules(
+    fused: FusedGate, plain: torch.nn.Module, irreps_out: o3.Irreps, n: int, dtype: torch.dtype
+) -> None:
+    """Hold the operator against a plain form."""
+    x = random(n, plain.irreps_in.dim, dtype)
+    actual = value_and_gradient(lambda x: fused(channels_last(x, plain.irreps_in)), x)
+    expected = value_and_gradient(lambda x: channels_last(plain(x), irreps_out), x)
+    tolerance = 16 * torch.finfo(dtype).eps
+    for a, b in zip(actual, expected, strict=True):
+        assert a.shape == b.shape
+        if n > 0:
+            assert (a - b).abs().max() <= tolerance * b.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [0, 1, 50])
+@pytest.mark.parametrize("parts", GATES)
+def test_equals_the_gate_of_e3nn(parts, n, dtype):
+    compare(parts, n, dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [0, 50])
+@pytest.mark.parametrize("irreps", ["5x0e + 4x1o + 3x2e", "6x0e", "16x0e + 3x0o + 33x1e + 1x3o"])
+def test_equals_the_gate_of_equiformer(irreps, n, dtype):
+    plain = SwishGate(o3.Irreps(irreps))
+    compare_modules(FusedGate.of_equiformer(plain), plain, plain.irreps_out, n, dtype)
+
+
+def test_only_the_input_is_kept():
+    kept = []
+    x = random(4, 10)
+    with torch.autograd.graph.saved_tensors_hooks(lambda y: kept.append(y) or y, lambda y: y):
+        OP(x, BLOCKS, FACTORS, 8)
+    assert [y.data_ptr() for y in kept] == [y.data_ptr() for y in (x, BLOCKS, FACTORS)]
+
+
+def test_gradcheck():
+    assert torch.autograd.gradcheck(lambda x: OP(x, BLOCKS, FACTORS, 8), random(3, 10))
+
+
+def test_shapes_without_data():
+    assert OP(random(5, 10).to("meta"), BLOCKS, FACTORS, 8).shape == (5, 8)
+
+
+@pytest.mark.parametrize("capability", ["default", "avx2"])
+def test_other_instruction_sets(capability):
+    script = (
+        "from tests.ops.test_gate import GATES, compare\n"
+        "for parts in GATES:\n"
+        "    compare(parts, 9, torch.float32)\n"
+    )
+    run_with(capability, "import torch\n" + script)
+
+
+def test_results_do_not_depend_on_threads():
+    x = random(333, 10)
+    results = []
+    try:
+        for n_threads in (1, 3):
+            torch.set_num_threads(n_threads)
+            results.append(value_and_gradient(lambda x: OP(x, BLOCKS, FACTORS, 8), x))
+    finally:
+        torch.set_num_threads(1)
+    for a, b in zip(*results, strict=True):
+        assert torch.equal(a, b)
+
+
+def changed(row: int, column: int, value: int) -> Tensor:
+    blocks = BLOCKS.clone()
+    blocks[row, column] = value
+    return blocks
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (
+            (torch.zeros(4), BLOCKS, FACTORS),
+            "x: expected float32 or float64 [n, width], got Float [4]",
+        ),
+        (
+            (torch.zeros(4, 10), BLOCKS, FACTORS.float()),
+            "factors: expected float64 [n_blocks], got Float [2]",
+        ),
+        (
+            (torch.zeros(4, 10), BLOCKS[:, :5], FACTORS),
+            "blocks: expected int64 [2, 6], got Long [2, 5]",
+        ),
+        *(
+            (
+                (torch.zeros(4, 10), changed(*change), FACTORS),
+                "blocks: expected blocks and gates that are each column of x (10) and of the "
+                "result (8) once, got others\n  fix: export the model again",
+            )
+            for change in [(0, 0, 9), (0, 1, -2), (0, 2, 3), (1, 3, 2), (1, 4, 1), (1, 5, 6)]
+        ),
+    ],
+)
+def test_argument(inputs, message):
+    with pytest.raises(ValueError, match=re.escape(f"egraff::gate: {message}")):
+        OP(*inputs, 8)
+
+
+def test_gradient_of_another_shape():
+    x = random(4, 10)
+    with pytest.raises(
+        ValueError,
+        match=re.escape("gate_backward: gradient: expected Double [4, width_out], got Double [8]"),
+    ):
+        torch.ops.egraff.gate_backward(x.new_zeros(8), x, BLOCKS, FACTORS)
+
+
+def test_no_second_derivative():
+    x = random(4, 10)
+    value = OP(x, BLOCKS, FACTORS, 8)
+    (gradient,) = torch.autograd.grad([value.square().sum()], [x], create_graph=True)
+    with pytest.raises(
+        NotImplementedError,
+        match=r"gate has no second derivative: fused models are for inference.\n"
+        r"  fix: train with the plain model, or export it with --no-fuse",
+    ):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        (
+            Gate("4x0e", [torch.relu], "", [], ""),
+            "expected SiLU or tanh in a gate, got <built-in method relu",
+        ),
+        (
+            Gate("", [], "2x0e + 1x0e", [SILU, TANH], "3x1o"),
+            "expected one nonlinearity for the gates of 3x1o, got {",
+        ),
+    ],
+)
+def test_gates_without_an_operator(plain, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        FusedGate.of_e3nn(plain)
