@@ -45,7 +45,7 @@ def agrees(model: ForceField, path: Path, atoms: Atoms, *, ranks: int, tolerance
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """A system of :data:`tests.pair_style.systems.SYSTEMS`, a file, and how LAMMPS divides the box."""
+    """A system of :data:`tests.pair_style.systems.SYSTEMS`, a file, how LAMMPS divides the box."""
 
     system: str
     file: str

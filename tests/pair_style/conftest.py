@@ -12,7 +12,7 @@ from tests.pair_style.engine import write_data
 from tests.pair_style.systems import ELEMENTS, SYSTEMS
 from tests.pair_style.toy import toy
 
-# `m.pt` is the model, `system.data` the orthogonal box of tests/pair_style/systems.py with types O, H
+# `m.pt` is the model, `system.data` the orthogonal box of systems.py with types O, H
 SETUP = """
 units metal
 read_data system.data

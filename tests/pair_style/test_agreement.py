@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """LAMMPS on any number of ranks = the compiled core in Python = the eager model.
 
-A toy in every mode, box and decomposition; tests/pair_style/test_grid.py has the real architectures.
+A toy in every mode, box and decomposition; test_grid.py has the real architectures.
 One start of `lmp` per number of ranks and way of dealing with ghosts goes through all systems,
 types and decompositions.
 """

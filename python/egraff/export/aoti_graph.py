@@ -96,8 +96,8 @@ def _constant_weights(model: ForceField) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-# What adds to places that data choose goes through one operator of our own; cpp/ops/nodes/index_sum.cpp
-# says why.
+# What adds to places that data choose goes through one operator of our own;
+# cpp/ops/nodes/index_sum.cpp says why.
 
 
 def _index_add(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1):
