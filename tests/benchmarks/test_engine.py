@@ -3,11 +3,10 @@
 import argparse
 import sys
 
+import engine
 import others
 import processes
 import pytest
-
-import engine
 
 
 def result(us):
