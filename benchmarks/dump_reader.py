@@ -20,9 +20,10 @@ from pathlib import Path
 import MDAnalysis
 import numpy as np
 
-from egraff.analysis.pipeline import Parameters, analyse_run
-from egraff.analysis.reader import open_universe
+from egraff.analysis.context import AnalysisContext
+from egraff.analysis.pipeline import analyse
 from egraff.analysis.runs import read_run
+from egraff.analysis.trajectory.reader import open_universe
 from egraff.data.lammps.dump_file import DumpFile
 
 DENSITY = 0.075  # atoms/A^3, as in many dense liquids
@@ -93,7 +94,7 @@ def main() -> None:
         few = min(options.mdanalysis_frames, options.frames)
         measured = seconds(lambda: [ts.frame for ts in theirs.trajectory[:few]])
         reference = measured / few * options.frames
-        whole = seconds(lambda: analyse_run(read_run(run), parameters=Parameters()))
+        whole = seconds(lambda: analyse(AnalysisContext(read_run(run))))
         print(f"MDAnalysis reads all frames      {reference:9.2f} s  (from {few} frames)")
         print(f"egraff scans the file            {index:9.2f} s")
         print(f"egraff scans and reads all       {ours:9.2f} s  {reference / ours:6.1f} x faster")

@@ -6,8 +6,8 @@ import gzip
 import numpy as np
 import pytest
 
-from egraff.analysis.logfile import LogError, read_log
-from egraff.analysis.reader import EgraffDumpReader
+from egraff.analysis.logs.thermo_log import LogError, read_log
+from egraff.analysis.trajectory.reader import EgraffDumpReader
 from egraff.data.lammps.dump_file import DumpFile
 from egraff.data.lammps.dump_format import DumpError
 from tests.analysis.dumps import frame_text, log_text

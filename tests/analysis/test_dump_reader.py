@@ -12,7 +12,7 @@ import pytest
 import zstandard
 from ase.units import kcal, mol
 
-from egraff.analysis.reader import EgraffDumpReader, open_universe, standard_cell
+from egraff.analysis.trajectory.reader import EgraffDumpReader, open_universe, standard_cell
 from egraff.data.lammps.dump_file import DumpFile, _scan, read_first_frame
 from egraff.data.lammps.dump_format import DumpError
 from egraff.errors import InputError, OutputError

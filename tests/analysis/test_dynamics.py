@@ -19,9 +19,9 @@ from egraff.analysis.diffusion import (
     followed,
     mean_square_displacement,
 )
-from egraff.analysis.fields import even_interval, frame_forces, frame_velocities
-from egraff.analysis.frames import frames_universe
-from egraff.analysis.reader import open_universe
+from egraff.analysis.trajectory.fields import even_interval, frame_forces, frame_velocities
+from egraff.analysis.trajectory.frames import frames_universe
+from egraff.analysis.trajectory.reader import open_universe
 from egraff.analysis.vibrations import (
     WAVENUMBER_PER_THZ,
     VibrationalDensityOfStates,
@@ -29,6 +29,7 @@ from egraff.analysis.vibrations import (
 )
 from egraff.errors import InputError
 from tests.analysis.dumps import frame_text
+from tests.analysis.systems import with_data
 
 RANDOM = np.random.default_rng(11)
 
@@ -39,22 +40,6 @@ def universe_of(positions, dt_ps, velocities=None, forces=None, elements=None):
     elements = elements or ["Ar"] * n_atoms
     frames = [Atoms(elements, positions=p, cell=[50.0] * 3, pbc=True) for p in positions]
     return with_data(frames_universe(frames, dt_ps=dt_ps), velocities, forces)
-
-
-def with_data(universe, velocities=None, forces=None):
-    """The same trajectory with velocities and forces if given."""
-
-    def add(ts):
-        if velocities is not None:
-            ts.has_velocities = True
-            ts.velocities = ts.data["velocities"] = velocities[ts.frame]
-        if forces is not None:
-            ts.has_forces = True
-            ts.forces = ts.data["forces"] = forces[ts.frame]
-        return ts
-
-    universe.trajectory.add_transformations(add)
-    return universe
 
 
 def test_msd_by_definition_and_by_tidynamics():

@@ -7,12 +7,12 @@ import pytest
 from ase import Atoms
 
 from egraff.analysis.equivariance import equivariance_errors
-from egraff.analysis.pipeline import Parameters, analyse_run, read_reference
+from egraff.analysis.parameters import Parameters
+from egraff.analysis.reference import read_reference
 from egraff.analysis.runs import read_run
 from tests.analysis.dumps import log_text, write_run
-from tests.analysis.test_model_scans import Broken
-from tests.analysis.test_pipeline import result_of
-from tests.analysis.test_sections import run_of
+from tests.analysis.runs import analyse_run, result_of, run_of
+from tests.analysis.systems import Broken
 
 WIDTH = 0.1
 
@@ -77,7 +77,9 @@ def test_thermo_output(tmp_path):
     sign = np.random.default_rng(0).permutation(np.repeat([-1.0, 1.0], 500))
     columns = ("Step", "Temp", "Press", "Volume")
     rows = [(i, 300.0 + 9.0 * s, -50.0 + 70.0 * s, 200.0 - 4.0 * s) for i, s in enumerate(sign)]
-    run = write_run(tmp_path / "run", [], log=log_text(columns, rows), ensemble="npt")
+    run = write_run(
+        tmp_path / "run", [], log=log_text(columns, rows), ensemble="npt", temperature_K=300.0
+    )
     analyse_run(read_run(run))
     metrics = result_of(run)[1]
     expected = {

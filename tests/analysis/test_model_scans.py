@@ -5,34 +5,16 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from egraff.analysis.equivariance import equivariance_errors
-from egraff.analysis.frames import frame_times_ps
 from egraff.analysis.replay import replay, replay_metrics
 from egraff.analysis.smoothness import Scan, dimer_scan, line_scan, scan_metrics
+from egraff.analysis.trajectory.frames import frame_times_ps
 from egraff.errors import InputError
-
-
-class Broken(Calculator):
-    """Lennard-Jones whose forces are off by a factor, and pushed along x."""
-
-    implemented_properties = ("energy", "forces")
-
-    def __init__(self, factor=1.0, push=0.0, offset=0.0):
-        super().__init__()
-        self.inner = LennardJones(sigma=3.0, epsilon=0.01, rc=9.0)
-        self.factor, self.push, self.offset = factor, push, offset
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
-        super().calculate(atoms, properties, system_changes)
-        energy = self.inner.get_potential_energy(atoms)
-        forces = self.factor * self.inner.get_forces(atoms)
-        forces[:, 0] += self.push
-        self.results = {"energy": energy + self.offset, "forces": forces}
+from tests.analysis.systems import Broken
 
 
 def labelled(n_frames=12):

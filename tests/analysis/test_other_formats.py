@@ -9,10 +9,10 @@ import pytest
 from egraff.analysis.angles import AngleDistribution
 from egraff.analysis.bonds import BondLengths
 from egraff.analysis.diffusion import MeanSquareDisplacement
-from egraff.analysis.frames import frames_universe
 from egraff.analysis.rdf import RadialDistribution
+from egraff.analysis.trajectory.frames import frames_universe
 from egraff.data.frames import read_frames
-from tests.analysis.test_rdf import ideal_gas
+from tests.analysis.systems import ideal_gas
 
 N_FRAMES = 20
 

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from egraff.analysis.log_commands import Stage, read_stages
+from egraff.analysis.context import AnalysisContext
+from egraff.analysis.logs.commands import Stage, read_stages
 from egraff.analysis.own_run import run_of_dump
-from egraff.analysis.pipeline import CURVES, RESULT, analyse_run
-from egraff.analysis.section import universe_of
+from egraff.analysis.pipeline import CURVES, RESULT
 from egraff.analysis.sources import Told, runs_at
 from egraff.cli import app
 from egraff.errors import InputError
 from egraff.lammps import launch
+from tests.analysis.runs import analyse_run
 
 EPSILON = {"metal": "0.0104", "real": "$(0.0104*23.060549)"}  # eV, kcal/mol
 PS = {"metal": 1.0, "real": 1000.0}
@@ -113,7 +114,7 @@ def test_real_units_give_the_same_numbers(lammps):
     for units in PS:
         run = run_of_dump(lammps(units=units, folder=units))
         _, metrics, curves = analysed(run)
-        found[units] = (metrics, curves, universe_of(run))
+        found[units] = (metrics, curves, AnalysisContext(run).universe())
     (metal, thermo, frames), (real, other, other_frames) = found["metal"], found["real"]
     for name in ("thermo/time_ps", "thermo/temp", "thermo/pe", "thermo/etotal", "thermo/press"):
         scale = np.abs(thermo[name]).max()
@@ -169,10 +170,10 @@ def test_only_the_stage_of_the_last_frame_is_analysed(lammps, reset):
     assert (first == 0) == bool(reset)
     times = curves["thermo/time_ps"]
     assert times[[0, -1]] == pytest.approx([0.0, 0.1])
-    assert universe_of(run).trajectory.steps.tolist() == [
+    assert AnalysisContext(run).universe().trajectory.steps.tolist() == [
         n for n in range(0, last + 1, 5) if n >= first
     ]
-    assert universe_of(run).trajectory.times_ps[-1] == pytest.approx(
+    assert AnalysisContext(run).universe().trajectory.times_ps[-1] == pytest.approx(
         (last // 5 * 5 - first) * 0.002
     )
     assert metrics["stability_time"] == pytest.approx(times[-1])
@@ -182,7 +183,7 @@ def test_a_dump_that_ends_where_another_stage_begins(lammps):
     before = "fix move all nvt temp 60 60 0.2\nrun 50\nundump d\nunfix move\n"
     run = run_of_dump(lammps(before + "fix move all nve\nrun 50"))
     assert (run.record["ensemble"], run.record["steps"]) == ("nvt", 50)
-    assert len(universe_of(run).trajectory) == 11
+    assert len(AnalysisContext(run).universe().trajectory) == 11
     (left_out,) = run.record["problems"]
     assert left_out == "other stages of log.lammps left out: run (nve) of steps 50 to 100"
 
@@ -208,7 +209,7 @@ def test_a_time_step_that_changes_needs_times(lammps):
     run = run_of_dump(lammps(changing, dump_modify="element Ar Ne time yes"))
     assert run.record["ensemble"] == "nve"
     _, metrics, curves = analysed(run)
-    times = universe_of(run).trajectory.times_ps
+    times = AnalysisContext(run).universe().trajectory.times_ps
     assert times[-1] < 50 * 0.002
     assert curves["thermo/time_ps"] == pytest.approx(times, abs=1e-9)
     assert metrics["stability_time"] == pytest.approx(times[-1])
@@ -225,8 +226,10 @@ def test_elements_of_a_dump_without_symbols(lammps):
     with pytest.raises(InputError, match=r"expected a column element, got id type x y z"):
         run_of_dump(dump)
     run = run_of_dump(dump, elements=["Ar", "Ne"])
-    assert sorted(set(universe_of(run).atoms.elements)) == ["Ar", "Ne"]
-    assert universe_of(run).atoms.masses.sum() == pytest.approx(81 * 39.948 + 27 * 20.1797, rel=0.1)
+    assert sorted(set(AnalysisContext(run).universe().atoms.elements)) == ["Ar", "Ne"]
+    assert AnalysisContext(run).universe().atoms.masses.sum() == pytest.approx(
+        81 * 39.948 + 27 * 20.1797, rel=0.1
+    )
     dump = lammps(columns=COLUMNS, dump_modify="")
     with pytest.raises(InputError, match=r"element: expected the elements .* got C for every atom"):
         run_of_dump(dump)

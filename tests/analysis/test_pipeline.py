@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From run directories to results: comparison, cache, failures, command line."""
 
-import json
 from dataclasses import replace
 
 import ase.io
 import numpy as np
 import pytest
-from ase import Atoms
-from ase.calculators.lj import LennardJones
-from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
-from egraff.analysis.frames import frames_universe
-from egraff.analysis.metric import Metric
-from egraff.analysis.pipeline import CURVES, RESULT, Parameters, analyse_run, read_reference
+from egraff.analysis.parameters import Parameters
+from egraff.analysis.pipeline import CURVES
 from egraff.analysis.rdf import RadialDistribution
+from egraff.analysis.reference import read_reference
 from egraff.analysis.runs import find_runs, read_run
 from egraff.analysis.structure import (
     compare_structures,
@@ -23,49 +19,21 @@ from egraff.analysis.structure import (
     noise_floor,
     structure_of,
 )
+from egraff.analysis.trajectory.frames import frames_universe
 from egraff.data import LabelKeys
 from egraff.errors import InputError
 from tests.analysis.dumps import frame_text, log_text, write_run
-from tests.analysis.test_rdf import ideal_gas
-
-LENGTH = 12.0
-CELL = np.diag([LENGTH] * 3)
-N_FRAMES = 60
-
-
-def atoms_moving(seed, n_frames=N_FRAMES):
-    """Eight atoms that shake about the sites of a crystal, and what an LJ model says of them."""
-    random = np.random.default_rng(seed)
-    sites = np.array([[x, y, z] for x in (1, 7) for y in (1, 7) for z in (1, 7)], float)
-    frames = []
-    for index in range(n_frames):
-        positions = (sites + random.normal(scale=0.3, size=sites.shape)) % LENGTH
-        atoms = Atoms("Ar8", positions=positions, cell=CELL, pbc=True)
-        atoms.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=5.9)
-        labels = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-        atoms.calc = SinglePointCalculator(atoms, **labels)
-        atoms.info["time_fs"] = 20.0 * index
-        frames.append(atoms)
-    return frames
-
-
-def make_run(directory, seed=1, **record):
-    frames = atoms_moving(seed)
-    velocities = np.random.default_rng(seed).normal(size=(N_FRAMES, 8, 3))
-    texts = []
-    for index, frame in enumerate(frames):
-        extra = dict(zip(("vx", "vy", "vz"), velocities[index].T, strict=True))
-        extra |= dict.fromkeys(("ix", "iy", "iz"), np.zeros(8, int))
-        texts.append(frame_text(10 * index, frame.positions, CELL, extra=extra))
-    noise = np.random.default_rng(seed).normal(size=(N_FRAMES, 4))
-    rows = [
-        (10 * i, 60 + 3 * a, -1 + 0.01 * b, 0.5 + 0.01 * c, -0.5 + 1e-4 * d)
-        for i, (a, b, c, d) in enumerate(noise)
-    ]
-    log = log_text(("Step", "Temp", "PotEng", "KinEng", "TotEng"), rows)
-    run = write_run(directory, texts, log=log, n_atoms=8, steps=590, **record)
-    (run / "model.egraff.pt").write_text("a model")
-    return run
+from tests.analysis.runs import (
+    CELL,
+    LENGTH,
+    N_FRAMES,
+    analyse_run,
+    atoms_moving,
+    make_run,
+    model,
+    result_of,
+)
+from tests.analysis.systems import ideal_gas
 
 
 @pytest.fixture
@@ -73,15 +41,6 @@ def reference(tmp_path):
     path = tmp_path / "reference.xyz"
     ase.io.write(path, atoms_moving(99))
     return path
-
-
-def model(_path):
-    return LennardJones(sigma=3.4, epsilon=0.0104, rc=5.9)
-
-
-def result_of(run):
-    content = json.loads((run / RESULT).read_text())
-    return content, {entry["name"]: Metric.from_dict(entry) for entry in content["metrics"]}
 
 
 def test_everything_about_a_run(tmp_path, reference):

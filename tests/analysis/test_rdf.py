@@ -9,25 +9,19 @@ from ase.build import bulk, molecule
 from ase.geometry.rdf import get_rdf
 from MDAnalysis.analysis.rdf import InterRDF
 
-from egraff.analysis.frames import default_r_max, frames_universe, half_shortest_lattice_vector
 from egraff.analysis.rdf import RadialDistribution
 from egraff.analysis.structure_factor import (
     coordination_numbers,
     first_minimum,
     structure_factor,
 )
+from egraff.analysis.trajectory.frames import (
+    default_r_max,
+    frames_universe,
+    half_shortest_lattice_vector,
+)
 from egraff.errors import InputError
-
-
-def ideal_gas(n_frames, n_atoms, length, seed=0, elements=None):
-    random = np.random.default_rng(seed)
-    elements = elements or ["Ar"] * n_atoms
-    return [
-        Atoms(
-            elements, positions=random.uniform(0, length, (n_atoms, 3)), cell=[length] * 3, pbc=True
-        )
-        for _ in range(n_frames)
-    ]
+from tests.analysis.systems import ideal_gas
 
 
 def run(frames, **options):

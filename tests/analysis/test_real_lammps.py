@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from egraff.analysis.logfile import read_log
-from egraff.analysis.reader import open_universe
+from egraff.analysis.logs.thermo_log import read_log
+from egraff.analysis.trajectory.reader import open_universe
 from egraff.data.lammps.dump_file import DumpFile
 
 SCRIPT = """

@@ -1,53 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs whose frames another method labelled: the errors along the run's own trajectory."""
 
-import ase.io
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
-from egraff.analysis.pipeline import analyse_run, read_reference
 from egraff.analysis.runs import read_run
-from tests.analysis.dumps import frame_text, log_text, write_run
-from tests.analysis.test_pipeline import make_run, result_of
-
-CELL = np.diag([9.0, 8.0, 7.0])
-STEPS = range(0, 60, 10)
-RANDOM = np.random.default_rng(5)
-POSITIONS = RANDOM.uniform(0, 7, (6, 4, 3))
-FORCES = RANDOM.normal(size=(6, 4, 3))
-ENERGIES = -5.0 + RANDOM.normal(size=6)
-
-
-def rollout(directory, *, logged=6):
-    texts = [
-        frame_text(
-            step, POSITIONS[i], CELL, extra=dict(zip(("fx", "fy", "fz"), FORCES[i].T, strict=True))
-        )
-        for i, step in enumerate(STEPS)
-    ]
-    rows = [(s, e) for s, e in zip(STEPS, ENERGIES, strict=True)][:logged]
-    return write_run(directory, texts, log=log_text(("Step", "PotEng"), rows))
-
-
-def labelled(path, *, factor=0.5, chosen=range(6), steps=False, change=None):
-    """The rollout's frames with scaled forces and shifted energies, as another code gives them."""
-    frames = []
-    for i in chosen:
-        atoms = Atoms("Ar4", positions=POSITIONS[i] + [9.0, -2.0, 0.3], cell=CELL, pbc=True)
-        atoms.calc = SinglePointCalculator(
-            atoms, energy=ENERGIES[i] + 0.4, forces=factor * FORCES[i]
-        )
-        if steps:
-            atoms.info["step"] = 10 * i
-        frames.append(atoms)
-    if change:
-        change(frames)
-    ase.io.write(path, frames)
-    return read_reference(path)
+from tests.analysis.rollouts import CELL, ENERGIES, FORCES, labelled, rollout
+from tests.analysis.runs import analyse_run, make_run, result_of
 
 
 def analysed(tmp_path, labels, **options):

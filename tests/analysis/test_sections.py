@@ -5,58 +5,27 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import molecule
 from ase.calculators.lj import LennardJones
 
-from egraff.analysis import run_log, section
-from egraff.analysis.logfile import read_log
-from egraff.analysis.pipeline import CURVES, RESULT, Parameters, analyse_run, read_reference
+from egraff.analysis import context
+from egraff.analysis.context import AnalysisContext
+from egraff.analysis.model_checks import ModelChecks
+from egraff.analysis.parameters import Parameters
+from egraff.analysis.pipeline import CURVES, RESULT
+from egraff.analysis.reference import read_reference
 from egraff.analysis.runs import read_run
-from egraff.analysis.section_model import ModelChecks
 from tests.analysis.dumps import frame_text, log_text, write_run
-from tests.analysis.test_pipeline import atoms_moving, make_run, result_of
-
-N_FRAMES = 30
-SALT = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat(2)
-
-
-def thermal(atoms, seed, scale=0.05):
-    random = np.random.default_rng(seed)
-    for _ in range(N_FRAMES):
-        moved = atoms.copy()
-        moved.positions += random.normal(scale=scale, size=moved.positions.shape)
-        yield moved
-
-
-def run_of(directory, frames, *, log=None, velocities=None, **record):
-    frames = list(frames)
-    pbc = bool(frames[0].pbc.all())
-    texts = []
-    for index, atoms in enumerate(frames):
-        extra = {}
-        if velocities is not None:
-            extra = dict(zip(("vx", "vy", "vz"), velocities[index].T, strict=True))
-        cell = np.array(atoms.cell) if pbc else np.diag([20.0] * 3)
-        texts.append(
-            frame_text(
-                10 * index,
-                atoms.positions,
-                cell,
-                elements=atoms.get_chemical_symbols(),
-                boundary="pp pp pp" if pbc else "ss ss ss",
-                extra=extra,
-            )
-        )
-    elements = sorted(set(frames[0].get_chemical_symbols()))
-    return write_run(
-        directory,
-        texts,
-        log=log,
-        n_atoms=len(frames[0]),
-        elements=elements,
-        pbc=[pbc] * 3,
-        **record,
-    )
+from tests.analysis.runs import (
+    N_THERMAL,
+    SALT,
+    analyse_run,
+    atoms_moving,
+    make_run,
+    result_of,
+    run_of,
+    thermal,
+)
 
 
 def test_rock_salt_has_its_shells_angles_and_density(tmp_path):
@@ -94,7 +63,7 @@ def test_bonds_and_angle_of_water(tmp_path):
     ase.io.write(path, [water] * 4)
     longer = water.copy()
     longer.set_distance(0, 1, water.get_distance(0, 1) + 0.03, fix=0)
-    run = run_of(tmp_path / "run", [longer] * N_FRAMES)
+    run = run_of(tmp_path / "run", [longer] * N_THERMAL)
     analyse_run(read_run(run), reference=read_reference(path))
     content, metrics = result_of(run)
     assert not [problem for problem in content["problems"] if problem.startswith("order")]
@@ -143,7 +112,7 @@ def test_equipartition_of_two_species(tmp_path):
     random = np.random.default_rng(3)
     masses = SALT.get_masses()
     width = 1.0 / np.sqrt(masses)[None, :, None]
-    velocities = random.normal(size=(N_FRAMES, len(SALT), 3)) * width
+    velocities = random.normal(size=(N_THERMAL, len(SALT), 3)) * width
     frames = list(thermal(SALT, 2))
     run = run_of(tmp_path / "equal", frames, velocities=velocities)
     analyse_run(read_run(run))
@@ -200,7 +169,7 @@ def test_checks_are_of_one_cell(tmp_path):
 
 
 def test_large_systems_are_not_turned_around(tmp_path, monkeypatch):
-    monkeypatch.setattr("egraff.analysis.section_model._MOST_ATOMS", 4)
+    monkeypatch.setattr("egraff.analysis.model_checks._MOST_ATOMS", 4)
     run = make_run(tmp_path / "run")
     analyse_run(read_run(run), checks=ModelChecks(Counted()))
     _, metrics = result_of(run)
@@ -215,18 +184,20 @@ def test_checks_change_what_is_up_to_date(tmp_path):
     assert analyse_run(run, parameters=Parameters(max_frames=10), checks=ModelChecks(Counted()))
 
 
-def test_a_log_is_read_once_until_it_changes(tmp_path, monkeypatch):
+def test_a_log_is_read_once(tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(run_log, "read_log", lambda path: read.append(path) or read_log(path))
-    directory = make_run(tmp_path / "run")
-    run = read_run(directory)
-    start = section.equilibrated_from(run)
-    assert section.equilibrated_from(run) == start
+    read_log = context.read_run_log
+    monkeypatch.setattr(context, "read_run_log", lambda *of: read.append(of) or read_log(*of))
+    analyse_run(read_run(make_run(tmp_path / "run")))
     assert len(read) == 1
+
+
+def test_production_begins_when_the_log_is_stationary(tmp_path):
     drifting = [(10 * i, -1.0 - (i < 200)) for i in range(500)]
-    (directory / "log.lammps").write_text(log_text(("Step", "PotEng"), drifting))
-    assert section.equilibrated_from(run) == pytest.approx(200 * 10 * 2e-3, abs=0.1)
-    assert len(read) == 2
+    run = make_run(tmp_path / "run")
+    (run / "log.lammps").write_text(log_text(("Step", "PotEng"), drifting))
+    start = AnalysisContext(read_run(run)).equilibrated_from_ps
+    assert start == pytest.approx(200 * 10 * 2e-3, abs=0.1)
 
 
 @pytest.mark.parametrize("text", ["[]", "{", "3"])

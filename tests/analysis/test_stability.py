@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from egraff.analysis.frames import frames_universe
-from egraff.analysis.logfile import ThermoLog, ThermoRun
+from egraff.analysis.logs.thermo_log import ThermoLog, ThermoRun
 from egraff.analysis.rdf import RadialDistribution
 from egraff.analysis.stability import (
     Criteria,
@@ -19,10 +18,11 @@ from egraff.analysis.stability import (
     stability_metric,
 )
 from egraff.analysis.structure import structure_of
+from egraff.analysis.trajectory.frames import frames_universe
 from egraff.data.lammps.dump_file import DumpFile
 from egraff.errors import InputError
 from tests.analysis.dumps import frame_text
-from tests.analysis.test_rdf import ideal_gas
+from tests.analysis.systems import ideal_gas
 
 CELL = np.diag([40.0, 40.0, 40.0])
 ETHANOL = molecule("CH3CH2OH")

@@ -17,17 +17,7 @@ from egraff.analysis.statistics import (
     summary_over_runs,
 )
 from egraff.errors import InputError
-
-
-def autoregressive(n, phi, seed, n_series=1):
-    """x(t) = phi x(t-1) + noise, stationary; its exact inefficiency is (1 + phi) / (1 - phi)."""
-    random = np.random.default_rng(seed)
-    noise = random.standard_normal((n, n_series))
-    x = np.empty_like(noise)
-    x[0] = noise[0] / np.sqrt(1 - phi**2)
-    for t in range(1, n):
-        x[t] = phi * x[t - 1] + noise[t]
-    return x
+from tests.analysis.systems import autoregressive
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.5, 0.9, 0.97])

@@ -7,7 +7,7 @@ import pytest
 from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.thermo import linear_drift, nve_drift, production_mean
 from egraff.errors import InputError
-from tests.analysis.test_statistics import autoregressive
+from tests.analysis.systems import autoregressive
 
 TIME = np.arange(2000) * 0.01  # ps
 
@@ -60,14 +60,13 @@ def test_production_mean_leaves_out_equilibration():
     values = 300.0 + noise - 290.0 * np.exp(-TIME / 0.5)
     start = equilibration_start(values)
     metric = production_mean(
-        "temperature", values, "K", "temperature", provenance="log: Temp", start=start
+        "temperature", values, "K", "temperature", provenance="log: Temp", rows=slice(start, 2000)
     )
     assert metric.value == pytest.approx(300.0, abs=4 * metric.error)
     assert metric.error == pytest.approx(np.std(noise) * np.sqrt(3 / 1700), rel=0.3)
     assert "rows" in metric.provenance
     broken = np.append(values, [np.nan, np.inf])
-    assert (
-        "2 rows are not finite"
-        in production_mean("t", broken, "K", "temperature", provenance="p").note
-    )
-    assert production_mean("t", values[:3], "K", "temperature", provenance="p").value is None
+    text = ("K", "temperature")
+    whole = production_mean("t", broken, *text, provenance="p", rows=slice(0, 2002))
+    assert "2 rows are not finite" in whole.note
+    assert production_mean("t", values, *text, provenance="p", rows=slice(0, 3)).value is None

@@ -10,20 +10,22 @@ import pytest
 from ase import Atoms
 from typer.testing import CliRunner
 
-from egraff.analysis.frames import frames_universe
 from egraff.analysis.metric import Metric
-from egraff.analysis.pipeline import CURVES, RESULT, Parameters, analyse_run
+from egraff.analysis.parameters import Parameters
+from egraff.analysis.pipeline import CURVES, RESULT
 from egraff.analysis.runs import read_run
 from egraff.analysis.sources import Told, runs_at
-from egraff.analysis.trajectory_file import (
+from egraff.analysis.trajectory.formats import (
     run_of_trajectory,
     trajectory_universe,
     unwrapped,
 )
+from egraff.analysis.trajectory.frames import frames_universe
 from egraff.cli import app
 from egraff.data.lammps.elements import GIVE_ELEMENTS
 from egraff.errors import InputError
 from tests.analysis.dumps import frame_text, write_run
+from tests.analysis.runs import analyse_run
 
 LENGTH, N_FRAMES, INTERVAL_PS = 12.0, 80, 0.02
 CELL = np.diag([LENGTH] * 3)

@@ -10,14 +10,15 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from egraff.analysis.context import AnalysisContext
 from egraff.analysis.own_run import run_of_dump
-from egraff.analysis.pipeline import RESULT, analyse_run
-from egraff.analysis.section import universe_of
+from egraff.analysis.pipeline import RESULT
 from egraff.analysis.sources import runs_at
 from egraff.errors import InputError
 from egraff.export import export_torchscript
 from egraff.lammps import launch
 from egraff.lammps.structure import to_lammps, write_data
+from tests.analysis.runs import analyse_run
 from tests.conftest import tiny_nequip
 from tests.lammps.conftest import log_rows
 
@@ -67,7 +68,7 @@ def analysed(directory, *, ensemble, timestep_fs, steps, times=None):
     assert run.record["problems"] == []
     assert run.record["ensemble"] == ensemble
     assert run.record["type_elements"] == ["Li", "F"]
-    trajectory = universe_of(run).trajectory
+    trajectory = AnalysisContext(run).universe().trajectory
     assert trajectory.steps.tolist() == steps
     if times is None:
         assert run.record["timestep_fs"] == pytest.approx(timestep_fs)

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from egraff.analysis.logfile import read_log
+from egraff.analysis.logs.thermo_log import read_log
 from egraff.errors import InputError, RunError
 from egraff.lammps.run import resume_md
 from egraff.lammps.run_progress import RunDisplay

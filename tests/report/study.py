@@ -9,9 +9,9 @@ from pathlib import Path
 
 import ase.io
 
-from egraff.analysis.pipeline import analyse_run, read_reference
+from egraff.analysis.reference import read_reference
 from egraff.analysis.runs import read_run
-from tests.analysis.test_pipeline import atoms_moving, make_run, model
+from tests.analysis.runs import analyse_run, atoms_moving, make_run, model
 
 
 def make_study(root: Path) -> Path:

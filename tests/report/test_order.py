@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Local order, conservation, relabelled rollouts and the models' checks on the page."""
 
-from egraff.analysis.pipeline import analyse_run, read_reference
+from egraff.analysis.model_checks import ModelChecks
+from egraff.analysis.reference import read_reference
 from egraff.analysis.runs import read_run
-from egraff.analysis.section_model import ModelChecks
 from egraff.report.collect import collect
 from egraff.report.content_order import conservation, models, order, rollouts
 from egraff.report.style import PAGE
-from tests.analysis.test_pipeline import make_run
-from tests.analysis.test_pipeline import model as lennard_jones
-from tests.analysis.test_relabelled import labelled, rollout
-from tests.analysis.test_sections import SALT, run_of, thermal
+from tests.analysis.rollouts import labelled, rollout
+from tests.analysis.runs import SALT, analyse_run, make_run, run_of, thermal
+from tests.analysis.runs import model as lennard_jones
 
 
 def drawn(section):
@@ -59,7 +58,7 @@ def test_nothing_to_show(tmp_path):
 def test_reference_is_named_once(tmp_path):
     import ase.io
 
-    from tests.analysis.test_pipeline import atoms_moving
+    from tests.analysis.runs import atoms_moving
 
     ase.io.write(tmp_path / "reference.xyz", atoms_moving(99))
     reference = read_reference(tmp_path / "reference.xyz")

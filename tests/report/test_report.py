@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from egraff.analysis.pipeline import analyse_run
 from egraff.analysis.runs import read_run
 from egraff.errors import InputError
 from egraff.report.collect import collect
 from egraff.report.figures import thin
 from egraff.report.page import write_report
 from tests.analysis.dumps import write_run
-from tests.analysis.test_pipeline import make_run
+from tests.analysis.runs import analyse_run, make_run
 
 
 class Page(HTMLParser):

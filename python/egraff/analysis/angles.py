@@ -10,8 +10,8 @@ from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 
-from egraff.analysis.fields import frame_geometry, species_labels
 from egraff.analysis.rdf import pair_name
+from egraff.analysis.trajectory.fields import frame_geometry, species_labels
 from egraff.errors import InputError
 from egraff.neighbours import find_edges
 

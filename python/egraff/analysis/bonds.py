@@ -11,9 +11,9 @@ from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 
-from egraff.analysis.fields import frame_geometry
 from egraff.analysis.metric import Metric
 from egraff.analysis.series import mean_metric
+from egraff.analysis.trajectory.fields import frame_geometry
 from egraff.errors import InputError
 from egraff.neighbours import find_edges
 

@@ -8,9 +8,14 @@ from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 
-from egraff.analysis.fields import frame_forces, frame_geometry, frame_velocities, species_labels
 from egraff.analysis.metric import Metric
 from egraff.analysis.series import mean_metric
+from egraff.analysis.trajectory.fields import (
+    frame_forces,
+    frame_geometry,
+    frame_velocities,
+    species_labels,
+)
 from egraff.errors import InputError
 from egraff.units import AMU_ANG2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
 

@@ -9,9 +9,9 @@ from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 from scipy.fft import next_fast_len
 
-from egraff.analysis.fields import even_interval, frame_geometry, species_labels
 from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.statistics import standard_error
+from egraff.analysis.trajectory.fields import even_interval, frame_geometry, species_labels
 from egraff.errors import InputError
 from egraff.units import BOLTZMANN_EV_PER_K
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from egraff.analysis.log_commands import Stage, read_stages
-from egraff.analysis.log_part import Part, part_of
-from egraff.analysis.logfile import ThermoLog, read_log
+from egraff.analysis.logs.commands import Stage, read_stages
+from egraff.analysis.logs.part import Part, part_of
+from egraff.analysis.logs.thermo_log import ThermoLog, read_log
 from egraff.analysis.own_run_times import times_of
 from egraff.analysis.runs import RECORD, Run, read_run
 from egraff.data.lammps.dump_file import DumpFile
@@ -114,7 +114,7 @@ def _directory(path: Path, out: str | os.PathLike[str] | None) -> Path:
     directory = Path(out) if out is not None else path.with_name(path.name.split(".")[0] or "dump")
     if out is None and directory.is_file():
         directory = path.with_name(path.name + ".analysis")
-    if (directory / RECORD).is_file() and not read_run(directory).record.get("dump"):
+    if (directory / RECORD).is_file() and not read_run(directory).of_own_input:
         raise InputError(
             "expected a free name for the results, got the directory of another run",
             where=directory,

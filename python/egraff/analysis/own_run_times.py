@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from egraff.analysis.log_commands import Stage
-from egraff.analysis.log_part import Part
-from egraff.analysis.logfile import ThermoLog
+from egraff.analysis.logs.commands import Stage
+from egraff.analysis.logs.part import Part
+from egraff.analysis.logs.thermo_log import ThermoLog
 from egraff.data.lammps.dump_file import DumpFile
 from egraff.data.lammps.unit_styles import UnitStyle
 from egraff.errors import InputError

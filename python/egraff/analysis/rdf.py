@@ -15,7 +15,7 @@ from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 from vesin import NeighborList
 
-from egraff.analysis.fields import frame_geometry, species_labels
+from egraff.analysis.trajectory.fields import frame_geometry, species_labels
 from egraff.errors import InputError
 from egraff.neighbours import checked_box, safe_grid
 

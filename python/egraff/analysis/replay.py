@@ -19,9 +19,9 @@ from egraff.analysis.compare import (
     energy_violation_offset_free,
     force_violation,
 )
-from egraff.analysis.frames import frame_times_ps
 from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.series import geometric_mean_metric, mean_metric
+from egraff.analysis.trajectory.frames import frame_times_ps
 from egraff.errors import InputError
 
 

@@ -94,7 +94,7 @@ class Run:
     def structure(self) -> Path | None:
         """The file that names the atoms of a trajectory without elements."""
         name = self.record.get("structure")
-        return self.directory / name if self.record.get("trajectory") and name else None
+        return self.directory / name if self.of_other_program and name else None
 
     @property
     def model(self) -> Path | None:
@@ -107,9 +107,64 @@ class Run:
         return beside if not path.is_absolute() and beside.is_file() else path
 
     @property
+    def of_other_program(self) -> bool:
+        """Whether it is a trajectory in another format than LAMMPS's; its log is not read."""
+        return bool(self.record.get("trajectory"))
+
+    @property
+    def of_own_input(self) -> bool:
+        """Whether it is a dump of LAMMPS that ``egraff run`` did not write."""
+        return bool(self.record.get("dump"))
+
+    @property
+    def status(self) -> str:
+        """How the run ended, in the words of its record."""
+        return self.record["status"]
+
+    @property
     def failed(self) -> bool:
         """Whether ``egraff run`` recorded a failure; a run that was stopped or goes on has none."""
-        return self.record["status"] == "failed"
+        return self.status == "failed"
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed."""
+        return self.record.get("error")
+
+    @property
+    def problems(self) -> list[str]:
+        """What was left out or taken for granted when the record was made."""
+        return list(self.record.get("problems", ()))
+
+    @property
+    def ensemble(self) -> str:
+        """``nve``, ``nvt``, ``npt``, or what the record says instead, in lower case."""
+        return self.record["ensemble"].lower()
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return self.record["n_atoms"]
+
+    @property
+    def periodic(self) -> bool:
+        """Whether it is periodic in three directions."""
+        return all(self.record.get("pbc", [True] * 3))
+
+    @property
+    def temperature_K(self) -> float | None:
+        """Temperature of the thermostat; None without one."""
+        return self.record.get("temperature_K")
+
+    @property
+    def interval_ps(self) -> float | None:
+        """Time between frames as the user gave it."""
+        return self.record.get("interval_ps")
+
+    @property
+    def ns_per_day(self) -> float | None:
+        """Simulated time per day of wall time."""
+        return self.record.get("ns_per_day")
 
 
 def read_run(directory: str | os.PathLike[str]) -> Run:

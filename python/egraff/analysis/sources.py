@@ -10,7 +10,7 @@ from pathlib import Path
 
 from egraff.analysis.own_run import made_again, run_of_dump
 from egraff.analysis.runs import RECORD, Run, find_runs
-from egraff.analysis.trajectory_file import SUFFIXES, run_of_trajectory
+from egraff.analysis.trajectory.formats import SUFFIXES, run_of_trajectory
 from egraff.data.lammps.dump_file import is_dump
 from egraff.errors import InputError
 from egraff.lammps.inputs import LOG_FILE
@@ -75,7 +75,7 @@ def runs_at(path: str | os.PathLike[str], told: Told = Told()) -> list[Run]:
             return [_run_of_file(trajectory, told) for trajectory in trajectories]
     runs = find_runs(path)
     told.only(where=path, what=f"a directory with {RECORD}, which says this itself")
-    return [made_again(run) if run.record.get("dump") else run for run in runs]
+    return [made_again(run) if run.of_own_input else run for run in runs]
 
 
 def _run_of_file(path: Path, told: Told) -> Run:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from egraff.analysis.bonds import bond_lengths, find_bonds, radii_of
-from egraff.analysis.logfile import ThermoLog
+from egraff.analysis.logs.thermo_log import ThermoLog
 from egraff.analysis.metric import Metric
 from egraff.analysis.structure import Structure
 from egraff.data.lammps.dump_file import DumpFile

@@ -125,7 +125,7 @@ def nve_drift(
 
 
 def production_mean(
-    name: str, values: np.ndarray, unit: str, definition: str, *, provenance: str, start: int = 0
+    name: str, values: np.ndarray, unit: str, definition: str, *, provenance: str, rows: slice
 ) -> Metric:
     """Mean of a thermo column after equilibration, with its error.
 
@@ -135,10 +135,11 @@ def production_mean(
         unit: of the values.
         definition: what the column is.
         provenance: file and column.
-        start: first row after equilibration.
+        rows: those after equilibration.
     """
-    finite = values[start:][np.isfinite(values[start:])]
-    lost = len(values) - start - len(finite)
+    production = values[rows]
+    finite = production[np.isfinite(production)]
+    lost = len(production) - len(finite)
     definition = f"{definition}, mean after equilibration"
     if len(finite) < _MINIMUM_ROWS:
         note = f"{len(finite)} finite rows, at least {_MINIMUM_ROWS} are needed"
@@ -148,6 +149,6 @@ def production_mean(
         finite,
         unit,
         definition,
-        f"{provenance}, rows {start} to {len(values) - 1}",
+        f"{provenance}, rows {rows.start} to {rows.start + len(production) - 1}",
         note=f"{lost} rows are not finite" if lost else None,
     )

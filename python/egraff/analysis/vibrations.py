@@ -9,7 +9,7 @@ from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 from scipy.fft import next_fast_len
 
-from egraff.analysis.fields import even_interval, frame_velocities, species_labels
+from egraff.analysis.trajectory.fields import even_interval, frame_velocities, species_labels
 
 #: Wave numbers of 1 THz, 1/cm.
 WAVENUMBER_PER_THZ = 33.35640952

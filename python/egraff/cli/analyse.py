@@ -88,8 +88,11 @@ def analyse(
     """
     from rich.console import Console
 
-    from egraff.analysis.pipeline import Parameters, analyse_run, read_reference
-    from egraff.analysis.section_model import ModelChecks
+    from egraff.analysis.context import AnalysisContext
+    from egraff.analysis.model_checks import ModelChecks
+    from egraff.analysis.parameters import Parameters
+    from egraff.analysis.pipeline import analyse as analyse_run
+    from egraff.analysis.reference import read_reference
     from egraff.analysis.sources import Told, runs_at
     from egraff.data.labels import label_keys
     from egraff.data.lammps.elements import parse_elements
@@ -123,16 +126,15 @@ def analyse(
     checks = ModelChecks(_load_calculator) if model_checks else None
     frames = read_reference(reference, keys=keys) if reference is not None else None
     for run in runs:
-        done = analyse_run(
+        context = AnalysisContext(
             run,
+            parameters,
             reference=frames,
-            parameters=parameters,
+            labels=labelled,
             load_calculator=_load_calculator if replay else None,
             checks=checks,
-            labels=labelled,
-            force=force,
         )
-        _say(console, run, done)
+        _say(console, run, analyse_run(context, force=force))
 
 
 def _load_calculator(path: Path):

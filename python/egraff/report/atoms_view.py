@@ -10,7 +10,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from egraff.analysis.section_stability import BAD_FRAME, FINAL_FRAME
+from egraff.analysis.sections.stability import BAD_FRAME, FINAL_FRAME
 from egraff.report.collect import Study
 
 #: More atoms than this are slow to draw and make the page heavy.

@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import numpy as np
-from MDAnalysis.core.groups import AtomGroup
 
 from egraff.analysis.angles import AngleDistribution
 from egraff.analysis.bonds import (
@@ -18,13 +14,12 @@ from egraff.analysis.bonds import (
     radii_of,
 )
 from egraff.analysis.compare import jensen_shannon
-from egraff.analysis.fields import frame_geometry
-from egraff.analysis.frames import frames_universe
+from egraff.analysis.context import AnalysisContext
 from egraff.analysis.metric import Metric
 from egraff.analysis.rdf import RadialDistribution, pair_name
-from egraff.analysis.runs import Run
-from egraff.analysis.section import Section, evenly_spaced, production_frames, universe_of
-from egraff.analysis.section_structure import StructureComparison
+from egraff.analysis.reference import Reference
+from egraff.analysis.section import Section, evenly_spaced
+from egraff.analysis.sections.structure import StructureComparison, compared_structures
 from egraff.analysis.series import mean_metric
 from egraff.analysis.statistics import standard_error
 from egraff.analysis.structure import Structure, structure_of
@@ -33,10 +28,9 @@ from egraff.analysis.structure_factor import (
     first_minimum,
     structure_factor,
 )
+from egraff.analysis.trajectory.fields import frame_geometry
+from egraff.analysis.trajectory.frames import frames_universe
 from egraff.errors import InputError
-
-if TYPE_CHECKING:
-    from egraff.analysis.pipeline import Parameters, Reference
 
 #: Angles are counted in at most this many frames, and atoms of all frames together.
 _MOST_ANGLE_FRAMES = 100
@@ -48,12 +42,13 @@ _LARGEST_Q = 12.0
 _N_Q = 240
 
 
-def order(
-    run: Run, compared: StructureComparison, reference: Reference | None, parameters: Parameters
-) -> Section:
+def order(context: AnalysisContext) -> Section:
     """Everything about local order that the run's species and boundaries give meaning to."""
     section = Section()
-    universe = universe_of(run)
+    try:
+        compared = compared_structures(context)
+    except InputError:  # without g(r) there is no order to tell; the part on structure says why
+        return section
     own = structure_of(compared.analysis)
     if own.periodic:
         shells = _shells(compared.reference or own)
@@ -62,11 +57,11 @@ def order(
         cutoffs = _nearest_only(shells)
         chosen_by = "the first minimum of g(r) of each species' nearest partner"
     else:
-        cutoffs = _covalent(universe.atoms.elements)
+        cutoffs = _covalent(context.universe().atoms.elements)
         chosen_by = f"{BOND_FACTOR:g} times the sum of covalent radii"
-        _bond_lengths(section, run, universe.atoms, reference, parameters)
+        _bond_lengths(section, context)
     if cutoffs:
-        _angles(section, run, reference, parameters, (cutoffs, chosen_by))
+        _angles(section, context, cutoffs, chosen_by)
     return section
 
 
@@ -159,20 +154,20 @@ def _structure_factor(section: Section, compared: StructureComparison, own: Stru
         section.curves["sq/s_reference"] = other.mean(axis=0)
 
 
+def _production(context: AnalysisContext, most: int) -> list[int]:
+    """At most this many frames of production, evenly spaced."""
+    frames = context.production_frames(context.universe().trajectory.times_ps, fewest=2)
+    return [frames.start + i for i in evenly_spaced(frames.stop - frames.start, most)]
+
+
 def _angles(
-    section: Section,
-    run: Run,
-    reference: Reference | None,
-    parameters: Parameters,
-    choice: tuple[dict[str, float], str],
+    section: Section, context: AnalysisContext, cutoffs: dict[str, float], chosen_by: str
 ) -> None:
     """Distributions and means of the angles between neighbours."""
-    cutoffs, chosen_by = choice
-    atoms = universe_of(run).atoms
-    times = atoms.universe.trajectory.times_ps
-    first = production_frames(run, times, fewest=2)
-    frames = [first + i for i in evenly_spaced(len(times) - first, _angle_frames(len(atoms)))]
-    processes = parameters.processes(len(frames))
+    run, reference = context.run, context.reference
+    atoms = context.universe().atoms
+    frames = _production(context, _angle_frames(len(atoms)))
+    processes = context.parameters.processes(len(frames))
     analysis = AngleDistribution(atoms, cutoff=cutoffs).run(frames=frames, **processes)
     results = analysis.results
     present = [i for i in range(len(results.triplets)) if results.density[i].any()]
@@ -204,7 +199,7 @@ def _angles(
                     unit="nat",
                     definition="Jensen-Shannon divergence between the distributions of the angle "
                     f"{name} in the run and in the reference, at most ln 2",
-                    provenance=f"{run.dump.name}: {len(frames)} frames; {Path(reference.path).name}"
+                    provenance=f"{run.dump.name}: {len(frames)} frames; {reference.name}"
                     f": {len(other.counts)} frames; bins of 1 degree",
                     note="no error: counts of one frame are correlated",
                 )
@@ -243,16 +238,12 @@ def _reference_angles(reference: Reference | None, cutoffs: dict[str, float]):
     return reference.once(("adf", tuple(sorted(cutoffs.items()))), compute)
 
 
-def _bond_lengths(
-    section: Section,
-    run: Run,
-    atoms: AtomGroup,
-    reference: Reference | None,
-    parameters: Parameters,
-) -> None:
+def _bond_lengths(section: Section, context: AnalysisContext) -> None:
     """How far the bonds of a molecule are from the reference's mean lengths."""
+    run, reference = context.run, context.reference
     if reference is None:
         return
+    atoms = context.universe().atoms
     frame = reference.frames[0]
     if list(atoms.elements) != frame.get_chemical_symbols():
         raise InputError(
@@ -267,14 +258,12 @@ def _bond_lengths(
     theirs = reference.once(
         "bonds", lambda: BondLengths(universe.atoms, bonds=bonds).run().results.lengths
     )
-    times = atoms.universe.trajectory.times_ps
-    first = production_frames(run, times, fewest=2)
-    frames = [first + i for i in evenly_spaced(len(times) - first, parameters.max_frames)]
-    processes = parameters.processes(len(frames))
+    frames = _production(context, context.parameters.max_frames)
+    processes = context.parameters.processes(len(frames))
     lengths = BondLengths(atoms, bonds=bonds).run(frames=frames, **processes).results.lengths
     section.metrics += bond_length_deviation(
         lengths,
         theirs,
         provenance=f"{run.dump.name}: {len(frames)} frames, {len(bonds)} bonds of the first frame "
-        f"of {Path(reference.path).name}",
+        f"of {reference.name}",
     )

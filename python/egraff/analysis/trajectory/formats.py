@@ -21,9 +21,9 @@ import numpy as np
 from ase import Atoms
 from MDAnalysis.lib.mdamath import triclinic_vectors
 
-from egraff.analysis.frames import frame_times_ps, frames_universe
 from egraff.analysis.runs import RECORD, Run, read_run
-from egraff.analysis.trajectory_end import end_problems
+from egraff.analysis.trajectory.end import end_problems
+from egraff.analysis.trajectory.frames import frame_times_ps, frames_universe
 from egraff.data.frames import read_frames, read_images
 from egraff.errors import InputError
 from egraff.files import make_folder, write_json
@@ -70,7 +70,7 @@ def run_of_trajectory(
     times = frame_times_ps(frames)
     interval = float(times[1] - times[0]) if len(times) > 1 else interval_ps or 1.0
     directory = path.with_suffix("") if out is None else Path(out)
-    if (directory / RECORD).is_file() and not read_run(directory).record.get("trajectory"):
+    if (directory / RECORD).is_file() and not read_run(directory).of_other_program:
         raise InputError(
             "expected a free name for the results, got the directory of another run",
             where=directory,
@@ -104,7 +104,7 @@ def trajectory_universe(run: Run, *, unwrap: bool = False) -> MDAnalysis.Univers
     Raises:
         InputError: as `run_of_trajectory` and `unwrapped`.
     """
-    frames = _load(run.dump, run.structure, run.record.get("interval_ps"))
+    frames = _load(run.dump, run.structure, run.interval_ps)
     if unwrap:
         frames = unwrapped(frames, where=str(run.dump))
     binary = run.dump.suffix.lower() not in _XYZ

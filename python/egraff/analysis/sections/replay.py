@@ -3,30 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import numpy as np
-from ase.calculators.calculator import Calculator
 
 from egraff.analysis import replay as replays
-from egraff.analysis.runs import Run
+from egraff.analysis.context import AnalysisContext
 from egraff.analysis.section import Section, evenly_spaced
 from egraff.errors import InputError
 
-if TYPE_CHECKING:
-    from egraff.analysis.pipeline import Parameters, Reference
 
+def replay(context: AnalysisContext) -> Section:
+    """Energy and force violation of the run's model along the reference.
 
-def replay(
-    run: Run,
-    reference: Reference,
-    parameters: Parameters,
-    load_calculator: Callable[[Path], Calculator],
-) -> Section:
-    """Energy and force violation of the run's model along the reference."""
-    path = run.model
+    Raises:
+        InputError: the model's file is gone.
+    """
+    path, reference, parameters = context.run.model, context.reference, context.parameters
     if path is None or not path.is_file():
         raise InputError(
             "no such file", where=path, field="model", fix="put the model back, or analyse without"
@@ -35,11 +26,11 @@ def replay(
 
     def compute() -> replays.Replay:
         frames = [reference.frames[index] for index in chosen]
-        return replays.replay(frames, load_calculator(path), where=reference.path)
+        return replays.replay(frames, context.load_calculator(path), where=reference.path)
 
     result = reference.once(("replay", str(path.resolve()), parameters), compute)
-    name = Path(reference.path).name
-    provenance = f"{path.name} on {len(chosen)} of {len(reference.frames)} frames of {name}"
+    frames = f"{len(chosen)} of {len(reference.frames)} frames"
+    provenance = f"{path.name} on {frames} of {reference.name}"
     section = Section(replays.replay_metrics(result, provenance=provenance))
     section.curves = {
         "replay/time": result.time_ps,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from egraff.analysis.log_commands import Stage
-from egraff.analysis.logfile import ThermoLog
+from egraff.analysis.logs.commands import Stage
+from egraff.analysis.logs.thermo_log import ThermoLog
 from egraff.data.lammps.dump_file import DumpFile
 from egraff.errors import InputError
 

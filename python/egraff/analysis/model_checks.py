@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the run's model itself is like: smooth along lines, equal under symmetries."""
+"""What a model itself is like: smooth along lines, equal under symmetries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from ase.calculators.calculator import Calculator
 from egraff.analysis.bonds import radii_of
 from egraff.analysis.equivariance import equivariance_errors
 from egraff.analysis.metric import not_enough_data
-from egraff.analysis.runs import Run
-from egraff.analysis.section import Section, universe_of
+from egraff.analysis.section import Section
 from egraff.analysis.smoothness import dimer_scan, line_scan, scan_metrics
 from egraff.files import sha256
 
@@ -41,23 +40,12 @@ class ModelChecks:
         self._load = load_calculator
         self._known: dict[Any, Section] = {}
 
-    def section(self, run: Run) -> Section:
-        """Checks of the run's model on the first frame of its dump; empty without the model."""
-        path = run.model
-        if path is None or not path.is_file():
-            return Section()  # the replay says so, where one was asked for
-        universe = universe_of(run)
-        ts = universe.trajectory.ts
-        atoms = Atoms(
-            universe.atoms.elements,
-            positions=ts.data["positions"],
-            cell=ts.data["cell"],
-            pbc=ts.data["pbc"],
-        )
+    def section(self, path: Path, atoms: Atoms, *, where: str) -> Section:
+        """Checks of the model in a file on the first frame of the trajectory named ``where``."""
         geometry = atoms.positions.tobytes() + atoms.cell.array.tobytes() + atoms.pbc.tobytes()
         key = (sha256(path), tuple(atoms.symbols), hashlib.sha256(geometry).hexdigest())
         if key not in self._known:
-            self._known[key] = self._compute(path, atoms, run.dump.name)
+            self._known[key] = self._compute(path, atoms, where)
         return self._known[key]
 
     def _compute(self, path: Path, atoms: Atoms, dump: str) -> Section:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from egraff.analysis.logfile import ThermoLog, ThermoRun, read_log
+from egraff.analysis.logs.thermo_log import ThermoLog, ThermoRun, read_log
 from egraff.analysis.runs import LogConditions
 from egraff.data.lammps.unit_styles import unit_style
 from egraff.units import PS_PER_FS

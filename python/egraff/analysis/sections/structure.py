@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 
-from egraff.analysis.frames import default_r_max, frames_universe
+from egraff.analysis.context import AnalysisContext
+from egraff.analysis.parameters import Parameters
 from egraff.analysis.rdf import RadialDistribution
-from egraff.analysis.runs import Run
-from egraff.analysis.section import Section, evenly_spaced, production_frames, universe_of
+from egraff.analysis.reference import Reference
+from egraff.analysis.section import Section, evenly_spaced
 from egraff.analysis.structure import (
     Structure,
     compare_structures,
@@ -21,22 +20,23 @@ from egraff.analysis.structure import (
     noise_floor,
     structure_of,
 )
+from egraff.analysis.trajectory.frames import default_r_max, frames_universe
 from egraff.errors import InputError
-
-if TYPE_CHECKING:
-    from egraff.analysis.pipeline import Parameters, Reference
 
 _FEWEST_FRAMES = 2
 
 
-def _run_rdf(run: Run, r_max: float, parameters: Parameters, section: Section):
-    universe = universe_of(run)
+def _run_rdf(context: AnalysisContext, r_max: float, section: Section):
+    universe, parameters = context.universe(), context.parameters
     section.problems += [problem.message for problem in universe.trajectory.problems]
     times = universe.trajectory.times_ps
-    first = production_frames(run, times, fewest=_FEWEST_FRAMES)
+    frames = context.production_frames(times, fewest=_FEWEST_FRAMES)
     most = parameters.structure_frames(len(universe.atoms))
-    chosen = [first + index for index in evenly_spaced(len(times) - first, most)]
-    source = f"{run.dump.name}: {len(chosen)} of {len(times)} frames, from {times[first]:g} ps"
+    first, n_frames = frames.start, frames.stop - frames.start
+    chosen = [first + index for index in evenly_spaced(n_frames, most)]
+    source = (
+        f"{context.run.dump.name}: {len(chosen)} of {len(times)} frames, from {times[first]:g} ps"
+    )
     analysis = RadialDistribution(
         universe.atoms,
         r_max=r_max,
@@ -60,8 +60,9 @@ def _reference_rdf(reference: Reference, r_max: float, parameters: Parameters):
     return analysis.run(**parameters.processes(len(chosen)))
 
 
-def _check_composition(run: Run, frame: Atoms, symbols: np.ndarray, where: str) -> None:
+def _check_composition(context: AnalysisContext, symbols: np.ndarray) -> None:
     """The run must hold the reference's elements in the same proportions."""
+    frame = context.reference.frames[0]
 
     def fractions(elements):
         return {symbol: np.mean(np.asarray(elements) == symbol) for symbol in set(elements)}
@@ -71,8 +72,8 @@ def _check_composition(run: Run, frame: Atoms, symbols: np.ndarray, where: str) 
     if not same:
         raise InputError(
             f"expected the composition of the reference, {frame.get_chemical_formula()}, got "
-            f"{Atoms(list(symbols)).get_chemical_formula()} in {run.dump}",
-            where=where,
+            f"{Atoms(list(symbols)).get_chemical_formula()} in {context.run.dump}",
+            where=context.reference.path,
             fix="give the reference trajectory of the system that was simulated",
         )
 
@@ -108,28 +109,36 @@ class StructureComparison:
     reference: Structure | None = None
     reference_analysis: RadialDistribution | None = None
 
-    def frames(self) -> tuple[np.ndarray, np.ndarray, Structure] | None:
-        """g(r) of each frame, times in ps, and the reference's structure, where there is one."""
-        if self.reference is None:
-            return None
-        return self.analysis.curves(), self.analysis.results.times_ps, self.reference
+
+def structure(context: AnalysisContext) -> Section:
+    """RDFs of the run; with a reference its RDFs too, and every measure between them."""
+    return compared_structures(context).section
 
 
-def structure(run: Run, reference: Reference, parameters: Parameters) -> StructureComparison:
-    """RDFs of the run and the reference, and every measure between them."""
+def compared_structures(context: AnalysisContext) -> StructureComparison:
+    """What `structure` computes, for the parts that build on it.
+
+    Raises:
+        InputError: too few frames, or a reference of another composition.
+    """
+    compute = _alone if context.reference is None else _compared
+    return context.once("structures", lambda: compute(context))
+
+
+def _compared(context: AnalysisContext) -> StructureComparison:
     section = Section()
+    reference, parameters = context.reference, context.parameters
     r_max = parameters.r_max or reference.once(
         ("r_max", parameters.bin_width),
         lambda: default_r_max(reference.frames, parameters.bin_width),
     )
-    atoms = universe_of(run).atoms
-    _check_composition(run, reference.frames[0], atoms.elements, reference.path)
-    analysis, source = _run_rdf(run, r_max, parameters, section)
+    _check_composition(context, context.universe().atoms.elements)
+    analysis, source = _run_rdf(context, r_max, section)
     reference_analysis = reference.once(
         ("rdf", r_max, parameters), lambda: _reference_rdf(reference, r_max, parameters)
     )
     own, other = structure_of(analysis), structure_of(reference_analysis)
-    name = Path(reference.path).name
+    name = reference.name
     provenance = (
         f"{source}; {name}: {other.n_frames} frames; r < {analysis.r_max:g} A in "
         f"bins of {analysis.bin_width:g} A"
@@ -147,18 +156,10 @@ def structure(run: Run, reference: Reference, parameters: Parameters) -> Structu
     return StructureComparison(section, analysis, source, other, reference_analysis)
 
 
-def structure_alone(run: Run, parameters: Parameters) -> StructureComparison:
-    """RDFs of the run when there is no reference to compare with."""
+def _alone(context: AnalysisContext) -> StructureComparison:
     section = Section()
-    universe = universe_of(run)
-    ts = universe.trajectory.ts
-    first = Atoms(
-        universe.atoms.elements,
-        positions=ts.data["positions"],
-        cell=ts.data["cell"],
-        pbc=ts.data["pbc"],
-    )
-    r_max = parameters.r_max or default_r_max([first], parameters.bin_width)
-    analysis, source = _run_rdf(run, r_max, parameters, section)
+    parameters = context.parameters
+    r_max = parameters.r_max or default_r_max([context.first_frame()], parameters.bin_width)
+    analysis, source = _run_rdf(context, r_max, section)
     section.curves |= _curves("rdf", structure_of(analysis), source)
     return StructureComparison(section, analysis, source)

@@ -6,22 +6,17 @@ The dump holds the model's forces and the log its energies, so the model is not 
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import numpy as np
 from ase import Atoms
 from ase.geometry import find_mic
 
-from egraff.analysis.fields import frame_forces
-from egraff.analysis.reader import standard_cell
+from egraff.analysis.context import AnalysisContext
+from egraff.analysis.reference import Reference
 from egraff.analysis.replay import Replay, replay_metrics
-from egraff.analysis.runs import Run
-from egraff.analysis.section import Section, log_of, universe_of
+from egraff.analysis.section import Section
+from egraff.analysis.trajectory.fields import frame_forces
+from egraff.analysis.trajectory.reader import standard_cell
 from egraff.errors import InputError
-
-if TYPE_CHECKING:
-    from egraff.analysis.pipeline import Reference
 
 #: A labelled frame may differ from the dumped one by this much in any atom, Angstrom: quantum
 #: codes write as few as four decimals.
@@ -29,7 +24,7 @@ POSITION_TOLERANCE = 2e-3
 _STEP_KEYS = ("step", "timestep", "Timestep")
 
 
-def relabelled(run: Run, labels: Reference) -> Section:
+def relabelled(context: AnalysisContext) -> Section:
     """EV and FV of the run's model on the frames it visited.
 
     Frames are found by their step (``info["step"]`` or ``info["timestep"]``), otherwise in order,
@@ -40,11 +35,11 @@ def relabelled(run: Run, labels: Reference) -> Section:
         InputError: labels are missing, a frame is not in the dump, or is another structure; the
             dump has no forces.
     """
-    name = Path(labels.path).name
-    universe = universe_of(run)
+    run, labels = context.run, context.labels
+    universe = context.universe()
     trajectory = universe.trajectory
     section = Section()
-    energies = _energies(run)
+    energies = _energies(context)
     rows, steps, times = [], [], []
     for number, index in enumerate(_matches(labels, trajectory.steps)):
         frame, field = labels.frames[number], f"frame {number}"
@@ -81,7 +76,8 @@ def relabelled(run: Run, labels: Reference) -> Section:
         )
         result = Replay(result.time_ps, True, energy_ref, energy_ref, forces, forces_ref)
     provenance = (
-        f"forces of {run.dump.name}, energies of {run.log.name}; {len(rows)} frames of {name}"
+        f"forces of {run.dump.name}, energies of {run.log.name}; "
+        f"{len(rows)} frames of {labels.name}"
     )
     section.metrics = [
         metric
@@ -94,17 +90,14 @@ def relabelled(run: Run, labels: Reference) -> Section:
     return section
 
 
-def _energies(run: Run) -> dict[int, float]:
+def _energies(context: AnalysisContext) -> dict[int, float]:
     """Potential energy at each step of the log, eV."""
-    if not run.log.is_file():
+    if not context.run.log.is_file():
         return {}
-    log = log_of(run)
-    names = {name.lower(): name for name in log.column_names()}
-    column = names.get("poteng") or names.get("pe")
-    if column is None or "step" not in names:
+    energies, steps = context.column("poteng", "pe"), context.column("step")
+    if energies is None or steps is None:
         return {}
-    steps = log.column("step").astype(np.int64).tolist()
-    return dict(zip(steps, log.column(column).tolist(), strict=True))
+    return dict(zip(steps.astype(np.int64).tolist(), energies.tolist(), strict=True))
 
 
 def _matches(labels: Reference, steps: np.ndarray) -> list[int]:

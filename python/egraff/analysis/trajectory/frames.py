@@ -14,7 +14,7 @@ from ase.geometry import minkowski_reduce
 from MDAnalysis.coordinates.base import ReaderBase
 from MDAnalysis.lib.mdamath import triclinic_box
 
-from egraff.analysis.reader import standard_cell
+from egraff.analysis.trajectory.reader import standard_cell
 from egraff.data.lammps.dump_file import Problem
 from egraff.errors import InputError
 from egraff.neighbours import completed_box

@@ -2,7 +2,7 @@
 """What a LAMMPS log says about the conditions of each of its runs: units, time step, ensemble.
 
 LAMMPS echoes every command into its log, once as written and once more after each variable is
-replaced; the last form is the one that ran. `egraff.analysis.logfile` reads the numbers.
+replaced; the last form is the one that ran. `egraff.analysis.logs.thermo_log` reads the numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ase.data import chemical_symbols
 
-from egraff.analysis.logfile import LOOP_LINE, START_LINE
+from egraff.analysis.logs.thermo_log import LOOP_LINE, START_LINE
 
 _RUNS = ("run", "minimize", "rerun")
 _ACCELERATED = {"omp", "kk", "gpu", "intel", "opt"}
