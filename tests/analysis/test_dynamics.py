@@ -117,6 +117,17 @@ def test_a_solid_has_no_diffusion_coefficient(n_frames, dt, note, frequency):
     assert note in metric.note
 
 
+def test_a_sharp_line_is_as_wide_as_the_longest_lag_allows():
+    times = 0.002 * np.arange(4000)
+    velocities = np.cos(2 * np.pi * 10.0 * times)[:, None, None] * np.ones((1, 2, 3))
+    universe = universe_of(np.zeros((4000, 2, 3)) + np.arange(2)[:, None], 0.002, velocities)
+    results = VibrationalDensityOfStates(universe.atoms, longest_ps=1.0).run().results
+    line = results.vdos[-1]
+    inside = results.frequency_THz[line > 0.5 * line.max()]
+    assert results.frequency_THz[line.argmax()] == pytest.approx(10.0, abs=0.1)
+    assert np.ptp(inside) == pytest.approx(1.0, abs=0.25)  # within the spacing of frequencies
+
+
 def test_slopes_that_change_are_no_diffusion():
     """Atoms that leave their cages now and then, on top of a fast motion within: MSD 3 + t."""
     random = np.random.default_rng(4)

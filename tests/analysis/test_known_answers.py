@@ -61,7 +61,7 @@ def test_structures_that_are_the_same(tmp_path):
     for name in ("wright_factor", "wright_factor_sqrt", "jensen_shannon", "wasserstein"):
         for prefix in ("", "noise_floor_"):
             assert metrics[f"{prefix}{name}[Ar-Ar]"].value == pytest.approx(0.0, abs=1e-12), name
-    assert metrics["expected_noise_wright_factor[Ar-Ar]"].value == pytest.approx(0.0, abs=1e-12)
+    assert metrics["wright_factor[Ar-Ar]"].noise == pytest.approx(0.0, abs=1e-12)
 
 
 def test_noise_floor_of_a_reference_whose_halves_differ(tmp_path):

@@ -10,6 +10,7 @@ from ase.geometry.rdf import get_rdf
 from MDAnalysis.analysis.rdf import InterRDF
 
 from egraff.analysis.rdf import RadialDistribution
+from egraff.analysis.structure import compare_structures, structure_of
 from egraff.analysis.structure_factor import (
     coordination_numbers,
     first_minimum,
@@ -202,3 +203,20 @@ def test_first_minimum():
     assert first_minimum(r, g) == pytest.approx(4.5, abs=0.15)
     assert first_minimum(r, np.zeros(200)) is None
     assert first_minimum(r, np.exp(-r) + 1.0 + (r < 3)) is None
+
+
+def test_a_cell_and_its_supercell_have_the_same_curve():
+    random = np.random.default_rng(3)
+    cell = bulk("Cu", "fcc", a=3.61, cubic=True)  # no lattice vector on the edge of a bin
+    small = []
+    for _ in range(6):
+        frame = cell.copy()
+        frame.positions += random.normal(scale=0.05, size=(4, 3))
+        small.append(frame)
+    curves = [
+        structure_of(run(frames, r_max=8.0, bin_width=0.05, self_images=True))
+        for frames in (small, [frame * (3, 3, 3) for frame in small])
+    ]
+    metrics = compare_structures(*curves, provenance="p")
+    assert all(metric.value < 1e-4 for metric in metrics if "sqrt" not in metric.name)
+    assert all("r < 8 A in bins of 0.05 A" in metric.definition for metric in metrics)

@@ -152,3 +152,16 @@ def test_metrics_of_series():
     assert geometric.value == pytest.approx(np.exp(x.mean()))
     assert geometric.error == pytest.approx(geometric.value * metric.error)
     assert geometric_mean_metric("m", np.array([0.0, 1.0]), "1", "d", "p").value == 0.0
+
+
+def test_resampled_sets_without_a_value_cost_the_error_only_where_they_are_many():
+    rows = np.arange(1.0, 21.0)
+
+    def mean_of_large(values):
+        large = values[values > limit]
+        return large.mean() if len(large) else np.nan
+
+    limit = 1.0
+    assert bootstrap_error(mean_of_large, rows) > 0.0
+    limit = 19.0  # one in 20: 19 draws miss it in 38 % of all sets
+    assert bootstrap_error(mean_of_large, rows) is None

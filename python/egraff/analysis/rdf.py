@@ -43,8 +43,8 @@ class RadialDistribution(AnalysisBase):
         atoms: the atoms; an updating group is not supported.
         r_max: largest distance, Angstrom; it can exceed half of the box.
         bin_width: width of a bin, Angstrom.
-        self_images: also count an atom's own periodic images (normalised by N_a^2 / 2 pairs), as
-            one wants for a crystal in a cell of few atoms.
+        self_images: also count an atom's own periodic images (normalised by N_a^2 / 2 pairs): a
+            crystal has the same curve in a cell of any size, an ideal gas 1 on average over r.
         n_threads: threads of the neighbour list.
 
     After `run`, in ``results``: ``r`` `[n_bins]` bin centres in Angstrom; ``edges``; ``pairs``,

@@ -33,6 +33,8 @@ _GROWTH = 3.0
 #: series oscillates about its mean: what correlations add up to before their first zero is then
 #: taken back by those behind it.
 _OSCILLATES = 0.4
+#: Share of resampled sets that must have a value for their spread to be an error.
+_MOSTLY = 0.95
 
 
 def autocovariance(series: np.ndarray) -> np.ndarray:
@@ -238,25 +240,31 @@ def bootstrap_error(
     *samples: np.ndarray,
     n_resamples: int = 200,
     seed: int = 0,
-) -> float:
-    """Standard deviation of a statistic over resampled data sets.
+) -> float | None:
+    """Standard deviation of a statistic over resampled data sets; None where many have none.
 
     Of n rows n - 1 are drawn (Rao and Wu, J. Am. Stat. Assoc. 83, 231 (1988)): with n the error of
     a mean would be too small by sqrt((n - 1) / n), 13 % for 4 rows.
 
     Args:
-        statistic: function of the arrays in ``samples``.
+        statistic: function of the arrays in ``samples``; NaN where a set has no value.
         samples: each `[n, ...]`, resampled along its first axis with replacement, independently;
             the rows must be independent (seeds, or blocks longer than the correlation time).
         n_resamples: number of resampled sets.
         seed: of the random numbers, so that reports are reproducible.
     """
     random = np.random.default_rng(seed)
-    values = [
-        statistic(*(rows[random.integers(0, len(rows), max(1, len(rows) - 1))] for rows in samples))
-        for _ in range(n_resamples)
-    ]
-    return float(np.std(values, ddof=1))
+    values = np.array(
+        [statistic(*(resampled(rows, random) for rows in samples)) for _ in range(n_resamples)]
+    )
+    known = values[np.isfinite(values)]
+    # a spread of what is left would be that of sets chosen for having a value
+    return float(np.std(known, ddof=1)) if len(known) > _MOSTLY * n_resamples else None
+
+
+def resampled(rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """One less than all rows, drawn with replacement; see `bootstrap_error`."""
+    return rows[random.integers(0, len(rows), max(1, len(rows) - 1))]
 
 
 def summary_over_runs(values: Sequence[float]) -> Mean:

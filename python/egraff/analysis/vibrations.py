@@ -43,8 +43,8 @@ class VibrationalDensityOfStates(AnalysisBase):
     """Velocity autocorrelation and its spectrum, of each species and in total.
 
     The spectrum is the cosine transform of the mass-weighted autocorrelation under a Hann window
-    that ends at ``longest_ps``, so its resolution is about 2 / ``longest_ps``. It is scaled to
-    integrate to 1 over positive frequencies (per species likewise).
+    that ends at ``longest_ps``: a sharp line is 1 / ``longest_ps`` wide at half height. It is
+    scaled to integrate to 1 over positive frequencies (per species likewise).
 
     Args:
         atoms: atoms of a trajectory with velocities at even times.

@@ -119,27 +119,21 @@ def _structure_factor(section: Section, compared: StructureComparison, own: Stru
         return
     q = np.linspace(np.pi / reach, _LARGEST_Q, _N_Q)
 
-    def blocks(structure: Structure, analysis: RadialDistribution) -> np.ndarray:
+    def of(curve: np.ndarray, structure: Structure, analysis: RadialDistribution) -> np.ndarray:
         density = len(analysis.atoms) / float(np.mean(analysis.results.volume))
-        return np.array(
-            [
-                structure_factor(q, structure.r, g[-1], density, window=True)
-                for g in structure.g_blocks
-            ]
-        )
+        return structure_factor(q, structure.r, curve[-1], density, window=True)
 
-    curves = blocks(own, compared.analysis)
-    section.curves |= {"sq/q": q, "sq/s": curves.mean(axis=0)}
-    error = None
+    curve = of(own.g, own, compared.analysis)
+    section.curves |= {"sq/q": q, "sq/s": curve}
+    peak, error = int(np.argmax(curve)), None
     if own.has_error:
-        section.curves["sq/s_error"] = standard_error(curves)
-    peak = int(np.argmax(curves.mean(axis=0)))
-    if own.has_error:
+        blocks = np.array([of(g, own, compared.analysis) for g in own.g_blocks])
+        section.curves["sq/s_error"] = standard_error(blocks)
         error = float(section.curves["sq/s_error"][peak])
     section.metrics.append(
         Metric(
             name="structure_factor_peak",
-            value=float(curves.mean(axis=0)[peak]),
+            value=float(curve[peak]),
             error=error,
             unit="1",
             n_eff=own.n_eff,
@@ -150,8 +144,8 @@ def _structure_factor(section: Section, compared: StructureComparison, own: Stru
         )
     )
     if compared.reference is not None and compared.reference_analysis is not None:
-        other = blocks(compared.reference, compared.reference_analysis)
-        section.curves["sq/s_reference"] = other.mean(axis=0)
+        other = compared.reference
+        section.curves["sq/s_reference"] = of(other.g, other, compared.reference_analysis)
 
 
 def _production(context: AnalysisContext, most: int) -> list[int]:

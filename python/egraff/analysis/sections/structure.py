@@ -16,7 +16,6 @@ from egraff.analysis.section import Section, evenly_spaced
 from egraff.analysis.structure import (
     Structure,
     compare_structures,
-    expected_noise,
     noise_floor,
     structure_of,
 )
@@ -37,13 +36,19 @@ def _run_rdf(context: AnalysisContext, r_max: float, section: Section):
     source = (
         f"{context.run.dump.name}: {len(chosen)} of {len(times)} frames, from {times[first]:g} ps"
     )
-    analysis = RadialDistribution(
+    analysis = _distribution(universe, r_max, parameters)
+    return analysis.run(frames=chosen, **parameters.processes(len(chosen))), source
+
+
+def _distribution(universe, r_max: float, parameters: Parameters) -> RadialDistribution:
+    return RadialDistribution(
         universe.atoms,
         r_max=r_max,
         bin_width=parameters.bin_width,
+        # a crystal in a small cell is the crystal in a large one
+        self_images=all(universe.trajectory.ts.data["pbc"]),
         n_threads=parameters.threads,
     )
-    return analysis.run(frames=chosen, **parameters.processes(len(chosen))), source
 
 
 def _reference_rdf(reference: Reference, r_max: float, parameters: Parameters):
@@ -51,12 +56,7 @@ def _reference_rdf(reference: Reference, r_max: float, parameters: Parameters):
     most = parameters.structure_frames(len(frames[0]))
     chosen = [frames[index] for index in evenly_spaced(len(frames), most)]
     universe = frames_universe(chosen, where=reference.path)
-    analysis = RadialDistribution(
-        universe.atoms,
-        r_max=r_max,
-        bin_width=parameters.bin_width,
-        n_threads=parameters.threads,
-    )
+    analysis = _distribution(universe, r_max, parameters)
     return analysis.run(**parameters.processes(len(chosen)))
 
 
@@ -139,12 +139,8 @@ def _compared(context: AnalysisContext) -> StructureComparison:
     )
     own, other = structure_of(analysis), structure_of(reference_analysis)
     name = reference.name
-    provenance = (
-        f"{source}; {name}: {other.n_frames} frames; r < {analysis.r_max:g} A in "
-        f"bins of {analysis.bin_width:g} A"
-    )
+    provenance = f"{source}; {name}: {other.n_frames} frames"
     section.metrics += compare_structures(own, other, provenance=provenance)
-    section.metrics += expected_noise(own, other, provenance=provenance)
     try:
         section.metrics += noise_floor(
             reference_analysis, provenance=f"{name}: first against second half"
