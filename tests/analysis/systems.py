@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
+from ase.geometry import get_distances
 
 
 def ideal_gas(n_frames, n_atoms, length, seed=0, elements=None):
@@ -63,3 +66,34 @@ class Broken(Calculator):
         forces = self.factor * self.inner.get_forces(atoms)
         forces[:, 0] += self.push
         self.results = {"energy": energy + self.offset, "forces": forces}
+
+
+class TwoSizes(Calculator):
+    """Argon and neon as the corpus of runs has them: lj/smooth/linear of LAMMPS, cut at 6 A."""
+
+    implemented_properties = ("energy", "forces")
+    cutoff, epsilon = 6.0, 0.0104
+    sigma: ClassVar[dict[frozenset[str], float]] = {
+        frozenset(("Ar",)): 3.4,
+        frozenset(("Ar", "Ne")): 3.15,
+        frozenset(("Ne",)): 2.9,
+    }
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        symbols = atoms.get_chemical_symbols()
+        sigma = np.array([[self.sigma[frozenset((a, b))] for b in symbols] for a in symbols])
+        vector, distance = get_distances(atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        np.fill_diagonal(distance, 2 * self.cutoff)
+        near = distance < self.cutoff
+        energy, force = self._of(sigma, distance)
+        energy_cut, force_cut = self._of(sigma, self.cutoff)
+        force = np.where(near, force - force_cut, 0.0)
+        energy = np.where(near, energy - energy_cut + (distance - self.cutoff) * force_cut, 0.0)
+        self.results["energy"] = 0.5 * float(energy.sum())
+        self.results["forces"] = -np.einsum("ij,ijk->ik", force / distance, vector)
+
+    def _of(self, sigma, distance):
+        power = (sigma / distance) ** 6
+        energy = 4 * self.epsilon * (power**2 - power)
+        return energy, 24 * self.epsilon * (2 * power**2 - power) / distance

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs whose frames another method labelled: the errors along the run's own trajectory."""
 
+import json
+
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -138,3 +140,19 @@ def test_labels_belong_to_one_run(tmp_path):
     assert failed.exit_code != 0
     said = failed.output + str(failed.exception)
     assert "expected one run to which the labels belong, got 2" in said
+
+
+def test_forces_that_a_thermostat_added_to_are_not_the_models(tmp_path):
+    labels = labelled(tmp_path / "labels.xyz")
+    run = rollout(tmp_path / "run")
+    record = json.loads((run / "run.json").read_text())
+    settings = {"thermostat": "langevin"}
+    (run / "run.json").write_text(json.dumps({**record, "ensemble": "nvt", "settings": settings}))
+    analyse_run(read_run(run), labels=labels)
+    content, metrics = result_of(run)
+    assert any(
+        "expected forces of the model alone, got them with those of fix langevin\n"
+        "  fix: dump forces without that fix" in problem
+        for problem in content["problems"]
+    )
+    assert "rollout_fv" not in metrics

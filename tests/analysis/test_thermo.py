@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from egraff.analysis.statistics import equilibration_start
-from egraff.analysis.thermo import linear_drift, nve_drift, production_mean
+from egraff.analysis.thermo import conserved_drift, linear_drift, nve_drift, production_mean
 from egraff.errors import InputError
 from tests.analysis.systems import autoregressive
 
@@ -70,3 +70,14 @@ def test_production_mean_leaves_out_equilibration():
     whole = production_mean("t", broken, *text, provenance="p", rows=slice(0, 2002))
     assert "2 rows are not finite" in whole.note
     assert production_mean("t", values, *text, provenance="p", rows=slice(0, 3)).value is None
+
+
+def test_drift_of_a_conserved_quantity_in_its_unit():
+    # 2 meV per atom and ps for 50 atoms is 0.1 eV/ps
+    noise = 0.01 * autoregressive(2000, 0.5, seed=9)[:, 0]
+    metric = conserved_drift(TIME, -3.0 + 0.1 * TIME + noise, 50, provenance="log: Econserve")
+    assert (metric.name, metric.unit) == ("conserved_drift", "meV/atom/ps")
+    assert metric.value == pytest.approx(2.0, abs=4 * metric.error)
+    assert metric.error < 0.02
+    few = conserved_drift(TIME[:5], np.ones(5), 50, provenance="p")
+    assert few.note == "5 finite rows, at least 10 are needed"

@@ -73,6 +73,7 @@ class Conservation(AnalysisBase):
 
     Args:
         atoms: all atoms of a trajectory with velocities; forces are used where there are any.
+        forces: whether the trajectory's forces are the model's alone.
 
     After `run`, in ``results``: ``drift`` `[n_frames]` |v_com| in Angstrom/ps; ``net_force``
     `[n_frames]` |sum F| in eV/Angstrom (empty without forces); ``temperature``
@@ -88,8 +89,9 @@ class Conservation(AnalysisBase):
         """Backends of `run`."""
         return ("serial", "multiprocessing", "dask")
 
-    def __init__(self, atoms: AtomGroup, *, verbose: bool = False) -> None:
+    def __init__(self, atoms: AtomGroup, *, forces: bool = True, verbose: bool = False) -> None:
         super().__init__(atoms.universe.trajectory, verbose=verbose)
+        self.forces = forces
         if len(atoms) < 2:
             raise InputError(f"expected at least 2 atoms, got {len(atoms)}", where="atoms")
         self.atoms = atoms
@@ -112,7 +114,7 @@ class Conservation(AnalysisBase):
         self.results.temperature.append(
             [kinetic_temperature(energies[which].sum(), dof[which].sum()) for which in of_species]
         )
-        if self._ts.has_forces:
+        if self.forces and self._ts.has_forces:
             net = frame_forces(self.atoms).sum(axis=0)
             self.results.net_force.append(float(np.linalg.norm(net)))
 

@@ -88,6 +88,7 @@ def run_of_dump(
         "log": None if log is None else os.path.relpath(log, directory),
         "interval_ps": interval_ps,
         "problems": problems,
+        "added_forces": stage.added_forces if part else None,
         **times,
         **_model(stage, log, directory),
     }
@@ -191,5 +192,10 @@ def _model(stage: Stage, log: Path | None, directory: Path) -> dict[str, Any]:
         return {}
     files = [Path(name) if os.path.isabs(name) else log.parent / name for name in stage.models]
     if len(files) > 1:  # their mean drove, which none of them can be asked for
-        return {"model": None, "committee": list(stage.models)}
+        written = log.parent / stage.deviations
+        return {
+            "model": None,
+            "committee": list(stage.models),
+            "deviations": os.path.relpath(written, directory) if written.is_file() else None,
+        }
     return {"model": os.path.relpath(files[0], directory) if files[0].is_file() else None}

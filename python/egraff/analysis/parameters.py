@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from egraff.analysis.stability import Criteria
+from egraff.analysis.verdict.rules import Rule, read_rules
 from egraff.errors import InputError
 
 _FEWEST_FRAMES = 50
@@ -24,6 +26,7 @@ class Parameters:
             frame of a large system holds many samples of its structure.
         max_replay_frames: at most this many reference frames, evenly spaced, are replayed.
         criteria: of stability.
+        rules: of the verdict, by name.
         threads: of the neighbour lists; it changes no result.
         workers: processes among which the frames are shared; neither does it.
 
@@ -37,6 +40,7 @@ class Parameters:
     max_atoms: int = 500_000
     max_replay_frames: int = 200
     criteria: Criteria = field(default_factory=Criteria)
+    rules: Mapping[str, Rule] = field(default_factory=read_rules, hash=False)
     threads: int = 1
     workers: int = 1
 
@@ -57,5 +61,6 @@ class Parameters:
 
     def that_matter(self) -> dict[str, Any]:
         """The parameters that a result depends on."""
-        content = asdict(self)
+        content = asdict(replace(self, rules={}))
+        content["rules"] = {name: rule.model_dump() for name, rule in self.rules.items()}
         return {name: content[name] for name in content if name not in ("threads", "workers")}

@@ -20,6 +20,7 @@ from egraff import __version__
 from egraff.analysis.context import AnalysisContext
 from egraff.analysis.runs import RECORD
 from egraff.analysis.section import Section
+from egraff.analysis.sections.committee import committee
 from egraff.analysis.sections.dynamics import conservation, diffusion, vibrations
 from egraff.analysis.sections.model import model
 from egraff.analysis.sections.order import order
@@ -28,6 +29,7 @@ from egraff.analysis.sections.replay import replay
 from egraff.analysis.sections.stability import stability
 from egraff.analysis.sections.structure import structure
 from egraff.analysis.sections.thermo import density, speed, thermo
+from egraff.analysis.verdict.judge import judge
 from egraff.errors import InputError
 from egraff.files import atomic_path, check_writable, sha256, write_json
 
@@ -63,6 +65,7 @@ PARTS = (
     Part("diffusion", diffusion, ("dump",)),
     Part("vibrations", vibrations, ("dump",)),
     Part("stability", stability),
+    Part("committee", committee, ("deviations",)),
     Part("replay", replay, ("reference", "load_calculator", "model")),
     Part("model", model, ("checks", "dump")),
     Part("labels", relabelled, ("labels",)),
@@ -74,6 +77,7 @@ def _missing(context: AnalysisContext) -> set[str]:
     given = {
         "dump": context.run.dump.is_file(),
         "model": context.run.model is not None,
+        "deviations": context.run.deviations is not None,
         "reference": context.reference is not None,
         "labels": context.labels is not None,
         "load_calculator": context.load_calculator is not None,
@@ -96,6 +100,8 @@ def _key(context: AnalysisContext) -> str:
     }
     for path in (run.directory / RECORD, run.log, run.dump):
         parts[path.name] = sha256(path) if path.is_file() else None
+    if run.deviations is not None and run.deviations.is_file():
+        parts["deviations"] = sha256(run.deviations)
     if run.structure is not None and run.structure.is_file():
         parts["structure"] = sha256(run.structure)
     if any(of_model) and run.model and run.model.is_file():
@@ -160,6 +166,7 @@ def _write(context: AnalysisContext, key: str, result: Section) -> None:
             "reference": reference.path if reference else None,
             "reference_sha256": reference.digest if reference else None,
             "parameters": context.parameters.that_matter(),
+            "verdict": judge(result.metrics, result.violations, context.parameters.rules).as_dict(),
             "violations": [asdict(violation) for violation in result.violations],
             "metrics": [metric.as_dict() for metric in result.metrics],
             "problems": result.problems,

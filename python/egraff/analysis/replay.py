@@ -24,6 +24,9 @@ from egraff.analysis.series import geometric_mean_metric, mean_metric
 from egraff.analysis.trajectory.frames import frame_times_ps
 from egraff.errors import InputError
 
+#: Shifts that are not worth a remark, meV per atom: model errors are often as large.
+_SMALL_OFFSET = 5.0
+
 
 @dataclass(frozen=True)
 class Replay:
@@ -108,7 +111,8 @@ def replay_metrics(result: Replay, *, provenance: str, prefix: str = "replay") -
 
     Returns:
         ``replay_ev``, ``replay_fv`` (geometric means over time), ``replay_ev_offset_free`` (mean
-        over time), ``replay_energy_mae`` in meV/atom and ``replay_force_mae`` in meV/Angstrom.
+        over time), ``replay_energy_offset`` (see the definition), ``replay_energy_mae`` in meV/atom
+        and ``replay_force_mae`` in meV/Angstrom.
     """
     n_atoms = result.forces.shape[1]
     force_error = np.abs(result.forces - result.forces_ref).mean(axis=(1, 2)) * 1e3
@@ -143,6 +147,7 @@ def replay_metrics(result: Replay, *, provenance: str, prefix: str = "replay") -
         metrics.append(not_enough_data(name, "1", definition, provenance, note))
     return [
         *metrics,
+        _energy_offset(result, f"{prefix}_energy_offset", provenance),
         mean_metric(
             f"{prefix}_energy_mae",
             energy_error,
@@ -158,3 +163,20 @@ def replay_metrics(result: Replay, *, provenance: str, prefix: str = "replay") -
             provenance,
         ),
     ]
+
+
+def _energy_offset(result: Replay, name: str, provenance: str) -> Metric:
+    """How far energies are shifted against the labels, beside what is left without the shift."""
+    difference = result.energy - result.energy_ref
+    text = {
+        "name": name,
+        "unit": "1",
+        "definition": "|<E - E_ref>| over the larger of the standard deviation of E - E_ref and "
+        f"{_SMALL_OFFSET:g} meV per atom: large where energies are shifted as a whole",
+        "provenance": provenance,
+    }
+    if len(difference) < 2:
+        return not_enough_data(**text, note="one frame")
+    small = 1e-3 * _SMALL_OFFSET * result.forces.shape[1]
+    value = abs(difference.mean()) / max(float(difference.std(ddof=1)), small)
+    return Metric(value=float(value), **text)

@@ -107,6 +107,12 @@ class Run:
         return beside if not path.is_absolute() and beside.is_file() else path
 
     @property
+    def deviations(self) -> Path | None:
+        """The file with the force deviations of the committee that drove the run."""
+        name = self.record.get("deviations")
+        return self.directory / name if name else None
+
+    @property
     def of_other_program(self) -> bool:
         """Whether it is a trajectory in another format than LAMMPS's; its log is not read."""
         return bool(self.record.get("trajectory"))
@@ -140,6 +146,14 @@ class Run:
     def ensemble(self) -> str:
         """``nve``, ``nvt``, ``npt``, or what the record says instead, in lower case."""
         return self.record["ensemble"].lower()
+
+    @property
+    def added_forces(self) -> str | None:
+        """The fix that adds to the forces of the model in the dump, if one does."""
+        settings = self.record.get("settings") or {}
+        if settings.get("thermostat") == "langevin" and self.ensemble != "nve":
+            return "fix langevin"
+        return self.record.get("added_forces")
 
     @property
     def n_atoms(self) -> int:

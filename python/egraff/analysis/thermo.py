@@ -46,6 +46,39 @@ def linear_drift(time_ps: np.ndarray, values: np.ndarray) -> tuple[float, float 
     return slope, float(np.sqrt(variance * g / spread)), n_eff
 
 
+def conserved_drift(
+    time_ps: np.ndarray, conserved: np.ndarray, n_atoms: int, *, provenance: str
+) -> Metric:
+    """Drift of what a thermostat or barostat conserves (LAMMPS's ``econserve``), meV/atom/ps.
+
+    Args:
+        time_ps: `[n_times]`, ps.
+        conserved: `[n_times]`, eV.
+        n_atoms: number of atoms.
+        provenance: file and rows, for the metric.
+    """
+    text = {
+        "name": "conserved_drift",
+        "unit": "meV/atom/ps",
+        "definition": "slope of a least-squares line through the conserved quantity of thermostat "
+        "and barostat, per atom",
+        "provenance": provenance,
+    }
+    finite = np.isfinite(conserved)
+    if finite.sum() < _MINIMUM_ROWS:
+        note = f"{int(finite.sum())} finite rows, at least {_MINIMUM_ROWS} are needed"
+        return not_enough_data(**text, note=note)
+    slope, error, n_eff = linear_drift(time_ps[finite], conserved[finite])
+    scale = 1000.0 / n_atoms
+    return Metric(
+        value=slope * scale,
+        error=None if error is None else error * scale,
+        n_eff=n_eff,
+        note=None if error is not None else TOO_FEW,
+        **text,
+    )
+
+
 def nve_drift(
     time_ps: np.ndarray,
     total_energy: np.ndarray,

@@ -12,6 +12,10 @@ import typer
 from egraff.cli.labels import with_label_options
 from egraff.cli.types import writable
 
+#: Exit code where a run is unsound.
+EXIT_UNSOUND = 4
+_STYLES = {"sound": "green", "look": "yellow", "unsound": "bold red", "not enough data": "cyan"}
+
 
 @with_label_options
 def analyse(
@@ -75,6 +79,10 @@ def analyse(
     workers: Annotated[
         int, typer.Option(help="Processes among which the frames of a run are shared.")
     ] = 1,
+    verdict: Annotated[
+        Path | None,
+        typer.Option(help="YAML with limits of the verdict that replace the standard ones."),
+    ] = None,
     force: Annotated[bool, typer.Option(help="Analyse again what is up to date.")] = False,
     *,
     label_options: Mapping[str, str],
@@ -83,6 +91,9 @@ def analyse(
 
     A dump that your own LAMMPS input wrote is analysed with its log, which tells units, time step,
     ensemble and model.
+
+    Each run gets a verdict: sound, look, unsound or not enough data, with its reasons. The exit
+    code is 4 if one is unsound.
 
     The options about labels are for the reference and for frames that are labelled again.
     """
@@ -94,6 +105,8 @@ def analyse(
     from egraff.analysis.pipeline import analyse as analyse_run
     from egraff.analysis.reference import read_reference
     from egraff.analysis.sources import Told, runs_at
+    from egraff.analysis.verdict.judge import UNSOUND
+    from egraff.analysis.verdict.rules import read_rules
     from egraff.data.labels import label_keys
     from egraff.data.lammps.elements import parse_elements
     from egraff.errors import InputError
@@ -105,6 +118,7 @@ def analyse(
         bin_width=bin_width,
         max_frames=max_frames,
         max_replay_frames=max_replay_frames,
+        rules=read_rules(verdict),
         threads=threads,
         workers=workers,
     )
@@ -125,6 +139,7 @@ def analyse(
     labelled = read_reference(labels, keys=keys) if labels is not None else None
     checks = ModelChecks(_load_calculator) if model_checks else None
     frames = read_reference(reference, keys=keys) if reference is not None else None
+    unsound = False
     for run in runs:
         context = AnalysisContext(
             run,
@@ -134,7 +149,10 @@ def analyse(
             load_calculator=_load_calculator if replay else None,
             checks=checks,
         )
-        _say(console, run, analyse_run(context, force=force))
+        done = analyse_run(context, force=force)
+        unsound |= _say(console, run, done) == UNSOUND
+    if unsound:
+        raise typer.Exit(EXIT_UNSOUND)
 
 
 def _load_calculator(path: Path):
@@ -143,14 +161,20 @@ def _load_calculator(path: Path):
     return EgraffCalculator(path)
 
 
-def _say(console, run, done: bool) -> None:
+def _say(console, run, done: bool) -> str:
+    """Print what came out; return the word of the verdict."""
     import json
 
     from egraff.analysis.pipeline import RESULT
 
     result = json.loads((run.directory / RESULT).read_text(encoding="utf-8"))
+    verdict = result["verdict"]
     numbers = sum(metric["value"] is not None for metric in result["metrics"])
     state = "analysed" if done else "up to date"
     console.print(f"{run.directory}: {state}, {numbers} metrics", markup=False)
+    console.print(f"  verdict: {verdict['word']}", markup=False, style=_STYLES[verdict["word"]])
+    for reason in verdict["reasons"]:
+        console.print(f"    {reason['level']}: {reason['text']}", markup=False)
     for problem in result["problems"]:
         console.print(f"  {problem}", markup=False, style="yellow")
+    return verdict["word"]

@@ -17,6 +17,8 @@ from ase.data import chemical_symbols
 
 from egraff.analysis.logs.thermo_log import LOOP_LINE, START_LINE
 
+#: Where ``pair_style egraff`` writes the deviations of a committee unless told otherwise.
+DEVIATION_FILE = "egraff_deviation.txt"
 _RUNS = ("run", "minimize", "rerun")
 _ACCELERATED = {"omp", "kk", "gpu", "intel", "opt"}
 #: Fixes that look on, or stop the run, and change no trajectory.
@@ -26,6 +28,9 @@ _PASSIVE |= {"ave/atom", "ave/chunk", "ave/correlate", "ave/correlate/long", "av
 _HOLDING = {"momentum", "recenter"}
 _THERMOSTATS = {"langevin", "temp/berendsen", "temp/csvr", "temp/csld", "temp/rescale"}
 _BAROSTATS = {"press/berendsen"}
+#: Fixes that leave forces to the pair style; friction, fields and springs add to them.
+_NO_FORCES = {"nve", "nvt", "npt", "nph"} | _PASSIVE | _HOLDING | _BAROSTATS
+_NO_FORCES |= _THERMOSTATS - {"langevin"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Stage:
         per_atom: whether energies are printed per atom (``thermo_modify norm yes``).
         models: files of ``pair_style egraff``; several are a committee.
         elements: element of each atom type, as given to ``pair_style egraff``; None without it.
+        deviations: name of the file with the force deviations of a committee.
         target_K: highest temperature that a thermostat aims at; None without one. Stages that
             differ in it alone are one ramp.
     """
@@ -51,6 +57,7 @@ class Stage:
     per_atom: bool = False
     models: tuple[str, ...] = ()
     elements: tuple[str, ...] | None = None
+    deviations: str = DEVIATION_FILE
     target_K: float | None = field(default=None, compare=False)
 
     @property
@@ -66,6 +73,11 @@ class Stage:
         if acting == coupled or not coupled or not coupled <= _THERMOSTATS | _BAROSTATS:
             return "unknown"
         return "npt" if coupled & _BAROSTATS else "nvt"
+
+    @property
+    def added_forces(self) -> str | None:
+        """A fix that adds to the forces that a dump shows, or may do so."""
+        return next((f"fix {style}" for style in self.fixes if style not in _NO_FORCES), None)
 
     def __str__(self) -> str:
         """Name it for people."""
@@ -166,7 +178,8 @@ def _thermo_modify(state: _State, words: list[str]) -> None:
 
 def _pair_style(state: _State, words: list[str]) -> None:
     state.egraff = "egraff" in words
-    state.stage = replace(state.stage, models=(), elements=None)
+    named = words[words.index("devi_file") + 1] if "devi_file" in words else DEVIATION_FILE
+    state.stage = replace(state.stage, models=(), elements=None, deviations=named)
 
 
 def _pair_coeff(state: _State, words: list[str]) -> None:

@@ -80,7 +80,9 @@ def conservation(context: AnalysisContext) -> Section:
     if frames.stop - frames.start < 2:
         frames = slice(0, len(times))  # momentum and net force can be told from any frame
     step = max(1, (frames.stop - frames.start) // context.parameters.max_frames)
-    analysis = _run(Conservation(universe.atoms), context, frames, step)
+    analysis = _run(
+        Conservation(universe.atoms, forces=not context.run.added_forces), context, frames, step
+    )
     section.metrics += analysis.metrics(provenance=_source(context, frames, step))
     return section
 

@@ -32,10 +32,16 @@ def relabelled(context: AnalysisContext) -> Section:
     periodic images and one shift of all atoms.
 
     Raises:
-        InputError: labels are missing, a frame is not in the dump, or is another structure; the
-            dump has no forces.
+        InputError: a fix added to the forces; labels are missing; a frame is not in the dump, or
+            is another structure; the dump has no forces.
     """
     run, labels = context.run, context.labels
+    if run.added_forces:
+        raise InputError(
+            f"expected forces of the model alone, got them with those of {run.added_forces}",
+            where=run.dump,
+            fix="dump forces without that fix (LAMMPS: rerun), or use another thermostat (csvr)",
+        )
     universe = context.universe()
     trajectory = universe.trajectory
     section = Section()

@@ -12,7 +12,7 @@ from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.section import Section
 from egraff.analysis.series import mean_metric
 from egraff.analysis.statistics import equilibration_start
-from egraff.analysis.thermo import nve_drift, production_mean
+from egraff.analysis.thermo import conserved_drift, nve_drift, production_mean
 
 #: 1 amu/A^3 in g/cm^3 (CODATA 2022 atomic mass constant).
 AMU_PER_ANG3_IN_G_PER_CM3 = 1.66053906892
@@ -46,6 +46,8 @@ def thermo(context: AnalysisContext) -> Section:
 
     if "temp" in columns:
         mean("temperature", "temp", "K")
+        if run.temperature_K and run.ensemble in ("nvt", "npt"):
+            section.metrics.append(_off_target(section.metrics[-1], run.temperature_K))
     if "press" in columns and run.periodic:
         mean("pressure", "press", "bar")
         fluctuation = _fluctuation(columns["press"][rows], provenance=f"{run.log.name}: Press")
@@ -53,8 +55,17 @@ def thermo(context: AnalysisContext) -> Section:
             section.metrics.append(fluctuation)
     if run.ensemble == "npt" and "vol" in columns:
         mean("volume", "vol", "A^3")
+    healthy = slice(0, rows.stop)
+    if "econserve" in columns and run.ensemble != "nve":
+        section.metrics.append(
+            conserved_drift(
+                time[healthy],
+                columns["econserve"][healthy],
+                run.n_atoms,
+                provenance=f"{run.log.name}: Econserve, {rows.stop} rows",
+            )
+        )
     if run.ensemble == "nve" and {"etotal", "ke"} <= columns.keys():
-        healthy = slice(0, rows.stop)
         section.metrics += nve_drift(
             time[healthy],
             columns["etotal"][healthy],
@@ -72,8 +83,22 @@ _COLUMNS = {
     "ke": ("ke", "KinEng"),
     "etotal": ("etotal", "TotEng"),
     "press": ("press", "Press"),
+    "econserve": ("econserve", "Econserve"),
     "vol": ("vol", "Volume"),
 }
+
+
+def _off_target(temperature: Metric, target_K: float) -> Metric:
+    """How far a mean temperature is from the thermostat's, in per cent of the latter."""
+    scale = 100.0 / target_K
+    return replace(
+        temperature,
+        name="temperature_deviation",
+        value=None if temperature.value is None else scale * temperature.value - 100.0,
+        error=None if temperature.error is None else scale * temperature.error,
+        unit="%",
+        definition=f"mean temperature over the thermostat's {target_K:g} K, less 1",
+    )
 
 
 def _fluctuation(pressure: np.ndarray, *, provenance: str) -> Metric | None:
