@@ -21,6 +21,7 @@ LEAST, MOST = 0.50, 0.86
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("production", "timestep"), [(NVT, 0.004), (NVE, 0.004)], ids=["nvt", "nve"]
 )

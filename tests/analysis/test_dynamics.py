@@ -11,6 +11,7 @@ from ase.build import bulk, molecule
 from egraff.analysis.angles import AngleDistribution, edge_pairs
 from egraff.analysis.bonds import BondLengths, bond_length_deviation, bond_lengths, find_bonds
 from egraff.analysis.conservation import Conservation, internal_motion, kinetic_temperature
+from egraff.analysis.context import AnalysisContext
 from egraff.analysis.diffusion import (
     MeanSquareDisplacement,
     diffusion_coefficient,
@@ -19,6 +20,9 @@ from egraff.analysis.diffusion import (
     followed,
     mean_square_displacement,
 )
+from egraff.analysis.parameters import Parameters
+from egraff.analysis.runs import read_run
+from egraff.analysis.sections.dynamics import diffusion
 from egraff.analysis.trajectory.fields import even_interval, frame_forces, frame_velocities
 from egraff.analysis.trajectory.frames import frames_universe
 from egraff.analysis.trajectory.reader import open_universe
@@ -28,7 +32,7 @@ from egraff.analysis.vibrations import (
     velocity_autocorrelation,
 )
 from egraff.errors import InputError
-from tests.analysis.dumps import frame_text
+from tests.analysis.dumps import frame_text, write_run
 from tests.analysis.systems import with_data
 
 RANDOM = np.random.default_rng(11)
@@ -203,6 +207,24 @@ def test_diffusion_in_a_cell_that_breathes(tmp_path):
     lag = analysis.results.lag_ps
     assert metric.value == pytest.approx(diffusion_coefficient(lag, truth, (2.0, 12.0)), rel=0.05)
     assert analysis.results.msd[0, 1] == pytest.approx(truth[1], rel=0.15)
+
+
+def test_a_given_viscosity_corrects_the_coefficient_of_a_run(tmp_path):
+    # far apart, so that no two of them meet
+    positions = np.random.default_rng(6).normal(scale=0.4, size=(600, 27, 3)).cumsum(axis=0)
+    positions += np.array(list(np.ndindex(3, 3, 3))) * 100.0
+    cell = 300.0 * np.eye(3)
+    texts = [frame_text(t, x, cell, coordinates="xu yu zu") for t, x in enumerate(positions)]
+    run = write_run(
+        tmp_path / "run", texts, n_atoms=27, ensemble="nvt", temperature_K=300.0, timestep_fs=100.0
+    )
+    plain, corrected = (
+        diffusion(AnalysisContext(read_run(run), Parameters(viscosity_mPa_s=value))).metrics[0]
+        for value in (None, 0.9)
+    )
+    assert plain.value > 0.0
+    expected = finite_size_correction(300.0, 0.9, 300.0)
+    assert corrected.value - plain.value == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_window_without_lags_is_not_enough_data():

@@ -269,6 +269,8 @@ def test_records_that_are_not(tmp_path):
 def test_bad_parameters():
     with pytest.raises(InputError, match="max_frames: expected a value above 0, got 0"):
         Parameters(max_frames=0)
+    with pytest.raises(InputError, match="viscosity: expected a viscosity above 0 mPa s, got -1"):
+        Parameters(viscosity_mPa_s=-1.0)
 
 
 def test_command_line(tmp_path, reference):

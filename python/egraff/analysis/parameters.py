@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -25,6 +26,8 @@ class Parameters:
         max_atoms: nor more than this many atoms in all of its frames (but at least 50 frames): a
             frame of a large system holds many samples of its structure.
         max_replay_frames: at most this many reference frames, evenly spaced, are replayed.
+        viscosity_mPa_s: of the model liquid: with it, diffusion coefficients are corrected to an
+            infinite cell (Yeh and Hummer, J. Phys. Chem. B 108, 15873 (2004)).
         criteria: of stability.
         rules: of the verdict, by name.
         threads: of the neighbour lists; it changes no result.
@@ -39,6 +42,7 @@ class Parameters:
     max_frames: int = 400
     max_atoms: int = 500_000
     max_replay_frames: int = 200
+    viscosity_mPa_s: float | None = None
     criteria: Criteria = field(default_factory=Criteria)
     rules: Mapping[str, Rule] = field(default_factory=read_rules, hash=False)
     threads: int = 1
@@ -49,6 +53,12 @@ class Parameters:
         for name in ("bin_width", *counts):
             if not getattr(self, name) > 0:
                 raise InputError(f"expected a value above 0, got {getattr(self, name)}", where=name)
+        if self.viscosity_mPa_s is not None and not 0 < self.viscosity_mPa_s < math.inf:
+            raise InputError(
+                f"expected a viscosity above 0 mPa s, got {self.viscosity_mPa_s}",
+                where="viscosity",
+                fix="give that of the liquid at the temperature of the run, in mPa s (water: 0.9)",
+            )
 
     def processes(self, n_frames: int) -> dict[str, Any]:
         """How `AnalysisBase.run` is to share out ``n_frames``, as its keyword arguments."""

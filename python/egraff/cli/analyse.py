@@ -79,6 +79,12 @@ def analyse(
     workers: Annotated[
         int, typer.Option(help="Processes among which the frames of a run are shared.")
     ] = 1,
+    viscosity: Annotated[
+        float | None,
+        typer.Option(
+            help="Of the model liquid, mPa s: corrects diffusion coefficients to an infinite cell."
+        ),
+    ] = None,
     verdict: Annotated[
         Path | None,
         typer.Option(help="YAML with limits of the verdict that replace the standard ones."),
@@ -118,6 +124,7 @@ def analyse(
         bin_width=bin_width,
         max_frames=max_frames,
         max_replay_frames=max_replay_frames,
+        viscosity_mPa_s=viscosity,
         rules=read_rules(verdict),
         threads=threads,
         workers=workers,

@@ -33,7 +33,11 @@ def diffusion(context: AnalysisContext) -> Section:
     step = _thinning(frames.stop - frames.start, len(universe.atoms))
     analysis = _run(MeanSquareDisplacement(universe.atoms), context, frames, step)
     provenance = _source(context, frames, step)
-    section.metrics += analysis.diffusion(provenance=provenance)
+    section.metrics += analysis.diffusion(
+        viscosity_mPa_s=context.parameters.viscosity_mPa_s,
+        temperature_K=_temperature_K(context),
+        provenance=provenance,
+    )
     half = len(analysis.results.lag_ps) // 2
     section.curves = {
         "msd/lag_ps": analysis.results.lag_ps[:half],
@@ -41,6 +45,15 @@ def diffusion(context: AnalysisContext) -> Section:
         "msd/species": np.array(analysis.results.species),
     }
     return section
+
+
+def _temperature_K(context: AnalysisContext) -> float | None:
+    """Temperature of the liquid: the thermostat's, else the log's mean over production."""
+    if context.run.temperature_K and context.run.ensemble != "nve":
+        return context.run.temperature_K
+    if not context.run.log.is_file() or (values := context.column("temp")) is None:
+        return None
+    return float(np.nanmean(values[context.production(context.log_times_ps)]))
 
 
 def _thinning(n_frames: int, n_atoms: int) -> int:

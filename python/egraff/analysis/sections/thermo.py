@@ -37,6 +37,7 @@ def thermo(context: AnalysisContext) -> Section:
     section.curves = {"thermo/time_ps": time}
     section.curves |= {f"thermo/{name}": values for name, values in columns.items()}
     rows = context.production(time)
+    section.metrics.append(_start(context))
 
     def mean(name: str, column: str, unit: str) -> None:
         where = f"{run.log.name}: {_COLUMNS[column][1]}"
@@ -86,6 +87,20 @@ _COLUMNS = {
     "econserve": ("econserve", "Econserve"),
     "vol": ("vol", "Volume"),
 }
+
+
+def _start(context: AnalysisContext) -> Metric:
+    """Where all means of the run begin, for the reader to see."""
+    until = context.healthy_until_ps
+    return Metric(
+        name="equilibrated_from",
+        value=context.equilibrated_from_ps,
+        unit="ps",
+        definition="time from which potential energy, temperature, pressure and volume look as in "
+        "their second half: all means begin here",
+        provenance=context.run.log.name,
+        note=f"they end at {until:g} ps, when the run came apart" if np.isfinite(until) else None,
+    )
 
 
 def _off_target(temperature: Metric, target_K: float) -> Metric:
