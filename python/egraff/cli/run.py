@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from egraff.cli.types import writable
+
+if TYPE_CHECKING:
+    from egraff.lammps.run_record import RunRecord
 
 _SIMULATION = "Simulation"
 _CONTROL = "Temperature and pressure"
@@ -217,7 +220,7 @@ def run(
         settings = make_settings(values, files=files)
         record = run_md(settings, directory, overwrite=overwrite, dry_run=dry_run, console=console)
     _report(record, directory, dry_run=dry_run)
-    if record["status"] == "interrupted":
+    if record.status == "interrupted":
         raise typer.Exit(INTERRUPTED)
 
 
@@ -255,17 +258,16 @@ def _with_config(
     )
 
 
-def _report(record: dict[str, Any], directory: Path, *, dry_run: bool) -> None:
+def _report(record: RunRecord, directory: Path, *, dry_run: bool) -> None:
     """Say what was done and what comes next."""
     if dry_run:
         typer.echo(f"{directory}: inputs written; start them with egraff run, or there by hand:")
         typer.echo("  lmp -in in.lammps")
         return
-    done = record["steps_done"]
-    line = f"{record['status']}: {done} of {record['steps']} steps"
-    line += f" ({done * record['timestep_fs'] / 1000.0:g} ps) in {record['wall_time_s']:.1f} s"
-    if record["ns_per_day"] is not None:
-        line += f", {record['ns_per_day']:.3g} ns/day"
+    line = f"{record.status}: {record.steps_done} of {record.settings.steps} steps"
+    line += f" ({record.time_done_ps:g} ps) in {record.wall_time_s:.1f} s"
+    if record.ns_per_day is not None:
+        line += f", {record.ns_per_day:.3g} ns/day"
     typer.echo(line)
-    following = "egraff analyse" if record["status"] == "completed" else "egraff run --resume --out"
+    following = "egraff analyse" if record.status == "completed" else "egraff run --resume --out"
     typer.echo(f"next: {following} {shlex.quote(str(directory))}")

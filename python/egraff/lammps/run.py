@@ -25,10 +25,9 @@ from egraff.lammps.run_prepare import (
 )
 from egraff.lammps.run_record import (
     RECORD_FILE,
-    describe_settings,
+    RunRecord,
     new_record,
     read_record,
-    system_of,
 )
 from egraff.lammps.run_resume import prepare_resume
 from egraff.lammps.run_settings import RunSettings, make_settings, warnings_for
@@ -47,7 +46,7 @@ def run_md(
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Run from the start.
 
     Args:
@@ -58,8 +57,8 @@ def run_md(
         console: where to show progress and warnings; standard error if None.
 
     Returns:
-        The content of ``run.json``. Its status is ``completed``, or ``interrupted`` when somebody
-        stopped the run. After a dry run: what would have been written at the start.
+        The record of the run (``run.json``). Its status is ``completed``, or ``interrupted`` when
+        somebody stopped the run. After a dry run: what would have been written at the start.
 
     Raises:
         InputError: the settings, the model, the structure or the directory cannot be used; nothing
@@ -96,7 +95,7 @@ def run_md(
         _write_script(out / SCRIPT, settings, system, Start())
         if dry_run:
             return record
-        return execute(record, settings, out, SCRIPT, Start(), lock=lock, console=console)
+        return execute(record, out, SCRIPT, Start(), lock=lock, console=console)
 
 
 def resume_md(
@@ -105,7 +104,7 @@ def resume_md(
     *,
     files: Mapping[str, str] | None = None,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Continue the run in a directory up to ``steps`` in total.
 
     Args:
@@ -116,7 +115,7 @@ def resume_md(
         console: where to show progress and warnings; standard error if None.
 
     Returns:
-        The content of ``run.json``; unchanged if the run is complete already.
+        The record of the run; unchanged if the run is complete already.
 
     Raises:
         InputError: ``out`` holds no run, the model or a setting differs from the run's, or fewer
@@ -130,27 +129,26 @@ def resume_md(
             where=out,
             fix="check --out, or start the run without --resume",
         )
-    old = make_settings(record["settings"])
-    settings = make_settings({**record["settings"], **values}, files=files)
+    old = record.settings
+    settings = make_settings({**old.model_dump(), **values}, files=files)
     settings = same_files(settings, old, record)
     check_unchanged(settings, old)
     read_metadata(settings.model)
-    if settings.steps < record["steps_done"]:
+    if settings.steps < record.steps_done:
         raise InputError(
-            f"expected at least the {record['steps_done']} steps that are done, "
-            f"got {settings.steps}",
+            f"expected at least the {record.steps_done} steps that are done, got {settings.steps}",
             field="--steps",
             fix="--steps counts from the start of the run, not from where it is resumed",
         )
-    if record["status"] == "completed" and settings.steps == record["steps_done"]:
+    if record.status == "completed" and settings.steps == record.steps_done:
         return record
     launch.command_line(SCRIPT, ranks=settings.ranks, lmp=settings.lmp, mpirun=settings.mpirun)
-    system = system_of(record)
+    system = record.system
     console = console or Console(stderr=True, highlight=False)
     with locked(out) as lock:
-        for segment in record["segments"]:
-            if segment["status"] == "running":  # nobody was left to write how it ended
-                segment.update(status="killed", error="the process ended without a word")
+        for segment in record.segments:
+            if segment.status == "running":  # nobody was left to write how it ended
+                segment.status, segment.error = "killed", "the process was ended from outside"
         start = prepare_resume(out, dump_every=settings.dump_every, n_atoms=system.n_atoms)
         script = SCRIPT if start.restart is None else RESUME_SCRIPT
         if start.restart is None and not (out / inputs.DATA_FILE).is_file():
@@ -159,10 +157,9 @@ def resume_md(
                 where=out,
                 fix="start again with --overwrite",
             )
-        record.update(describe_settings(settings))
-        record["settings"] = settings.model_dump(mode="json")
+        record.settings = settings
         _write_script(out / script, settings, system, start)
-        return execute(record, settings, out, script, start, lock=lock, console=console)
+        return execute(record, out, script, start, lock=lock, console=console)
 
 
 def _check_directory(out: Path, *, overwrite: bool) -> None:

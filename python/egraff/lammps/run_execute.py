@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -14,9 +13,8 @@ from egraff.lammps import inputs, launch
 from egraff.lammps.follow import Follower
 from egraff.lammps.inputs_ensemble import Stage, Start
 from egraff.lammps.run_progress import RunDisplay
-from egraff.lammps.run_record import new_segment, save_record
+from egraff.lammps.run_record import RunRecord, Status, save_record
 from egraff.lammps.run_resume import prune_restarts
-from egraff.lammps.run_settings import RunSettings
 
 SCREEN_FILE = "screen.log"
 
@@ -25,20 +23,18 @@ SAVE_EVERY_S = 30.0
 
 
 def execute(
-    record: dict[str, Any],
-    settings: RunSettings,
+    record: RunRecord,
     out: Path,
     script: str,
     start: Start,
     *,
     lock: int,
     console: Console,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Start LAMMPS, follow it to its end, and keep ``run.json`` up to date.
 
     Args:
-        record: the content of ``run.json``, changed in place.
-        settings: the settings of the run.
+        record: the record of the run, changed in place.
         out: the run directory.
         script: the input script in it.
         start: where that script starts.
@@ -51,9 +47,8 @@ def execute(
     Raises:
         RunError: LAMMPS failed; the record says so too.
     """
-    segment = new_segment(settings, stage=start.stage, step=start.step)
-    record["segments"].append(segment)
-    record.update(status="running", error=None)
+    settings = record.settings
+    segment = record.start_segment(stage=start.stage, step=start.step)
     save_record(out, record)
     totals: dict[Stage, int] = {
         "equilibrate": settings.equilibrate_steps,
@@ -64,15 +59,14 @@ def execute(
     began = last_saved = time.monotonic()
 
     def note() -> None:
-        segment.update(
-            stage=follower.stage or start.stage,
-            to_step=max(follower.step, start.step if follower.stage in (None, start.stage) else 0),
-            wall_time_s=time.monotonic() - began,
-            production_steps=follower.production_steps,
-            production_s=follower.production_s,
-        )
-        if segment["stage"] == "production":
-            record["steps_done"] = segment["to_step"]
+        segment.stage = follower.stage or start.stage
+        before = start.step if segment.stage == start.stage else 0
+        segment.to_step = max(follower.step, before)
+        segment.wall_time_s = time.monotonic() - began
+        segment.production_steps = follower.production_steps
+        segment.production_s = follower.production_s
+        if segment.stage == "production":
+            record.steps_done = segment.to_step
         save_record(out, record)
 
     def on_line(line: str) -> None:
@@ -103,16 +97,16 @@ def execute(
             )
         complete = follower.stage == "production" and follower.step >= settings.steps
         if ended.returncode == 0 and complete and follower.error is None:
-            status = "completed"
+            status: Status = "completed"
         elif ended.asked_to_stop or (ended.returncode == 0 and follower.error is None):
             status = "interrupted"
         else:
             log = inputs.LOG_FILE if follower.stage == "production" else SCREEN_FILE
             raise follower.failure(ended.returncode, str(out / log))
-        segment["status"] = record["status"] = status
+        segment.status = record.status = status
     except BaseException as error:
-        segment["status"] = record["status"] = "failed"
-        segment["error"] = record["error"] = str(error) or type(error).__name__
+        segment.status = record.status = "failed"
+        segment.error = record.error = str(error) or type(error).__name__
         raise
     finally:
         note()

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from egraff.errors import InputError
 from egraff.files import sha256
 from egraff.lammps.inputs_ensemble import System
+from egraff.lammps.run_record import RunRecord
 from egraff.lammps.run_settings import CHANGEABLE_ON_RESUME, RunSettings
 from egraff.lammps.structure import (
     LammpsStructure,
@@ -79,9 +78,9 @@ def check_physics(settings: RunSettings, structure: LammpsStructure, system: Sys
         )
 
 
-def same_files(settings: RunSettings, old: RunSettings, record: dict[str, Any]) -> RunSettings:
+def same_files(settings: RunSettings, old: RunSettings, record: RunRecord) -> RunSettings:
     """Accept the same model and structure under other paths, refuse other files."""
-    if not settings.model.is_file() or sha256(settings.model) != record["model_sha256"]:
+    if not settings.model.is_file() or sha256(settings.model) != record.model_sha256:
         raise InputError(
             "expected the model that the run was started with, got another or none",
             where=settings.model,
@@ -89,7 +88,7 @@ def same_files(settings: RunSettings, old: RunSettings, record: dict[str, Any]) 
         )
     moved = settings.structure.resolve() != old.structure
     if moved and (
-        not settings.structure.is_file() or sha256(settings.structure) != record["structure_sha256"]
+        not settings.structure.is_file() or sha256(settings.structure) != record.structure_sha256
     ):
         raise InputError(
             "expected the structure that the run was started with, got another or none",
