@@ -47,7 +47,7 @@ def test_run_and_resume(lj, cli, files, tmp_path):
     longer = cli("--out", "r", "--resume", "--steps", 60)
 
     assert first.exit_code == again.exit_code == longer.exit_code == 0
-    assert first.output.startswith("production: 40 steps\ncompleted: 40 of 40 steps (0.04 ps) in ")
+    assert "\nproduction: 40 steps\ncompleted: 40 of 40 steps (0.04 ps) in " in first.output
     assert first.output.endswith("next: egraff analyse r\n")
     assert again.output.startswith("completed: 40 of 40 steps")
     assert "completed: 60 of 60 steps" in longer.output

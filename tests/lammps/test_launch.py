@@ -263,8 +263,8 @@ def test_overwriting_removes_what_was_there(settings, finished):
     (finished / "notes.txt").write_text("mine")
     record = run_md(settings(steps=10), finished, overwrite=True)
 
-    assert record["steps_done"] == 10
-    assert len(record["segments"]) == 1
+    assert record.steps_done == 10
+    assert len(record.segments) == 1
     assert not (finished / "analysis").exists()
     assert (finished / "notes.txt").read_text() == "mine"
 

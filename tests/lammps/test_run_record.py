@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from egraff.errors import InputError
+from egraff.lammps.guard_stop import GuardStop
+from egraff.lammps.guards import Guards
 from egraff.lammps.inputs_ensemble import System
 from egraff.lammps.run_record import RunRecord, new_record, read_record, save_record
 
@@ -25,12 +27,14 @@ def record(settings):
         metadata={"architecture": "made up", "r_max": 6.0, "licence": "none"},
         rotation=np.eye(3),
         warnings=["something"],
+        guards=Guards({"Ar-Ar": 1.3}, None, 120.0, {"max_temperature": "given"}, ("a remark",)),
     )
     for steps, seconds in ((60, 2.0), (40, 1.0)):
         segment = record.start_segment(stage="production", step=record.steps_done)
         segment.production_steps, segment.production_s = steps, seconds
         segment.wall_time_s = seconds + 0.5
         segment.to_step = record.steps_done = record.steps_done + steps
+    record.stopped_by = GuardStop("temperature", "production", 100, (3, 7), "121 K, limit 120 K")
     return record
 
 
@@ -63,7 +67,7 @@ def test_nothing_is_fast_before_it_was_measured(settings):
 def test_record_of_an_older_version(record):
     """Without what was added since, with what is no longer kept."""
     content = record.as_dict()
-    for name in ("warnings", "rotation", "versions", "model_metadata"):
+    for name in ("warnings", "rotation", "versions", "model_metadata", "guards", "stopped_by"):
         del content[name]
     del content["settings"]["elements"]
     del content["segments"][0]["production_s"]
@@ -71,7 +75,7 @@ def test_record_of_an_older_version(record):
     old = RunRecord.from_dict(content)
 
     assert (old.settings, old.system, old.steps_done) == (record.settings, SYSTEM, 100)
-    assert old.warnings == []
+    assert (old.warnings, old.guards, old.stopped_by) == ([], None, None)
     assert old.segments[0].production_s == 0.0
     assert old.segments[1] == record.segments[1]
 

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Protocol
 
 from egraff.errors import RunError
+from egraff.lammps.guard_stop import TEMPERATURE_FIX
 from egraff.lammps.inputs_ensemble import Stage
 
 HINTS = (
@@ -32,7 +33,7 @@ HINTS = (
 
 _GRID = re.compile(r"^\s*(\d+) by (\d+) by (\d+) MPI processor grid")
 _LOOP = re.compile(r"^Loop time of (\S+) on \d+ procs for (\d+) steps")
-_HALT = re.compile(r"^Fix halt condition .* met on step (\d+)")
+_HALT = re.compile(r"^Fix halt condition for fix-id (\S+) met on step (\d+) with value (\S+)")
 _STAGE = re.compile(r"^Stage: (equilibration|production)$")
 _ERROR = re.compile(r"^ERROR( on proc \d+)?: ")
 
@@ -58,6 +59,7 @@ class Follower:
         stage: the stage that runs, None before the first.
         step: the last step known to be done in that stage.
         error: LAMMPS's error message, None if there was none.
+        too_hot: temperature in K at which :data:`TEMPERATURE_FIX` stopped the run at ``step``.
         production_steps: production steps timed.
         production_s: seconds that they took.
     """
@@ -66,6 +68,7 @@ class Follower:
         self.stage: Stage | None = None
         self.step = 0
         self.error: list[str] | None = None
+        self.too_hot: float | None = None
         self.production_steps = 0
         self.production_s = 0.0
         self._ranks = ranks
@@ -128,7 +131,9 @@ class Follower:
                 self.production_s, self.production_steps = float(loop[1]), int(loop[2])
             return
         if halt := _HALT.match(text):
-            self.step = int(halt[1])
+            self.step = int(halt[2])
+            if halt[1] == TEMPERATURE_FIX:
+                self.too_hot = float(halt[3])
             return
         words = text.split()
         if len(words) != len(self._columns):

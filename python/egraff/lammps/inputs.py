@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from egraff.lammps.guard_stop import STOPPED_FILE, TEMPERATURE_FIX
+from egraff.lammps.guards import Guards
 from egraff.lammps.inputs_ensemble import (
     Stage,
     Start,
@@ -29,10 +31,18 @@ STOP_FILE = "stop"
 RESTART_DIRECTORY = "restarts"
 
 STOP_EVERY = 10
-"""Steps between looks at the stop file: often enough for slow models, invisible for fast ones."""
+"""Steps between looks at stop file and temperature: often enough for slow models, invisible for
+fast ones."""
 
 
-def pair_lines(model: str, elements: Sequence[str], *, device: str, threads: int) -> list[str]:
+def pair_lines(
+    model: str,
+    elements: Sequence[str],
+    *,
+    device: str,
+    threads: int,
+    guards: Guards | None = None,
+) -> list[str]:
     """Return the lines that select the force field.
 
     Args:
@@ -40,9 +50,16 @@ def pair_lines(model: str, elements: Sequence[str], *, device: str, threads: int
         elements: element of each atom type.
         device: auto, cpu or cuda.
         threads: threads per rank.
+        guards: limits on distances and forces; None for none.
     """
+    limits = ""
+    if guards and guards.min_distance:
+        pairs = (f"{pair}:{distance:.6g}" for pair, distance in guards.min_distance.items())
+        limits += f" min_distance {','.join(pairs)}"
+    if guards and guards.max_force is not None:
+        limits += f" max_force {guards.max_force:.6g}"
     return [
-        f"pair_style      egraff device {device} threads {threads}",
+        f"pair_style      egraff device {device} threads {threads}{limits}",
         f"pair_coeff      * * {model} {' '.join(elements)}",
     ]
 
@@ -54,6 +71,7 @@ def render(
     *,
     start: Start | None = None,
     title: str = "",
+    max_temperature: float | None = None,
 ) -> str:
     """Return the text of the input script.
 
@@ -63,6 +81,7 @@ def render(
         force_field: the lines of :func:`pair_lines`.
         start: where to start from; None for the data file.
         title: one line about the run, for the reader.
+        max_temperature: where the run stops, in K; None for no limit.
     """
     start = start or Start()
     equilibrate = start.stage == "equilibrate" and settings.equilibrate_steps > 0
@@ -75,9 +94,13 @@ def render(
     if start.restart is None:
         sections.append(_velocities(settings, system))
     sections.append(_output(settings, system))
+    too_hot: list[str] = []
+    if max_temperature is not None:
+        sections.append(_temperature_guard(max_temperature))
+        too_hot = _stopped_by_temperature(max_temperature, system)
     if equilibrate:
-        sections.append(_equilibration(settings, system, start))
-    sections.append(_production(settings, system, start))
+        sections.append(_equilibration(settings, system, start, too_hot))
+    sections.append(_production(settings, system, start, too_hot))
     return "\n".join("\n".join(section) + "\n" for section in sections)
 
 
@@ -167,7 +190,28 @@ def _output(settings: RunSettings, system: System) -> list[str]:
     ]
 
 
-def _equilibration(settings: RunSettings, system: System, start: Start) -> list[str]:
+def _temperature_guard(limit: float) -> list[str]:
+    """End the run where it is too hot."""
+    return [
+        "# --- Guard ---",
+        "variable        temperature equal temp",
+        f"fix             {TEMPERATURE_FIX} all halt {STOP_EVERY} v_temperature > {limit:.6g} "
+        "error soft message yes",
+    ]
+
+
+def _stopped_by_temperature(limit: float, system: System) -> list[str]:
+    """Save the configuration if that is why the run ended."""
+    return [
+        f'if              "$(v_temperature) > {limit:.6g}" then &',
+        f'  "write_dump all custom {STOPPED_FILE} id type element x y z vx vy vz modify sort id '
+        f'element {" ".join(system.elements)} format float %.15g"',
+    ]
+
+
+def _equilibration(
+    settings: RunSettings, system: System, start: Start, too_hot: list[str]
+) -> list[str]:
     """Reach the temperature before anything is recorded."""
     n_steps = settings.equilibrate_steps
     lines = [
@@ -177,6 +221,7 @@ def _equilibration(settings: RunSettings, system: System, start: Start) -> list[
         *integrator_lines(settings, system, "equilibrate", start),
         'print           "Stage: equilibration"',
         f"run             {n_steps} upto",
+        *too_hot,
         f"write_restart   {RESTART_DIRECTORY}/equilibrate.*.restart",
         f'if              "$(step) < {n_steps}" then quit',
         *(f"unfix           {name}" for name in fix_names(settings, "equilibrate")),
@@ -189,7 +234,9 @@ def _equilibration(settings: RunSettings, system: System, start: Start) -> list[
     return [*lines, f"log             {LOG_FILE}"]
 
 
-def _production(settings: RunSettings, system: System, start: Start) -> list[str]:
+def _production(
+    settings: RunSettings, system: System, start: Start, too_hot: list[str]
+) -> list[str]:
     """Run what is recorded."""
     lines = [
         f"# --- {settings.ensemble.upper()} ---",
@@ -209,6 +256,7 @@ def _production(settings: RunSettings, system: System, start: Start) -> list[str
         *lines,
         'print           "Stage: production"',
         f"run             {settings.steps} upto",
+        *too_hot,
         f"write_restart   {RESTART_DIRECTORY}/production.*.restart",
         f'if              "$(step) < {settings.steps}" then quit',
         f"write_data      {FINAL_DATA_FILE} nocoeff",

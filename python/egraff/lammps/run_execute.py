@@ -11,6 +11,12 @@ from rich.console import Console
 from egraff.files import writing
 from egraff.lammps import inputs, launch
 from egraff.lammps.follow import Follower
+from egraff.lammps.guard_stop import (
+    STOPPED_FILE,
+    GuardStop,
+    stop_of_error,
+    stop_of_temperature,
+)
 from egraff.lammps.inputs_ensemble import Stage, Start
 from egraff.lammps.run_progress import RunDisplay
 from egraff.lammps.run_record import RunRecord, Status, save_record
@@ -42,7 +48,7 @@ def execute(
         console: where to show progress.
 
     Returns:
-        ``record``, completed or interrupted.
+        ``record``: completed, interrupted, or stopped by a guard.
 
     Raises:
         RunError: LAMMPS failed; the record says so too.
@@ -54,6 +60,7 @@ def execute(
         "equilibrate": settings.equilibrate_steps,
         "production": settings.steps,
     }
+    (out / STOPPED_FILE).unlink(missing_ok=True)
     display = RunDisplay(totals=totals, timestep_fs=settings.timestep_fs, console=console)
     follower = Follower(ranks=settings.ranks, listener=display)
     began = last_saved = time.monotonic()
@@ -96,8 +103,11 @@ def execute(
                 keep_open=(lock,),
             )
         complete = follower.stage == "production" and follower.step >= settings.steps
-        if ended.returncode == 0 and complete and follower.error is None:
-            status: Status = "completed"
+        record.stopped_by = _guard_stop(record, follower, out)
+        if record.stopped_by is not None:
+            status: Status = "stopped by guard"
+        elif ended.returncode == 0 and complete and follower.error is None:
+            status = "completed"
         elif ended.asked_to_stop or (ended.returncode == 0 and follower.error is None):
             status = "interrupted"
         else:
@@ -112,3 +122,22 @@ def execute(
         note()
         prune_restarts(out)
     return record
+
+
+def _guard_stop(record: RunRecord, follower: Follower, out: Path) -> GuardStop | None:
+    """Return why the run stopped itself, None if it did not."""
+    guards, elements = record.guards, record.system.elements
+    if follower.stage is None or guards is None:
+        return None
+    if follower.error:
+        return stop_of_error(follower.error, stage=follower.stage, elements=elements, guards=guards)
+    if follower.too_hot is None:
+        return None
+    return stop_of_temperature(
+        follower.too_hot,
+        follower.step,
+        stage=follower.stage,
+        elements=elements,
+        guards=guards,
+        frame=out / STOPPED_FILE,
+    )

@@ -62,8 +62,7 @@ def check_physics(settings: RunSettings, structure: LammpsStructure, system: Sys
             field="pbc",
             fix="use nvt or nve, or give the structure a cell and pbc",
         )
-    thermal = settings.ensemble != "nve" or settings.equilibrate_steps > 0
-    if system.n_atoms == 1 and (thermal or settings.velocities == "draw"):
+    if system.n_atoms == 1 and settings.sets_temperature:
         raise InputError(
             "expected at least two atoms for a temperature, got one: without its drift it rests",
             where=settings.structure,

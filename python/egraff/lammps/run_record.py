@@ -18,12 +18,14 @@ import numpy as np
 from egraff import __version__, provenance
 from egraff.errors import InputError
 from egraff.files import sha256, write_json
+from egraff.lammps.guard_stop import GuardStop
+from egraff.lammps.guards import Guards
 from egraff.lammps.inputs_ensemble import Stage, System
 from egraff.lammps.run_settings import RunSettings, make_settings
 
 RECORD_FILE = "run.json"
 
-Status = Literal["running", "completed", "interrupted", "failed", "killed"]
+Status = Literal["running", "completed", "interrupted", "stopped by guard", "failed", "killed"]
 """How a run, or one start of LAMMPS, ended; ``killed``: nobody was left to write how."""
 
 _START_AGAIN = "choose another --out, or start again with --overwrite"
@@ -81,6 +83,8 @@ class RunRecord:
         steps_done: production steps done.
         warnings: what the user was warned of.
         segments: the starts of LAMMPS, in order of time.
+        guards: the limits at which the run stops itself; None in records of older versions.
+        stopped_by: why it did.
     """
 
     settings: RunSettings
@@ -97,6 +101,8 @@ class RunRecord:
     versions: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
+    guards: Guards | None = None
+    stopped_by: GuardStop | None = None
 
     @property
     def wall_time_s(self) -> float:
@@ -128,7 +134,7 @@ class RunRecord:
             threads=self.settings.threads,
         )
         self.segments.append(segment)
-        self.status, self.error = "running", None
+        self.status, self.error, self.stopped_by = "running", None, None
         return segment
 
     def as_dict(self) -> dict[str, Any]:
@@ -164,6 +170,9 @@ class RunRecord:
             "created": self.created,
             "versions": self.versions,
             "warnings": self.warnings,
+            "guards": self.guards and asdict(self.guards) | {"remarks": list(self.guards.remarks)},
+            "stopped_by": self.stopped_by
+            and asdict(self.stopped_by) | {"atoms": list(self.stopped_by.atoms)},
             "settings": settings.model_dump(mode="json"),
             "system": {
                 **asdict(system),
@@ -196,6 +205,12 @@ class RunRecord:
         x, y, z = system["pbc"]
         system |= {"elements": tuple(system["elements"]), "pbc": (x, y, z)}
         values = _known(cls, content, where, given=("settings", "system", "segments"))
+        if guards := values.get("guards"):
+            guards = _known(Guards, guards, where, within="guards.")
+            values["guards"] = Guards(**guards | {"remarks": tuple(guards.get("remarks", ()))})
+        if stop := values.get("stopped_by"):
+            stop = _known(GuardStop, stop, where, within="stopped_by.")
+            values["stopped_by"] = GuardStop(**stop | {"atoms": tuple(stop["atoms"])})
         return cls(
             **values,
             settings=make_settings(settings, files=dict.fromkeys(settings, str(where or ""))),
@@ -214,6 +229,7 @@ def new_record(
     metadata: Mapping[str, Any],
     rotation: np.ndarray,
     warnings: list[str],
+    guards: Guards | None = None,
 ) -> RunRecord:
     """Return the record of a run that is about to start.
 
@@ -223,6 +239,7 @@ def new_record(
         metadata: what the model says about itself.
         rotation: ``[3, 3]`` from the structure file's frame into LAMMPS's (``v @ rotation``).
         warnings: what the user was warned of.
+        guards: the limits at which the run stops itself.
     """
     return RunRecord(
         settings=settings,
@@ -234,6 +251,7 @@ def new_record(
         created=provenance.now(),
         versions=provenance.versions(),
         warnings=warnings,
+        guards=guards,
     )
 
 
