@@ -37,7 +37,7 @@ def test_help_names_every_setting(cli):
 
     for word in ("--ensemble", "--timestep-fs", "--thermostat-damp-ps", "--resume", "--mpirun"):
         assert word in text
-    assert "(default nose-hoover)" in text
+    assert "(default csvr)" in text
 
 
 def test_run_and_resume(lj, cli, files, tmp_path):
@@ -87,7 +87,7 @@ def test_dry_run_writes_the_inputs_only(cli, files, tmp_path):
         "restarts",
         "structure.data",
     ]
-    assert "npt temp 300 300 0.1 iso 1 1 1" in (tmp_path / "r" / "in.lammps").read_text()
+    assert "all nph iso 1 1 1" in (tmp_path / "r" / "in.lammps").read_text()
     assert "pair_style      egraff" in (tmp_path / "r" / "in.lammps").read_text()
 
 

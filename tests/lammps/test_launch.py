@@ -30,7 +30,7 @@ class Silent:
 
 
 def follow(text, ranks=1):
-    follower = Follower(ranks=ranks, listener=Silent())
+    follower = Follower(ranks=ranks, listeners=[Silent()])
     for line in text.splitlines():
         follower.line(line)
     return follower

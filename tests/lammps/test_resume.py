@@ -46,8 +46,9 @@ def interrupt():
 @pytest.mark.parametrize("ensemble", ["nve", "nvt", "npt"])
 def test_two_halves_are_one_whole(run_lj, ensemble):
     """40 steps resumed up to 100 give the rows and frames of 100 at once, to rounding."""
-    _, _, halves = run_lj(out="halves", ensemble=ensemble, steps=40, ranks=2)
-    _, expected, whole = run_lj(out="whole", ensemble=ensemble, steps=100)
+    same = {"ensemble": ensemble, "thermostat": "nose-hoover"}  # without chance
+    _, _, halves = run_lj(out="halves", steps=40, ranks=2, **same)
+    _, expected, whole = run_lj(out="whole", steps=100, **same)
     record = resume_md({"steps": 100, "ranks": 1}, halves)
 
     assert record.status == "completed"

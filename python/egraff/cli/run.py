@@ -211,6 +211,8 @@ def _report(record: RunRecord, directory: Path, *, dry_run: bool) -> None:
     if record.ns_per_day is not None:
         line += f", {record.ns_per_day:.3g} ns/day"
     typer.echo(line)
+    if record.segments and (drift := record.segments[-1].drift):
+        typer.echo(f"energy: {drift}")
     where = shlex.quote(str(directory))
     if stop := record.stopped_by:
         _tell_stop(stop, record, where)

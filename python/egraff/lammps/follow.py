@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from egraff.errors import RunError
@@ -53,7 +54,7 @@ class Follower:
 
     Args:
         ranks: number of MPI ranks that LAMMPS should find.
-        listener: told about stages and rows.
+        listeners: told about stages and rows.
 
     Attributes:
         stage: the stage that runs, None before the first.
@@ -64,7 +65,7 @@ class Follower:
         production_s: seconds that they took.
     """
 
-    def __init__(self, *, ranks: int, listener: Listener) -> None:
+    def __init__(self, *, ranks: int, listeners: Sequence[Listener]) -> None:
         self.stage: Stage | None = None
         self.step = 0
         self.error: list[str] | None = None
@@ -72,7 +73,7 @@ class Follower:
         self.production_steps = 0
         self.production_s = 0.0
         self._ranks = ranks
-        self._listener = listener
+        self._listeners = listeners
         self._columns: list[str] = []
         self._first: tuple[int, float] | None = None
         self._tail: deque[str] = deque(maxlen=12)
@@ -101,7 +102,8 @@ class Follower:
             self.stage = "equilibrate" if stage[1] == "equilibration" else "production"
             self.step = 0
             self._first = None
-            self._listener.stage(self.stage)
+            for listener in self._listeners:
+                listener.stage(self.stage)
 
     def failure(self, returncode: int, log: str) -> RunError:
         """Return the error that describes how LAMMPS failed.
@@ -151,7 +153,8 @@ class Follower:
         elif self.stage == "production":
             self.production_steps = self.step - self._first[0]
             self.production_s = now - self._first[1]
-        self._listener.row(self.stage, values)
+        for listener in self._listeners:
+            listener.row(self.stage, values)
 
     def _check_ranks(self, grid: list[int]) -> None:
         """Refuse separate runs that should have been one."""

@@ -15,6 +15,7 @@ from egraff.lammps.inputs_ensemble import (
     Stage,
     Start,
     System,
+    conserved_column,
     dof_line,
     ensemble_of,
     fix_names,
@@ -81,7 +82,8 @@ def render(
         force_field: the lines of :func:`pair_lines`.
         start: where to start from; None for the data file.
         title: one line about the run, for the reader.
-        max_temperature: where the run stops, in K; None for no limit.
+        max_temperature: where the production stops, in K; None for no limit. Equilibration may
+            begin far from equilibrium.
     """
     start = start or Start()
     equilibrate = start.stage == "equilibrate" and settings.equilibrate_steps > 0
@@ -94,13 +96,11 @@ def render(
     if start.restart is None:
         sections.append(_velocities(settings, system))
     sections.append(_output(settings, system))
-    too_hot: list[str] = []
+    if equilibrate:
+        sections.append(_equilibration(settings, system, start))
     if max_temperature is not None:
         sections.append(_temperature_guard(max_temperature))
-        too_hot = _stopped_by_temperature(max_temperature, system)
-    if equilibrate:
-        sections.append(_equilibration(settings, system, start, too_hot))
-    sections.append(_production(settings, system, start, too_hot))
+    sections.append(_production(settings, system, start, max_temperature))
     return "\n".join("\n".join(section) + "\n" for section in sections)
 
 
@@ -176,6 +176,8 @@ def _velocities(settings: RunSettings, system: System) -> list[str]:
 def _output(settings: RunSettings, system: System) -> list[str]:
     """Choose the log's columns and watch the stop file."""
     columns = "step time temp pe ke etotal press vol pxx pyy pzz pxy pxz pyz"
+    if conserved_column(settings) == "Econserve":
+        columns += " econserve"
     if settings.ensemble == "npt":
         columns += " lx ly lz"
         if system.triclinic or settings.barostat == "tri":
@@ -200,8 +202,10 @@ def _temperature_guard(limit: float) -> list[str]:
     ]
 
 
-def _stopped_by_temperature(limit: float, system: System) -> list[str]:
+def _stopped_by_temperature(limit: float | None, system: System) -> list[str]:
     """Save the configuration if that is why the run ended."""
+    if limit is None:
+        return []
     return [
         f'if              "$(v_temperature) > {limit:.6g}" then &',
         f'  "write_dump all custom {STOPPED_FILE} id type element x y z vx vy vz modify sort id '
@@ -209,9 +213,7 @@ def _stopped_by_temperature(limit: float, system: System) -> list[str]:
     ]
 
 
-def _equilibration(
-    settings: RunSettings, system: System, start: Start, too_hot: list[str]
-) -> list[str]:
+def _equilibration(settings: RunSettings, system: System, start: Start) -> list[str]:
     """Reach the temperature before anything is recorded."""
     n_steps = settings.equilibrate_steps
     lines = [
@@ -221,7 +223,6 @@ def _equilibration(
         *integrator_lines(settings, system, "equilibrate", start),
         'print           "Stage: equilibration"',
         f"run             {n_steps} upto",
-        *too_hot,
         f"write_restart   {RESTART_DIRECTORY}/equilibrate.*.restart",
         f'if              "$(step) < {n_steps}" then quit',
         *(f"unfix           {name}" for name in fix_names(settings, "equilibrate")),
@@ -235,7 +236,7 @@ def _equilibration(
 
 
 def _production(
-    settings: RunSettings, system: System, start: Start, too_hot: list[str]
+    settings: RunSettings, system: System, start: Start, max_temperature: float | None
 ) -> list[str]:
     """Run what is recorded."""
     lines = [
@@ -256,7 +257,7 @@ def _production(
         *lines,
         'print           "Stage: production"',
         f"run             {settings.steps} upto",
-        *too_hot,
+        *_stopped_by_temperature(max_temperature, system),
         f"write_restart   {RESTART_DIRECTORY}/production.*.restart",
         f'if              "$(step) < {settings.steps}" then quit',
         f"write_data      {FINAL_DATA_FILE} nocoeff",

@@ -31,8 +31,9 @@ from egraff.lammps.run_record import (
     new_record,
     read_record,
 )
+from egraff.lammps.run_remarks import remarks_on
 from egraff.lammps.run_resume import prepare_resume
-from egraff.lammps.run_settings import GUARDS, RunSettings, make_settings, warnings_for
+from egraff.lammps.run_settings import GUARDS, RunSettings, make_settings
 from egraff.lammps.structure import write_data
 from egraff.locks import locked
 from egraff.metadata import read_metadata
@@ -81,7 +82,7 @@ def run_md(
     )
     warnings = [
         *structure.warnings,
-        *warnings_for(settings, elements=structure.elements, in_vacuum=not any(structure.box.pbc)),
+        *remarks_on(settings, system, metadata),
         *guards.remarks,
     ]
     console = console or Console(stderr=True, highlight=False)

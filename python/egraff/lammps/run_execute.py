@@ -10,6 +10,7 @@ from rich.console import Console
 
 from egraff.files import writing
 from egraff.lammps import inputs, launch
+from egraff.lammps.conserved import ConservedEnergy
 from egraff.lammps.follow import Follower
 from egraff.lammps.guard_stop import (
     STOPPED_FILE,
@@ -17,7 +18,7 @@ from egraff.lammps.guard_stop import (
     stop_of_error,
     stop_of_temperature,
 )
-from egraff.lammps.inputs_ensemble import Stage, Start
+from egraff.lammps.inputs_ensemble import Stage, Start, conserved_column
 from egraff.lammps.run_progress import RunDisplay
 from egraff.lammps.run_record import RunRecord, Status, save_record
 from egraff.lammps.run_resume import prune_restarts
@@ -62,7 +63,8 @@ def execute(
     }
     (out / STOPPED_FILE).unlink(missing_ok=True)
     display = RunDisplay(totals=totals, timestep_fs=settings.timestep_fs, console=console)
-    follower = Follower(ranks=settings.ranks, listener=display)
+    energy = ConservedEnergy(conserved_column(settings))
+    follower = Follower(ranks=settings.ranks, listeners=[display, energy])
     began = last_saved = time.monotonic()
 
     def note() -> None:
@@ -114,6 +116,10 @@ def execute(
             log = inputs.LOG_FILE if follower.stage == "production" else SCREEN_FILE
             raise follower.failure(ended.returncode, str(out / log))
         segment.status = record.status = status
+        if status != "stopped by guard":
+            segment.drift = energy.drift(record.system.n_atoms)
+        if segment.drift is not None and segment.drift.verdict == "drifts":
+            record.warnings.append(f"{segment.drift} (from step {segment.from_step})")
     except BaseException as error:
         segment.status = record.status = "failed"
         segment.error = record.error = str(error) or type(error).__name__

@@ -18,6 +18,7 @@ import numpy as np
 from egraff import __version__, provenance
 from egraff.errors import InputError
 from egraff.files import sha256, write_json
+from egraff.lammps.conserved import Drift
 from egraff.lammps.guard_stop import GuardStop
 from egraff.lammps.guards import Guards
 from egraff.lammps.inputs_ensemble import Stage, System
@@ -48,6 +49,7 @@ class Segment:
         wall_time_s: from start to end, in seconds.
         production_steps: steps of the production stage that were timed.
         production_s: seconds that they took.
+        drift: of the energy that the production should conserve; None where that is not judged.
     """
 
     started: str
@@ -61,6 +63,7 @@ class Segment:
     wall_time_s: float = 0.0
     production_steps: int = 0
     production_s: float = 0.0
+    drift: Drift | None = None
 
 
 @dataclass(kw_only=True)
@@ -216,7 +219,7 @@ class RunRecord:
             settings=make_settings(settings, files=dict.fromkeys(settings, str(where or ""))),
             system=System(**system),
             segments=[
-                Segment(**_known(Segment, one, where, within=f"segments[{number}]."))
+                _segment(one, where, within=f"segments[{number}].")
                 for number, one in enumerate(segments)
             ],
         )
@@ -282,6 +285,14 @@ def read_record(directory: Path) -> RunRecord | None:
             fix=_START_AGAIN,
         )
     return RunRecord.from_dict(content, where=path)
+
+
+def _segment(content: Mapping[str, Any], where: Path | None, *, within: str) -> Segment:
+    """Return a segment that a file holds."""
+    values = _known(Segment, content, where, within=within)
+    if drift := values.get("drift"):
+        values["drift"] = Drift(**_known(Drift, drift, where, within=within + "drift."))
+    return Segment(**values)
 
 
 def _required(content: Mapping[str, Any], key: str, kind: type, where: Path | None) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +19,7 @@ from pydantic_core import PydanticUndefined
 from egraff.errors import InputError
 from egraff.metadata import pair_name
 
-DEFAULT_DAMP_PS = {"nose-hoover": 0.1, "csvr": 0.1, "langevin": 1.0}
+DEFAULT_DAMP_PS = {"csvr": 0.1, "nose-hoover": 0.1, "langevin": 1.0}
 """Relaxation time of each thermostat in ps when none is given.
 
 Langevin friction disturbs the dynamics most, so it is the weakest: 1/ps.
@@ -94,7 +93,7 @@ class RunSettings(BaseModel):
         description="Time step in fs.",
     )
     thermostat: Literal["nose-hoover", "csvr", "langevin"] = Field(
-        default="nose-hoover",
+        default="csvr",
         description="csvr (stochastic velocity rescaling, right even for few or stiff degrees of "
         "freedom), nose-hoover (deterministic) or langevin (friction on every atom).",
     )
@@ -271,38 +270,6 @@ def make_settings(
             fix=_HINTS["replicate"],
         )
     return settings
-
-
-def warnings_for(
-    settings: RunSettings, *, elements: list[str], in_vacuum: bool = False
-) -> list[str]:
-    """Return what is allowed but probably not wanted.
-
-    Args:
-        settings: the settings of the run.
-        elements: elements of the structure.
-        in_vacuum: whether it is a molecule or cluster, without periodic directions.
-    """
-    found = []
-    cores = len(os.sched_getaffinity(0))
-    if settings.mpirun is None and settings.ranks * settings.threads > cores:
-        found.append(
-            f"{settings.ranks} ranks x {settings.threads} threads on {cores} cores: "
-            "ranks will wait for each other; use at most one thread per core"
-        )
-    limit = 1.0 if "H" in elements else 5.0
-    if settings.timestep_fs > limit:
-        found.append(
-            f"a time step of {settings.timestep_fs:g} fs is long for "
-            f"{'hydrogen' if limit == 1.0 else 'atoms'} (usual: up to {limit:g} fs); "
-            "check the energy drift"
-        )
-    if in_vacuum and settings.ensemble == "nvt" and settings.thermostat == "nose-hoover":
-        found.append(
-            "the thermostat nose-hoover samples single molecules poorly: heat stays in some of "
-            "their vibrations; use --thermostat csvr"
-        )
-    return found
 
 
 _PAIRS = "a number above 0, or distances by pairs of elements"
