@@ -241,8 +241,12 @@ def test_where_the_log_is_cut(tmp_path):
         ({"temperature": 90.0}, "--temperature: expected 40.0, as the run was started, got 90.0"),
         ({"timestep_fs": 1.0}, "--timestep-fs: expected 4.0, as the run was started, got 1.0"),
         ({"dump_every": 7}, "--dump-every: expected 20, .*, got 7\n  fix: drop the option"),
-        ({"model": "other.pt"}, "other.pt: expected the model that the run was started with, got"),
-        ({"structure": "o.xyz"}, "o.xyz: expected the structure that the run was started with"),
+        ({"thermo_every": 7}, "--thermo-every: expected 10, .*, got 7\n  fix: drop the option"),
+        (
+            {"model": "other.pt"},
+            r"other.pt: expected the model that the run was started with \(SHA.*\), got no file",
+        ),
+        ({"structure": "o.xyz"}, r"o.xyz: expected the structure .* \(SHA-256 .*, got no file"),
         ({"bogus": 1}, "expected the name of a setting, got 'bogus'"),
     ],
 )
@@ -259,7 +263,9 @@ def test_model_that_moved_or_changed(run_lj, tmp_path):
 
     assert resume_md({"steps": 1, "model": moved}, directory).steps_done == 1
     made_up(moved, {**METADATA, "r_max": 5.0})
-    with pytest.raises(InputError, match=r"moved.pt: expected the model that the run was started"):
+    with pytest.raises(
+        InputError, match=r"moved.pt: expected the model that .* \(.*\), got one with"
+    ):
         resume_md({"steps": 2}, directory)
 
 

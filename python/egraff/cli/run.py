@@ -229,9 +229,9 @@ def _tell_stop(stop: GuardStop, record: RunRecord, where: str) -> None:
         f"  {stop.guard} in step {stop.step} of {stop.stage} ({time_ps:g} ps): {stop.reason}"
     )
     typer.echo(f"  the configuration is in {where}/{STOPPED_FILE}")
-    if stop.stage == "production" and (every := record.settings.dump_every):
-        last = (stop.step - 1) // every * every
-        typer.echo(f"  the last frame before it is that of step {max(last, 0)}")
+    every = record.settings.dump_every
+    if stop.stage == "production" and every and stop.step > 0:
+        typer.echo(f"  the last frame before it is that of step {(stop.step - 1) // every * every}")
     fix = "another start, a smaller time step, or a model trained on such configurations"
     if stop.guard != "finite":
         fix += f"; if the model is right there, --resume --no-guard-{stop.guard}"

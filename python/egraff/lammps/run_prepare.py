@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from egraff.errors import InputError
@@ -79,24 +81,34 @@ def check_physics(settings: RunSettings, structure: LammpsStructure, system: Sys
 
 def same_files(settings: RunSettings, old: RunSettings, record: RunRecord) -> RunSettings:
     """Accept the same model and structure under other paths, refuse other files."""
-    if not settings.model.is_file() or sha256(settings.model) != record.model_sha256:
-        raise InputError(
-            "expected the model that the run was started with, got another or none",
-            where=settings.model,
-            fix="restore the file or give its new place with --model, or start another run",
-        )
-    moved = settings.structure.resolve() != old.structure
-    if moved and (
-        not settings.structure.is_file() or sha256(settings.structure) != record.structure_sha256
-    ):
-        raise InputError(
-            "expected the structure that the run was started with, got another or none",
-            where=settings.structure,
+    _same_file(
+        settings.model,
+        record.model_sha256,
+        what="model",
+        fix="restore the file or give its new place with --model, or start another run",
+    )
+    if settings.structure.resolve() != old.structure:
+        _same_file(
+            settings.structure,
+            record.structure_sha256,
+            what="structure",
             fix="drop --structure, which is not needed to resume, or start another run",
         )
     return settings.model_copy(
         update={"model": settings.model.resolve(), "structure": settings.structure.resolve()}
     )
+
+
+def _same_file(path: Path, expected: str, *, what: str, fix: str) -> None:
+    """Refuse a file of another content than the run was started with."""
+    found = sha256(path) if path.is_file() else ""
+    if found != expected:
+        raise InputError(
+            f"expected the {what} that the run was started with (SHA-256 {expected[:12]}...), "
+            f"got {f'one with {found[:12]}...' if found else 'no file'}",
+            where=path,
+            fix=fix,
+        )
 
 
 def check_unchanged(settings: RunSettings, old: RunSettings) -> None:
