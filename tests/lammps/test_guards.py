@@ -146,8 +146,8 @@ def test_a_start_beyond_the_limit_is_refused():
     water.positions[1] *= 0.6
     structure = to_lammps(water, ["H", "C", "O"])
     message = (
-        r"s.xyz: --min-distance: expected O-H distances of at least 0.665 A \(0.7 x the shortest "
-        r"of the training data\), got atoms 0 and 1 at 0.\d+ A\n  fix: start from another"
+        r"s.xyz: --min-distance: expected H-O distances of at least 0.665 A \(0.7 x the 0.95 A of "
+        r"the training data\), got atoms 0 and 1 at 0.\d+ A\n  fix: start from another"
     )
     with pytest.raises(InputError, match=message):
         check_start(guards(), structure, where="s.xyz")
@@ -173,7 +173,7 @@ HEAD = "ERROR on proc 0: pair_style egraff: model.egraff.pt: expected "
             f"{AT.format(1)} and atom 9 {AT.format(2)}; the configuration",
             "distance",
             (4, 9),
-            "O 4 and H 9 at 0.641 A, limit 0.665 A (0.7 x the shortest of the training data)",
+            "O 4 and H 9 at 0.641 A, limit 0.665 A (0.7 x the 0.95 A of the training data)",
         ),
         (
             f"forces of at most max_force 30, got 87.5 at step 70 on atom 9 {AT.format(2)}; the",

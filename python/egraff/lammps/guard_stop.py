@@ -13,6 +13,7 @@ from ase.data import atomic_masses, atomic_numbers
 
 from egraff.data.lammps.dump_file import DumpFile
 from egraff.lammps.guards import Guards
+from egraff.metadata import pair_name
 
 STOPPED_FILE = "egraff_stopped.lammpstrj"
 """The configuration at which a run was stopped; ``pair_style egraff`` gives it this name."""
@@ -74,9 +75,10 @@ def stop_of_error(
 
     if found := _DISTANCE.search(text):
         limit, got, step, *ends = found.groups()
+        pair = pair_name(*(elements[int(kind) - 1] for kind in ends[1::2]))
         reason = (
             f"{atom(*ends[:2])} and {atom(*ends[2:])} at {float(got):.3g} A, limit "
-            f"{float(limit):.3g} A ({guards.origins['min_distance']})"
+            f"{float(limit):.3g} A ({guards.origin_of(pair)})"
         )
         return GuardStop("distance", stage, int(step), (int(ends[0]), int(ends[2])), reason)
     if found := _FORCE.search(text):

@@ -60,7 +60,7 @@ class Guards:
         min_distance: smallest distance in Angstrom, by pair of elements.
         max_force: largest force on an atom in eV/A.
         max_temperature: largest temperature in K.
-        origins: by setting, where its value comes from, in words.
+        origins: by setting, where its value comes from, in words; also by pair.
         remarks: what is not known of the model, for the user.
     """
 
@@ -69,6 +69,10 @@ class Guards:
     max_temperature: float | None = None
     origins: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    def origin_of(self, pair: str) -> str:
+        """Say where the smallest distance of a pair comes from."""
+        return self.origins.get(pair, self.origins.get("min_distance", ""))
 
     def lines(self) -> list[str]:
         """Say what the limits are."""
@@ -98,8 +102,7 @@ def choose_guards(settings: RunSettings, system: System, metadata: Mapping[str, 
         InputError: ``min_distance`` names an element that the model does not know.
     """
     seen = (metadata.get("training_data") or {}).get(VISITED)
-    distances, origin = _distances(settings, system, metadata["elements"], seen)
-    origins = {"min_distance": origin}
+    distances, origins = _distances(settings, system, metadata["elements"], seen)
     force, origins["max_force"] = _force(settings, seen)
     temperature, origins["max_temperature"] = _temperature(settings, system)
     remarks = []
@@ -140,10 +143,10 @@ def check_start(guards: Guards, structure: LammpsStructure, *, where: object = N
     if (distances < smallest).any():
         worst = int(np.argmin(distances / np.where(smallest > 0, smallest, np.inf)))
         i, j = sorted(edges.index[:, worst].tolist())
-        pair = "-".join(structure.elements[species[k]] for k in (i, j))
+        pair = pair_name(*(structure.elements[species[k]] for k in (i, j)))
         raise InputError(
             f"expected {pair} distances of at least {smallest[worst]:.4g} A "
-            f"({guards.origins['min_distance']}), got atoms {i} and {j} at "
+            f"({guards.origin_of(pair)}), got atoms {i} and {j} at "
             f"{distances[worst]:.4g} A",
             where=str(where) if where else None,
             field="--min-distance",
@@ -163,14 +166,14 @@ def _distances(
     system: System,
     known: list[str],
     seen: Mapping[str, Any] | None,
-) -> tuple[dict[str, float] | None, str]:
-    """Return the smallest distance of every pair, and where it comes from."""
+) -> tuple[dict[str, float] | None, dict[str, str]]:
+    """Return the smallest distance of every pair, and where they come from."""
     given = settings.min_distance
     if given is None:
-        return None, "turned off"
+        return None, {"min_distance": "turned off"}
     pairs = [pair_name(*pair) for pair in combinations_with_replacement(system.elements, 2)]
     if isinstance(given, float):
-        return dict.fromkeys(pairs, given), "given"
+        return dict.fromkeys(pairs, given), {"min_distance": "given"}
     by_hand = {} if given == "auto" else given
     unknown = sorted({one for pair in by_hand for one in pair.split("-")} - set(known))
     if unknown:
@@ -180,20 +183,24 @@ def _distances(
             field="--min-distance",
             fix="correct the element",
         )
-    found = {}
+    found, origins = {}, {}
     shortest = (seen or {}).get("shortest_distances_ang", {})
-    for pair in pairs:
-        radii = sum(covalent_radii[atomic_numbers[element]] for element in pair.split("-"))
-        found[pair] = CLOSER * shortest[pair] if pair in shortest else OVERLAP * float(radii)
-        found[pair] = by_hand.get(pair, found[pair])
     general = f"{OVERLAP:g} x the sum of covalent radii"
-    if not shortest:
-        origin = general
-    else:
-        origin = f"{CLOSER:g} x the shortest of the training data"
-        if not set(pairs) <= shortest.keys():
-            origin += f", or {general} of pairs that are not in it"
-    return found, f"given, or {origin}" if by_hand else origin
+    for pair in pairs:
+        if pair in by_hand:
+            found[pair], origins[pair] = by_hand[pair], "given"
+        elif pair in shortest:
+            found[pair] = CLOSER * shortest[pair]
+            origins[pair] = f"{CLOSER:g} x the {shortest[pair]:.3g} A of the training data"
+        else:
+            radii = sum(covalent_radii[atomic_numbers[element]] for element in pair.split("-"))
+            found[pair], origins[pair] = OVERLAP * float(radii), general
+    used = ["given"] if by_hand else []
+    if shortest:
+        used.append(f"{CLOSER:g} x the shortest of the training data")
+    if general in origins.values():
+        used.append(f"{general} of pairs that are not in it" if shortest else general)
+    return found, {"min_distance": ", or ".join(used), **origins}
 
 
 def _force(settings: RunSettings, seen: Mapping[str, Any] | None) -> tuple[float | None, str]:
