@@ -246,7 +246,8 @@ def test_a_molecule_that_collapses_at_the_right_temperature(collapsing, tmp_path
     assert "--resume --no-guard-distance" in first.output
     content = json.loads((out / "run.json").read_text())
     assert content["status"] == "stopped by guard"
-    assert content["stopped_by"]["reason"] in first.output
+    assert content["stopped_by"]["reason"] in content["error"]
+    assert f"  {content['error']}\n" in first.output
     assert content["guards"]["min_distance"] == pytest.approx(
         {pair: 0.7 * distance for pair, distance in SHORTEST.items()}
     )
@@ -267,7 +268,7 @@ def test_a_molecule_that_collapses_at_the_right_temperature(collapsing, tmp_path
 
 
 def test_large_forces_stop_a_run(collapsing, tmp_path):
-    limits = ("--max-force", 0.02, "--no-guard-distance")
+    limits = ("--max-force", 0.02, "--no-guard-distance", "--ranks", 2)
     result = egraff_run(*collapsing, *limits, "--steps", 100, "--out", tmp_path / "run")
     stop = read_record(tmp_path / "run").stopped_by
 

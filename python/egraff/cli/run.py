@@ -224,10 +224,7 @@ def _tell_stop(stop: GuardStop, record: RunRecord, where: str) -> None:
     """Say why a run stopped itself, where that is to be seen, and what to do."""
     from egraff.lammps.guard_stop import STOPPED_FILE
 
-    time_ps = stop.step * record.settings.timestep_ps
-    typer.echo(
-        f"  {stop.guard} in step {stop.step} of {stop.stage} ({time_ps:g} ps): {stop.reason}"
-    )
+    typer.echo(f"  {stop}")
     typer.echo(f"  the configuration is in {where}/{STOPPED_FILE}")
     every = record.settings.dump_every
     if stop.stage == "production" and every and stop.step > 0:

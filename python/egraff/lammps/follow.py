@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Understand what LAMMPS prints while it runs: how far it is, how fast, and what went wrong."""
+"""Parse what LAMMPS prints while it runs: progress, speed, and what went wrong."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HINTS = (
         "or a better model",
     ),
 )
-"""What usually is behind an error of LAMMPS."""
+"""Likely causes and cures of errors, by a part of LAMMPS's message."""
 
 _GRID = re.compile(r"^\s*(\d+) by (\d+) by (\d+) MPI processor grid")
 _LOOP = re.compile(r"^Loop time of (\S+) on \d+ procs for (\d+) steps")
@@ -40,13 +40,13 @@ _ERROR = re.compile(r"^ERROR( on proc \d+)?: ")
 
 
 class Listener(Protocol):
-    """Who wants to know how a run gets on."""
+    """Receives the progress of a run."""
 
     def stage(self, stage: Stage) -> None:
         """Begin a stage."""
 
     def row(self, stage: Stage, values: dict[str, float]) -> None:
-        """Take a line of the log, by column name."""
+        """Receive a line of the log, by column name."""
 
 
 class Follower:
@@ -79,7 +79,7 @@ class Follower:
         self._tail: deque[str] = deque(maxlen=12)
 
     def line(self, text: str) -> None:
-        """Take one line of output.
+        """Parse one line of output.
 
         Raises:
             RunError: LAMMPS runs on another number of ranks than it was started with.
@@ -126,7 +126,7 @@ class Follower:
         return RunError(f"LAMMPS failed {where}:\n  {cause}{hint}\n  log: {log}")
 
     def _row(self, text: str) -> None:
-        """Take a line that should hold numbers under the current header."""
+        """Parse a line that should hold numbers under the current header."""
         if loop := _LOOP.match(text):
             self._columns = []
             if self.stage == "production":

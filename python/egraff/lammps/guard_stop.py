@@ -47,7 +47,7 @@ class GuardStop:
         stage: ``equilibrate`` or ``production``.
         step: step of that stage.
         atoms: IDs of the atoms concerned, counted from 1 as in dumps.
-        reason: all of it in words.
+        reason: what was found, and the limit, in words.
     """
 
     guard: str
@@ -55,6 +55,9 @@ class GuardStop:
     step: int
     atoms: tuple[int, ...]
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.guard} in step {self.step} of {self.stage}: {self.reason}"
 
 
 def stop_of_error(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run molecular dynamics in LAMMPS: check, write the inputs, start, follow, record, resume."""
+"""Run molecular dynamics in LAMMPS: check, write inputs, start, monitor, record, resume."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One start of LAMMPS: follow it to its end and keep ``run.json`` up to date."""
+"""One start of LAMMPS: monitor it to its end and keep ``run.json`` up to date."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def execute(
     lock: int,
     console: Console,
 ) -> RunRecord:
-    """Start LAMMPS, follow it to its end, and keep ``run.json`` up to date.
+    """Start LAMMPS, monitor it to its end, and keep ``run.json`` up to date.
 
     Args:
         record: the record of the run, changed in place.
@@ -108,6 +108,7 @@ def execute(
         record.stopped_by = _guard_stop(record, follower, out)
         if record.stopped_by is not None:
             status: Status = "stopped by guard"
+            segment.error = record.error = str(record.stopped_by)
         elif ended.returncode == 0 and complete and follower.error is None:
             status = "completed"
         elif ended.asked_to_stop or (ended.returncode == 0 and follower.error is None):

@@ -43,7 +43,7 @@ class Segment:
         from_step: step that it started from, in the stage of its start.
         to_step: step that it reached, in ``stage``.
         status: how it ended.
-        error: why it failed.
+        error: why it failed, or stopped itself.
         ranks: MPI ranks.
         threads: threads per rank.
         wall_time_s: from start to end, in seconds.
@@ -82,7 +82,7 @@ class RunRecord:
         versions: of the programs and libraries.
         egraff: version of egraff.
         status: how the run ended, or ``running``.
-        error: why it failed.
+        error: why it failed, or stopped itself.
         steps_done: production steps done.
         warnings: what the user was warned of.
         segments: the starts of LAMMPS, in order of time.
