@@ -60,12 +60,13 @@ class EdgeList {
     // The centre of the first edge whose gradient is not finite, if there is one.
     virtual std::optional<int> first_not_finite(const at::Tensor &gradient) const = 0;
 
-    // The first edge shorter than that many Angstrom, if there is one.
+    // The first edge shorter than the limit of its species, if there is one; `squared` is
+    // [n_species, n_species] in Angstrom^2, row = centre.
     struct Pair {
         int centre, neighbour; // atoms
         double distance;       // Angstrom
     };
-    virtual std::optional<Pair> first_shorter_than(double distance) const = 0;
+    virtual std::optional<Pair> first_shorter_than(const std::vector<double> &squared) const = 0;
 
     // On the host, beyond the graph and the candidates.
     virtual double memory_bytes() const = 0;

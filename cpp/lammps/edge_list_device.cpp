@@ -68,9 +68,9 @@ class DeviceEdges : public EdgeList {
         return edge ? std::optional(atom(0, *edge)) : std::nullopt;
     }
 
-    std::optional<Pair> first_shorter_than(double distance) const override {
+    std::optional<Pair> first_shorter_than(const std::vector<double> &squared) const override {
         const at::Tensor squares = vectors_.square().sum(1);
-        const auto edge = first(squares < distance * distance);
+        const auto edge = first(squares < uploaded(squared, at::kDouble).index_select(0, pairs()));
         return edge ? std::optional(Pair{atom(0, *edge), atom(1, *edge),
                                          std::sqrt(squares[*edge].item<double>())})
                     : std::nullopt;
@@ -109,6 +109,8 @@ class DeviceEdges : public EdgeList {
         return which.numel() > 0 ? std::optional(which[0].item<int64_t>()) : std::nullopt;
     }
 
+    at::Tensor pairs() const { return candidate_pairs_.index_select(0, edges_); }
+
     int atom(int end, int64_t edge) const { return atoms_[end][edge].item<int>(); }
 
     at::Device device_;
@@ -117,10 +119,12 @@ class DeviceEdges : public EdgeList {
     at::Tensor cutoffs_squared_; // [n_species * n_species]
     at::Tensor components_[2];   // ROW and COLUMN
 
-    at::Tensor candidates_[2]; // int32 [n_candidates]: centre and neighbour, atoms
-    at::Tensor limits_;        // [n_candidates]: square of the cutoff of each
-    at::Tensor node_of_atom_;  // int64 [n_atoms]
+    at::Tensor candidates_[2];   // int32 [n_candidates]: centre and neighbour, atoms
+    at::Tensor candidate_pairs_; // int32 [n_candidates]: species of both, an index of tables
+    at::Tensor limits_;          // [n_candidates]: square of the cutoff of each
+    at::Tensor node_of_atom_;    // int64 [n_atoms]
 
+    at::Tensor edges_;    // int64 [n_edges]: which candidates
     at::Tensor atoms_[2]; // int32 [n_edges]: centre and neighbour
     at::Tensor vectors_;  // Graph::edge_vec
 };
@@ -137,7 +141,8 @@ void DeviceEdges::rebuild(const Candidates &from, Graph &graph) {
     node_of_atom_ = uploaded(from.node_of_atom, at::kLong);
     const at::Tensor species = uploaded(from.species_of_atom, at::kInt);
     const auto species_of = [&](int end) { return species.index_select(0, candidates_[end]); };
-    limits_ = cutoffs_squared_.index_select(0, species_of(0).mul_(n_species_).add_(species_of(1)));
+    candidate_pairs_ = species_of(0).mul_(n_species_).add_(species_of(1));
+    limits_ = cutoffs_squared_.index_select(0, candidate_pairs_);
 }
 
 void DeviceEdges::update(const double *x, Graph &graph) {
@@ -148,10 +153,10 @@ void DeviceEdges::update(const double *x, Graph &graph) {
     const at::Tensor vectors = positions.index_select(0, candidates_[1])
                                    .sub_(positions.index_select(0, candidates_[0]))
                                    .mul_(per_angstrom_);
-    const at::Tensor edges = (vectors.square().sum(1) < limits_).nonzero().squeeze(1);
-    graph.edge_vec = vectors_ = vectors.index_select(0, edges);
+    edges_ = (vectors.square().sum(1) < limits_).nonzero().squeeze(1);
+    graph.edge_vec = vectors_ = vectors.index_select(0, edges_);
     for (int end = 0; end < 2; ++end) {
-        atoms_[end] = candidates_[end].index_select(0, edges);
+        atoms_[end] = candidates_[end].index_select(0, edges_);
     }
     graph.edge_index = at::stack(
         {node_of_atom_.index_select(0, atoms_[0]), node_of_atom_.index_select(0, atoms_[1])});

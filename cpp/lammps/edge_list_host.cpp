@@ -42,7 +42,7 @@ class HostEdges : public EdgeList {
     }
 
     std::optional<int> first_not_finite(const at::Tensor &gradient) const override;
-    std::optional<Pair> first_shorter_than(double distance) const override;
+    std::optional<Pair> first_shorter_than(const std::vector<double> &squared) const override;
 
     double memory_bytes() const override {
         return double(sizeof(int64_t)) *
@@ -126,11 +126,13 @@ std::optional<int> HostEdges::first_not_finite(const at::Tensor &gradient) const
     return std::nullopt;
 }
 
-std::optional<EdgeList::Pair> HostEdges::first_shorter_than(double distance) const {
+std::optional<EdgeList::Pair>
+HostEdges::first_shorter_than(const std::vector<double> &squared) const {
+    const std::vector<int> &species = candidates_->species_of_atom;
     const double *vectors = vectors_.const_data_ptr<double>();
     for (size_t e = 0; e < centres_.size(); ++e) {
         const double found = square(vectors + 3 * e);
-        if (found < distance * distance) {
+        if (found < squared[species[centres_[e]] * cutoffs_.n_species + species[neighbours_[e]]]) {
             return Pair{int(centres_[e]), int(neighbours_[e]), std::sqrt(found)};
         }
     }

@@ -148,6 +148,7 @@ void PairEgraff::coeff(int narg, char **arg) {
         egraff::check_alike(members_);
         species_ =
             egraff::map_elements(coefficients.elements, metadata(), members_.front()->path());
+        min_distances_ = egraff::distance_table(options_.min_distance, metadata());
     });
     for (int i = 1; i <= atom->ntypes; ++i) {
         for (int j = i; j <= atom->ntypes; ++j) {

@@ -123,7 +123,7 @@ class PairEgraff : public Pair {
     // one that is beyond the limits that the user set.
     std::string not_finite(const egraff::Evaluation &evaluation) const;
     std::string beyond_limits(const egraff::Evaluation &evaluation);
-    bool has_limits() const { return options_.min_distance > 0.0 || options_.max_force > 0.0; }
+    bool has_limits() const { return options_.min_distance.is_set() || options_.max_force > 0.0; }
     std::string describe_atom(int atom) const;
     // What the first rank with trouble has found, the same on all ranks.
     std::string of_all_ranks(std::string trouble) const;
@@ -152,6 +152,7 @@ class PairEgraff : public Pair {
     std::vector<egraff::Evaluation> results_;  // of each, at the last evaluation
     std::vector<std::string> kept_outputs_;    // in these, for computes
     std::vector<int> species_;                 // of type 1, 2, ...; -1: not described
+    std::vector<double> min_distances_;        // of species by species, in LAMMPS's units
     std::unique_ptr<egraff::ModeGraph> graph_; // of mode_
     std::vector<tagint> atoms_of_list_;        // numbers, and IDs where there are any
     egraff::Lockstep lockstep_;

@@ -31,7 +31,8 @@ std::string PairEgraff::describe_atom(int i) const {
 
 std::string PairEgraff::not_finite(const egraff::Evaluation &evaluation) const {
     // a pair without a direction has no forces, whatever a table gives for it
-    if (const auto pair = graph_->builder.edges().first_shorter_than(COINCIDENT)) {
+    const std::vector<double> coincident(min_distances_.size(), COINCIDENT * COINCIDENT);
+    if (const auto pair = graph_->builder.edges().first_shorter_than(coincident)) {
         return fmt::format("expected atoms at different places, got {:.3g} between {} and {} at "
                            "step {}",
                            pair->distance * units_.length, describe_atom(pair->centre),
@@ -59,14 +60,20 @@ std::string PairEgraff::beyond_limits(const egraff::Evaluation &evaluation) {
     if (options_.max_force > 0.0) {
         forces = owned_forces(graph_->builder, evaluation);
     }
-    if (options_.min_distance > 0.0) {
-        const double shortest = options_.min_distance / units_.length;
-        if (const auto pair = graph_->builder.edges().first_shorter_than(shortest)) {
+    if (options_.min_distance.is_set()) {
+        std::vector<double> squared;
+        for (const double distance : min_distances_) {
+            squared.push_back(distance / units_.length * (distance / units_.length));
+        }
+        if (const auto pair = graph_->builder.edges().first_shorter_than(squared)) {
+            const auto &species = graph_->builder.species_of_atom();
+            const size_t n = metadata().elements.size();
             return fmt::format(
                 "expected distances of at least min_distance {:g}, got {:.6g} at step "
                 "{} between {} and {}",
-                options_.min_distance, pair->distance * units_.length, update->ntimestep,
-                describe_atom(pair->centre), describe_atom(pair->neighbour));
+                min_distances_[species[pair->centre] * n + species[pair->neighbour]],
+                pair->distance * units_.length, update->ntimestep, describe_atom(pair->centre),
+                describe_atom(pair->neighbour));
         }
     }
     for (size_t i = 0; 3 * i < forces.size(); ++i) {

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <functional>
+#include <optional>
+#include <sstream>
 #include <utility>
 
 namespace egraff {
@@ -65,15 +67,46 @@ Keyword whole_number(const std::string &name, int StyleOptions::*option, int lea
             }};
 }
 
+std::optional<double> limit_value(const std::string &text) {
+    char *end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    const bool good = !text.empty() && *end == '\0' && value >= 0.0 && std::isfinite(value);
+    return good ? std::optional(value) : std::nullopt;
+}
+
 Keyword limit(const std::string &name, const std::string &symbol, double StyleOptions::*option) {
     return {name, symbol, "a number above 0, or 0 for no limit",
             [=](StyleOptions &options, const std::string &text) {
-                char *end = nullptr;
-                const double value = std::strtod(text.c_str(), &end);
-                if (text.empty() || *end != '\0' || !(value >= 0.0) || !std::isfinite(value)) {
-                    return false;
+                const auto value = limit_value(text);
+                options.*option = value.value_or(0.0);
+                return value.has_value();
+            }};
+}
+
+// One number for all pairs, or "H-O:0.6,O-O:1.4"; pairs that are not named have no limit.
+Keyword distance_limit(const std::string &name, MinDistance StyleOptions::*option) {
+    return {name, "D|A-B:D,...",
+            "a number above 0, or 0 for no limit, or such numbers of pairs of elements, as in "
+            "H-O:0.6,O-O:1.4",
+            [=](StyleOptions &options, const std::string &text) {
+                MinDistance &limits = options.*option = {};
+                if (const auto value = limit_value(text)) {
+                    limits.all = *value;
+                    return true;
                 }
-                options.*option = value;
+                std::istringstream entries(text + ",");
+                for (std::string entry; std::getline(entries, entry, ',');) {
+                    const size_t dash = entry.find('-'), colon = entry.find(':');
+                    if (dash == std::string::npos || colon == std::string::npos || colon < dash) {
+                        return false;
+                    }
+                    const auto value = limit_value(entry.substr(colon + 1));
+                    if (!value) {
+                        return false;
+                    }
+                    limits.pairs.push_back(
+                        {entry.substr(0, dash), entry.substr(dash + 1, colon - dash - 1), *value});
+                }
                 return true;
             }};
 }
@@ -94,7 +127,7 @@ const std::vector<Keyword> &keywords() {
         whole_number("threads", &Options::threads, 1),
         choice("mode", &Options::mode, MODES),
         choice<bool>("check", &Options::check, {{"yes", true}, {"no", false}}),
-        limit("min_distance", "D", &Options::min_distance),
+        distance_limit("min_distance", &Options::min_distance),
         limit("max_force", "F", &Options::max_force),
         whole_number("devi_freq", &Options::devi_freq, 0),
         {"devi_file", "F", "a file name",
@@ -131,6 +164,39 @@ std::string name(Mode mode) {
     return std::find_if(MODES.begin(), MODES.end(),
                         [mode](const auto &entry) { return entry.second == mode; })
         ->first;
+}
+
+bool MinDistance::is_set() const {
+    return all > 0.0 || std::any_of(pairs.begin(), pairs.end(),
+                                    [](const OfPair &pair) { return pair.distance > 0.0; });
+}
+
+std::vector<double> distance_table(const MinDistance &limit, const Metadata &metadata) {
+    const std::vector<std::string> &elements = metadata.elements;
+    const size_t n = elements.size();
+    std::vector<double> table(n * n, limit.all);
+    std::vector<bool> named(n * n, false);
+    for (const MinDistance::OfPair &pair : limit.pairs) {
+        size_t ends[2];
+        for (int k = 0; k < 2; ++k) {
+            const std::string &element = k == 0 ? pair.first : pair.second;
+            ends[k] = std::find(elements.begin(), elements.end(), element) - elements.begin();
+            if (ends[k] == n) {
+                throw Error("expected elements that the model knows (" + join(elements) +
+                                "), got " + element,
+                            {"pair_style egraff", "min_distance"}, "correct the element");
+            }
+        }
+        const size_t forth = ends[0] * n + ends[1], back = ends[1] * n + ends[0];
+        if (named[forth]) {
+            throw Error("expected every pair once, got " + pair.first + "-" + pair.second +
+                            " again",
+                        {"pair_style egraff", "min_distance"}, "drop one of the two");
+        }
+        named[forth] = named[back] = true;
+        table[forth] = table[back] = pair.distance;
+    }
+    return table;
 }
 
 StyleOptions parse_style(const std::vector<std::string> &arguments) {

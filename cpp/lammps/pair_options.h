@@ -14,6 +14,18 @@ enum class Mode { automatic, fold, exchange, extended };
 
 std::string name(Mode mode);
 
+// Stop the run when two atoms come closer, in LAMMPS's units; 0: never.
+struct MinDistance {
+    struct OfPair {
+        std::string first, second; // elements, in either order
+        double distance;
+    };
+    double all = 0.0;
+    std::vector<OfPair> pairs; // instead of `all`
+
+    bool is_set() const;
+};
+
 // pair_style egraff [keyword value ...]; the keywords are those of the table in pair_options.cpp.
 struct StyleOptions {
     std::string device = "auto";
@@ -26,7 +38,7 @@ struct StyleOptions {
     // Where edges are found, each step: by loops on the host, or by torch where the model is (see
     // lammps/edge_list.h). automatic: on the host only if the model is there.
     enum class GraphPlace { automatic, host, device } graph = GraphPlace::automatic;
-    double min_distance = 0.0;                // stop the run below, in LAMMPS's units; 0: never
+    MinDistance min_distance;
     double max_force = 0.0;                   // stop the run above, in LAMMPS's units; 0: never
     bool drop_reference_energies = false;     // energies are relative to isolated atoms
     bool check_masses = true;                 // and type labels, against elements, see type_check.h
@@ -49,5 +61,9 @@ Coefficients parse_coefficients(const std::vector<std::string> &arguments, int n
 // element that the model does not know.
 std::vector<int> map_elements(const std::vector<std::string> &elements, const Metadata &metadata,
                               const std::string &path);
+
+// The smallest distance of every pair, [n_elements, n_elements] in LAMMPS's units, 0: no limit.
+// Throws egraff::Error for an element that the model does not know, and for a pair named twice.
+std::vector<double> distance_table(const MinDistance &limit, const Metadata &metadata);
 
 } // namespace egraff

@@ -21,6 +21,14 @@ from egraff.errors import InputError
 CONTRACT: int = _model_file.CONTRACT
 """The model contract that this version of egraff understands."""
 
+VISITED = "visited"
+"""Key of ``training_data`` under which models tell how far it reaches, since that is stored."""
+
+
+def pair_name(first: str, second: str) -> str:
+    """Return the name of a pair of elements, the same in either order: ``C-H``."""
+    return "-".join(sorted((first, second)))
+
 
 def read_metadata(path: str | PathLike[str]) -> dict[str, Any]:
     """Return what an exported model says about itself, ``egraff.json``.

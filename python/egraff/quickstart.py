@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 
 from egraff.data.embedded import embedded
-from egraff.errors import InputError
+from egraff.errors import InputError, RunError
 from egraff.files import make_folder, write_json
 
 MARKER = "quickstart.json"
@@ -225,6 +225,11 @@ def _do(console: Console, steps: Sequence[Step], *, always: bool = False) -> Non
             continue
         console.print(f"[bold]$ {command}[/]", soft_wrap=True)
         app(step.arguments, standalone_mode=False)
+        if not (step.product.exists() and _finished(step.product)):
+            raise RunError(
+                f"expected {step.product} to be finished, it is not\n"
+                f"  fix: see what `{command}` printed; then start quickstart again, which continues"
+            )
 
 
 def _finished(product: Path) -> bool:

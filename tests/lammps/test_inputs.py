@@ -31,16 +31,33 @@ def script(system=CRYSTAL, *, start=None, **values):
         (
             {"ensemble": "nvt"},
             [
+                "fix production all nve",
+                "fix production_bath all temp/csvr 300 300 0.1 SEED",
+                "fix production_drift all momentum 100 linear 1 1 1 rescale",
+            ],
+        ),
+        (
+            {"ensemble": "nvt", "thermostat": "nose-hoover"},
+            [
                 "fix production all nvt temp 300 300 0.1",
                 "fix production_drift all momentum 100 linear 1 1 1 rescale",
             ],
         ),
         (
             {"ensemble": "nvt", "thermostat": "langevin"},
-            ["fix production all nve", "fix production_bath all langevin 300 300 1 SEED zero yes"],
+            [
+                "fix production all nve",
+                "fix production_bath all langevin 300 300 1 SEED zero yes tally yes",
+            ],
         ),
         (
-            {"ensemble": "npt", "pressure_bar": 5, "barostat": "aniso", "temperature": 90},
+            {
+                "ensemble": "npt",
+                "thermostat": "nose-hoover",
+                "pressure_bar": 5,
+                "barostat": "aniso",
+                "temperature": 90,
+            },
             [
                 "fix production all npt temp 90 90 0.1 aniso 5 5 1",
                 "fix production_drift all momentum 100 linear 1 1 1 rescale",
@@ -68,8 +85,9 @@ def test_columns_and_frames_are_those_that_readers_expect():
 
     assert (
         "thermo_style custom step time temp pe ke etotal press vol "
-        "pxx pyy pzz pxy pxz pyz lx ly lz xy xz yz"
+        "pxx pyy pzz pxy pxz pyz econserve lx ly lz xy xz yz"
     ) in lines
+    assert not [line for line in script(ensemble="nve") if "econserve" in line]
     assert "thermo_modify format float %.12g lost error flush yes" in lines
     assert (
         "dump trajectory all custom 100 dump.lammpstrj "
@@ -128,7 +146,8 @@ def test_equilibration_stays_out_of_the_results():
     end = lines.index("reset_timestep 0")
 
     assert lines.index("log log.equilibrate") < lines.index("run 500 upto") < end
-    assert lines.index("fix equilibrate all nvt temp 300 300 0.1") < end
+    assert lines.index("fix equilibrate all nve") < end
+    assert any(line.startswith("fix equilibrate_bath all temp/csvr") for line in lines[:end])
     assert end < lines.index("log log.lammps") < lines.index("fix production all nve")
     assert not [line for line in lines[:end] if line.startswith("dump")]
     assert 'if "$(step) < 500" then quit' in lines

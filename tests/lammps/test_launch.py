@@ -30,7 +30,7 @@ class Silent:
 
 
 def follow(text, ranks=1):
-    follower = Follower(ranks=ranks, listener=Silent())
+    follower = Follower(ranks=ranks, listeners=[Silent()])
     for line in text.splitlines():
         follower.line(line)
     return follower
@@ -263,8 +263,8 @@ def test_overwriting_removes_what_was_there(settings, finished):
     (finished / "notes.txt").write_text("mine")
     record = run_md(settings(steps=10), finished, overwrite=True)
 
-    assert record["steps_done"] == 10
-    assert len(record["segments"]) == 1
+    assert record.steps_done == 10
+    assert len(record.segments) == 1
     assert not (finished / "analysis").exists()
     assert (finished / "notes.txt").read_text() == "mine"
 

@@ -13,6 +13,7 @@ from ase.build import bulk, molecule
 from egraff.analysis.statistics import mean_with_error
 from egraff.errors import OutputError
 from egraff.lammps import launch
+from egraff.lammps.run_record import read_record
 from tests.lammps.conftest import SIGMA_ANG, lennard_jones
 
 BOLTZMANN = 8.617343e-5  # LAMMPS's own value, eV/K
@@ -171,7 +172,7 @@ def test_npt_compresses(run_lj, barostat):
         ensemble="npt", barostat=barostat, pressure_bar=5000.0, barostat_damp_ps=0.2, steps=500
     )
 
-    assert record["pressure_bar"] == 5000.0
+    assert record.settings.target_pressure_bar == 5000.0
     assert rows[-1]["Volume"] < 0.97 * rows[0]["Volume"]
     shape = [rows[-1][name] for name in ("Lx", "Ly", "Lz")]
     assert (np.ptp(shape) < 1e-9) == (barostat == "iso")
@@ -219,7 +220,8 @@ def test_record_says_what_was_run(run_lj, folder):
     returned, rows, directory = run_lj(ensemble="nvt", ranks=2, steps=40, equilibrate_steps=10)
     record = json.loads((directory / "run.json").read_text())
 
-    assert record == returned
+    assert read_record(directory) == returned
+    assert record == returned.as_dict()
     assert record["status"] == "completed"
     assert record["error"] is None
     assert record["model"] == str(folder / "model.egraff.pt")

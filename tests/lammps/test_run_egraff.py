@@ -71,7 +71,7 @@ def test_every_frame_is_what_the_calculator_gives(run, exported, atoms, ranks):
     frames = ase.io.read(directory / "dump.lammpstrj", index=":", format="lammps-dump-text")
     calculator = EgraffCalculator(exported("float64"))
 
-    assert record["status"] == "completed"
+    assert record.status == "completed"
     assert len(frames) == len(rows) == 5
     for frame, row in zip(frames, rows, strict=True):
         copy = Atoms(
@@ -93,6 +93,6 @@ def test_npt_and_resume(run):
     record = resume_md({"steps": 20, "ranks": 2}, directory)
     rows = log_rows(directory / "log.lammps")
 
-    assert record["status"] == "completed"
+    assert record.status == "completed"
     assert [row["Step"] for row in rows] == [0, 5, 10, 15, 20]
     assert rows[-1]["Volume"] != rows[0]["Volume"]

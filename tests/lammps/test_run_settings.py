@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-import os
-import re
-
 import pytest
 
 from egraff.errors import InputError
-from egraff.lammps.run_settings import make_settings, warnings_for
+from egraff.lammps.run_settings import RunSettings, help_of, make_settings
 
 FILES = {"model": "m.egraff.pt", "structure": "s.xyz"}
 
@@ -28,9 +25,12 @@ FILES = {"model": "m.egraff.pt", "structure": "s.xyz"}
         ({"pressure_bar": 5}, "--pressure-bar: expected a pressure only with ensemble npt, got 5"),
         (
             {"velocities": "zero", "ensemble": "nvt"},
-            "--velocities: expected velocities that nose-hoover can scale, got zero\n  fix: draw",
+            "--velocities: expected velocities that csvr can scale, got zero\n  fix: draw",
         ),
-        ({"velocities": "zero", "equilibrate_steps": 5, "thermostat": "csvr"}, "that csvr can sca"),
+        (
+            {"velocities": "zero", "equilibrate_steps": 5, "thermostat": "nose-hoover"},
+            "that nose-hoover can sca",
+        ),
         ({"temprature": 5}, "name of a setting, got 'temprature'\n  fix: did you mean temperature"),
         ({"zzz": 5}, "name of a setting, got 'zzz'\n  fix: settings are: model, structure, frame"),
         ({"thermo_every": 0}, "--thermo-every: expected greater than or equal to 1, got 0"),
@@ -76,30 +76,9 @@ def test_values_as_yaml_has_them():
     assert settings.target_pressure_bar == 100.0
 
 
-def test_warnings():
-    cores = len(os.sched_getaffinity(0))
-    crowded = make_settings({**FILES, "ranks": cores, "threads": 2})
-    long_step = make_settings({**FILES, "timestep_fs": 2.0})
-
-    assert re.match(
-        f"{cores} ranks x 2 threads on {cores} cores: ranks will wait",
-        *warnings_for(crowded, elements=["H"]),
-    )
-    assert re.match(
-        "a time step of 2 fs is long for hydrogen", *warnings_for(long_step, elements=["H", "C"])
-    )
-    assert warnings_for(long_step, elements=["Ar"]) == []
-
-
-def test_a_molecule_wants_a_stochastic_thermostat():
-    settings = make_settings({**FILES, "ensemble": "nvt"})
-    csvr = make_settings({**FILES, "ensemble": "nvt", "thermostat": "csvr"})
-    nve = make_settings({**FILES, "ensemble": "nve"})
-
-    assert re.match(
-        "the thermostat nose-hoover samples single molecules poorly.*use --thermostat csvr",
-        *warnings_for(settings, elements=["Ar"], in_vacuum=True),
-    )
-    assert warnings_for(settings, elements=["Ar"]) == []
-    assert warnings_for(csvr, elements=["Ar"], in_vacuum=True) == []
-    assert warnings_for(nve, elements=["Ar"], in_vacuum=True) == []
+def test_every_setting_says_what_it_is_and_its_default():
+    assert all(field.description for field in RunSettings.model_fields.values())
+    assert help_of("timestep_fs") == "Time step in fs. (default 1)"
+    assert help_of("replicate") == "Repetitions along a, b and c. (default 1 1 1)"
+    assert help_of("thermostat_damp_ps").endswith("(default csvr 0.1, nose-hoover 0.1, langevin 1)")
+    assert help_of("lmp") == "Another LAMMPS executable than this environment's."

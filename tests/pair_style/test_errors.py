@@ -56,13 +56,32 @@ def fails(script: str, directory, *, ranks: int = 1) -> str:
         ("masses no", "masses: expected check or ignore, got no"),
         ("devi_freq -1", "devi_freq: expected a whole number, got -1"),
         ("max_force -1", "max_force: expected a number above 0, or 0 for no limit, got -1"),
-        ("min_distance 1A", "min_distance: expected a number above 0, or 0 for no limit, got 1A"),
+        *(
+            (
+                f"min_distance {value}",
+                "min_distance: expected a number above 0, or 0 for no limit, or such numbers of "
+                f"pairs of elements, as in H-O:0.6,O-O:1.4, got {value}",
+            )
+            for value in ("1A", "H-O", "H-O:-1", "H:O-1", "H-O:1,")
+        ),
     ],
 )
 def test_style_options(here, options, problem):
     text = fails(SETUP + f"pair_style egraff {options}\n", here)
     assert f"pair_style egraff: {problem}" in text
     assert f"fix: {usage()} (" in text  # and nothing more
+
+
+@pytest.mark.parametrize(
+    ("pairs", "problem"),
+    [
+        ("H-C:1", "expected elements that the model knows (H O), got C fix: correct the element ("),
+        ("H-O:1,O-H:2", "expected every pair once, got O-H again fix: drop one of the two ("),
+    ],
+)
+def test_pairs_of_min_distance(here, pairs, problem):
+    text = fails(SETUP + STYLE.replace("egraff", f"egraff min_distance {pairs}", 1), here)
+    assert f"pair_style egraff: min_distance: {problem}" in text
 
 
 def test_folding_needs_one_rank(here):

@@ -59,6 +59,26 @@ def test_short_distances_stop_the_run(here, ranks, graph):
     assert np.abs(saved["x"] - SYSTEMS["orthogonal"].positions[:, 0]).max() < 1e-12
 
 
+@pytest.mark.parametrize(("ranks", "graph"), [(1, "device"), (2, "host")])
+@pytest.mark.parametrize("names", ["H-O", "O-O", "H-H"])
+def test_every_pair_of_elements_has_a_limit_of_its_own(here, names, ranks, graph):
+    """The pair named is held to its limit, and no other, however close those come."""
+    system = SYSTEMS["orthogonal"]
+    distances = system.get_all_distances(mic=True)
+    symbols = np.array(system.get_chemical_symbols())
+    pair = np.array([["-".join(sorted((a, b))) == names for b in symbols] for a in symbols])
+    shortest = distances[pair & (distances > 0)].min()
+
+    def script(limit: float) -> str:
+        back = "-".join(reversed(names.split("-")))
+        return with_options(f"min_distance {back}:{limit:.9g} graph {graph}") + "run 0\n"
+
+    must_run(script(shortest - 1e-6), here, ranks=ranks)
+    text = must_fail(script(shortest + 1e-6), here, ranks=ranks)
+
+    assert f"of at least min_distance {shortest + 1e-6:g}, got {shortest:.6g} at step 0" in text
+
+
 @RANKS
 @GRAPH
 def test_large_forces_stop_the_run(here, ranks, graph):

@@ -5,19 +5,37 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from egraff.cli.types import writable
+from egraff.lammps.run_settings import help_of
+
+if TYPE_CHECKING:
+    from egraff.lammps.guard_stop import GuardStop
+    from egraff.lammps.run_record import RunRecord
 
 _SIMULATION = "Simulation"
 _CONTROL = "Temperature and pressure"
+_GUARDS = "Guards: where the run stops itself"
 _OUTPUT = "Output"
 _MACHINE = "Where it runs"
 
+STOPPED_BY_GUARD = 3
+"""Exit status of a run that stopped itself."""
+
 INTERRUPTED = 130
 """Exit status of a run that was stopped before its end, as shells report ctrl-C."""
+
+_EXIT = {"stopped by guard": STOPPED_BY_GUARD, "interrupted": INTERRUPTED}
+
+_NOT_SETTINGS = ("out", "config", "resume", "overwrite", "dry_run", "quiet")
+
+
+def _setting(name: str, panel: str | None = None, **options: Any) -> Any:
+    """Return the flag of a setting."""
+    return typer.Option(help=help_of(name), rich_help_panel=panel, show_default=False, **options)
 
 
 def run(
@@ -25,148 +43,58 @@ def run(
         Path | None,
         typer.Option(help="Run directory.", show_default=False, callback=writable),
     ] = None,
-    model: Annotated[
-        list[Path] | None,
-        typer.Option(help="Exported model, NAME.egraff.pt.", show_default=False, metavar="FILE"),
-    ] = None,
-    structure: Annotated[
-        Path | None,
-        typer.Option(
-            help="Start structure: a LAMMPS dump or data file, or any that ASE reads.",
-            show_default=False,
-        ),
-    ] = None,
-    elements: Annotated[
-        str | None,
-        typer.Option(
-            help='Symbols of atom types 1, 2, ... of a LAMMPS dump or data file, "O H".',
-            show_default=False,
-        ),
-    ] = None,
+    model: Annotated[list[Path] | None, _setting("model", metavar="FILE")] = None,
+    structure: Annotated[Path | None, _setting("structure")] = None,
+    elements: Annotated[str | None, _setting("elements")] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="YAML file with any of these settings; flags come on top."),
     ] = None,
-    ensemble: Annotated[
-        str | None, typer.Option(help="nve, nvt or npt. (default nve)", rich_help_panel=_SIMULATION)
-    ] = None,
-    steps: Annotated[
-        int | None,
+    ensemble: Annotated[str | None, _setting("ensemble", _SIMULATION)] = None,
+    steps: Annotated[int | None, _setting("steps", _SIMULATION)] = None,
+    timestep_fs: Annotated[float | None, _setting("timestep_fs", _SIMULATION)] = None,
+    frame: Annotated[int | None, _setting("frame", _SIMULATION)] = None,
+    replicate: Annotated[tuple[int, int, int] | None, _setting("replicate", _SIMULATION)] = None,
+    velocities: Annotated[str | None, _setting("velocities", _SIMULATION)] = None,
+    equilibrate_steps: Annotated[int | None, _setting("equilibrate_steps", _SIMULATION)] = None,
+    seed: Annotated[int | None, _setting("seed", _SIMULATION)] = None,
+    temperature: Annotated[float | None, _setting("temperature", _CONTROL)] = None,
+    pressure_bar: Annotated[float | None, _setting("pressure_bar", _CONTROL)] = None,
+    thermostat: Annotated[str | None, _setting("thermostat", _CONTROL)] = None,
+    thermostat_damp_ps: Annotated[float | None, _setting("thermostat_damp_ps", _CONTROL)] = None,
+    barostat: Annotated[str | None, _setting("barostat", _CONTROL)] = None,
+    barostat_damp_ps: Annotated[float | None, _setting("barostat_damp_ps", _CONTROL)] = None,
+    min_distance: Annotated[str | None, _setting("min_distance", _GUARDS)] = None,
+    max_force: Annotated[str | None, _setting("max_force", _GUARDS)] = None,
+    max_temperature: Annotated[str | None, _setting("max_temperature", _GUARDS)] = None,
+    no_guard_distance: Annotated[
+        bool,
         typer.Option(
-            help="Length in steps, in total: --resume continues up to it. (default 1000)",
-            rich_help_panel=_SIMULATION,
+            "--no-guard-distance", help="Do not stop at short distances.", rich_help_panel=_GUARDS
         ),
-    ] = None,
-    timestep_fs: Annotated[
-        float | None, typer.Option(help="Time step in fs. (default 1)", rich_help_panel=_SIMULATION)
-    ] = None,
-    frame: Annotated[
-        int | None,
+    ] = False,
+    no_guard_force: Annotated[
+        bool,
         typer.Option(
-            help="Frame of the structure file, from 0; negative from the end. (default 0)",
-            rich_help_panel=_SIMULATION,
+            "--no-guard-force", help="Do not stop at large forces.", rich_help_panel=_GUARDS
         ),
-    ] = None,
-    replicate: Annotated[
-        tuple[int, int, int] | None,
+    ] = False,
+    no_guard_temperature: Annotated[
+        bool,
         typer.Option(
-            help="Repetitions along a, b and c. (default 1 1 1)", rich_help_panel=_SIMULATION
+            "--no-guard-temperature",
+            help="Do not stop at high temperatures.",
+            rich_help_panel=_GUARDS,
         ),
-    ] = None,
-    velocities: Annotated[
-        str | None,
-        typer.Option(
-            help="First velocities: draw (at the temperature), structure (from the file) or zero. "
-            "(default draw)",
-            rich_help_panel=_SIMULATION,
-        ),
-    ] = None,
-    equilibrate_steps: Annotated[
-        int | None,
-        typer.Option(
-            help="Thermostatted steps before the run, not recorded. (default 0)",
-            rich_help_panel=_SIMULATION,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Of velocities and stochastic thermostats. (default 1)",
-            rich_help_panel=_SIMULATION,
-        ),
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="In K. (default 300)", rich_help_panel=_CONTROL)
-    ] = None,
-    pressure_bar: Annotated[
-        float | None, typer.Option(help="In bar, npt only. (default 1)", rich_help_panel=_CONTROL)
-    ] = None,
-    thermostat: Annotated[
-        str | None,
-        typer.Option(
-            help="nose-hoover, csvr (stochastic velocity rescaling) or langevin. "
-            "(default nose-hoover)",
-            rich_help_panel=_CONTROL,
-        ),
-    ] = None,
-    thermostat_damp_ps: Annotated[
-        float | None,
-        typer.Option(
-            help="Relaxation time in ps. (default 0.1, langevin 1)",
-            rich_help_panel=_CONTROL,
-        ),
-    ] = None,
-    barostat: Annotated[
-        str | None,
-        typer.Option(
-            help="iso (volume), aniso (three lengths) or tri (and tilts). (default iso)",
-            rich_help_panel=_CONTROL,
-        ),
-    ] = None,
-    barostat_damp_ps: Annotated[
-        float | None,
-        typer.Option(help="Relaxation time in ps. (default 1)", rich_help_panel=_CONTROL),
-    ] = None,
-    dump_every: Annotated[
-        int | None,
-        typer.Option(
-            help="Steps between frames of the trajectory, 0 for none. (default 100)",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    thermo_every: Annotated[
-        int | None,
-        typer.Option(help="Steps between lines of the log. (default 10)", rich_help_panel=_OUTPUT),
-    ] = None,
-    restart_every: Annotated[
-        int | None,
-        typer.Option(
-            help="Steps between restart files, 0 for the last only. (default 1000)",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    ranks: Annotated[
-        int | None, typer.Option(help="MPI ranks. (default 1)", rich_help_panel=_MACHINE)
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads per rank. (default 1)", rich_help_panel=_MACHINE)
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu or cuda. (default auto)", rich_help_panel=_MACHINE)
-    ] = None,
-    lmp: Annotated[
-        Path | None,
-        typer.Option(
-            help="Another LAMMPS executable than this environment's.", rich_help_panel=_MACHINE
-        ),
-    ] = None,
-    mpirun: Annotated[
-        str | None,
-        typer.Option(
-            help="Another MPI launcher, for example srun; it is called with -n RANKS.",
-            rich_help_panel=_MACHINE,
-        ),
-    ] = None,
+    ] = False,
+    dump_every: Annotated[int | None, _setting("dump_every", _OUTPUT)] = None,
+    thermo_every: Annotated[int | None, _setting("thermo_every", _OUTPUT)] = None,
+    restart_every: Annotated[int | None, _setting("restart_every", _OUTPUT)] = None,
+    ranks: Annotated[int | None, _setting("ranks", _MACHINE)] = None,
+    threads: Annotated[int | None, _setting("threads", _MACHINE)] = None,
+    device: Annotated[str | None, _setting("device", _MACHINE)] = None,
+    lmp: Annotated[Path | None, _setting("lmp", _MACHINE)] = None,
+    mpirun: Annotated[str | None, _setting("mpirun", _MACHINE)] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -185,12 +113,16 @@ def run(
 
     The run directory then holds in.lammps, structure.data, log.lammps, dump.lammpstrj, restart
     files and run.json. Ctrl-C stops LAMMPS cleanly; --resume goes on from there.
+
+    A run stops itself where atoms come closer, forces are larger or the temperature is higher than
+    in anything the model knows; of each, null in the YAML file or --no-guard-... sets no limit.
+
+    Exit status: 0 completed, 1 failed, 2 refused, 3 stopped by a guard, 130 interrupted.
     """
     given = {
         name: value
         for name, value in locals().items()
-        if value is not None
-        and name not in ("out", "config", "resume", "overwrite", "dry_run", "quiet")
+        if value is not None and name not in _NOT_SETTINGS and not name.startswith("no_guard")
     }
     from rich.console import Console
 
@@ -204,6 +136,19 @@ def run(
         )
     if model:
         given["model"] = _one_model(model)
+    for name, guard, off in (
+        ("min_distance", "distance", no_guard_distance),
+        ("max_force", "force", no_guard_force),
+        ("max_temperature", "temperature", no_guard_temperature),
+    ):
+        if off and name in given:
+            flag = "--" + name.replace("_", "-")
+            raise InputError(
+                f"expected one of {flag} and --no-guard-{guard}, got both",
+                fix=f"{flag} sets a limit, --no-guard-{guard} sets none",
+            )
+        if off:
+            given[name] = None
     values, files, directory = _with_config(given, config, out)
 
     from egraff.lammps.run import resume_md, run_md
@@ -217,8 +162,8 @@ def run(
         settings = make_settings(values, files=files)
         record = run_md(settings, directory, overwrite=overwrite, dry_run=dry_run, console=console)
     _report(record, directory, dry_run=dry_run)
-    if record["status"] == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+    if record.status in _EXIT:
+        raise typer.Exit(_EXIT[record.status])
 
 
 def _one_model(models: list[Path]) -> Path:
@@ -255,17 +200,36 @@ def _with_config(
     )
 
 
-def _report(record: dict[str, Any], directory: Path, *, dry_run: bool) -> None:
+def _report(record: RunRecord, directory: Path, *, dry_run: bool) -> None:
     """Say what was done and what comes next."""
     if dry_run:
         typer.echo(f"{directory}: inputs written; start them with egraff run, or there by hand:")
         typer.echo("  lmp -in in.lammps")
         return
-    done = record["steps_done"]
-    line = f"{record['status']}: {done} of {record['steps']} steps"
-    line += f" ({done * record['timestep_fs'] / 1000.0:g} ps) in {record['wall_time_s']:.1f} s"
-    if record["ns_per_day"] is not None:
-        line += f", {record['ns_per_day']:.3g} ns/day"
+    line = f"{record.status}: {record.steps_done} of {record.settings.steps} steps"
+    line += f" ({record.time_done_ps:g} ps) in {record.wall_time_s:.1f} s"
+    if record.ns_per_day is not None:
+        line += f", {record.ns_per_day:.3g} ns/day"
     typer.echo(line)
-    following = "egraff analyse" if record["status"] == "completed" else "egraff run --resume --out"
-    typer.echo(f"next: {following} {shlex.quote(str(directory))}")
+    if record.segments and (drift := record.segments[-1].drift):
+        typer.echo(f"energy: {drift}")
+    where = shlex.quote(str(directory))
+    if stop := record.stopped_by:
+        _tell_stop(stop, record, where)
+    ended = record.status in ("completed", "stopped by guard")
+    typer.echo(f"next: egraff {'analyse' if ended else 'run --resume --out'} {where}")
+
+
+def _tell_stop(stop: GuardStop, record: RunRecord, where: str) -> None:
+    """Say why a run stopped itself, where that is to be seen, and what to do."""
+    from egraff.lammps.guard_stop import STOPPED_FILE
+
+    typer.echo(f"  {stop}")
+    typer.echo(f"  the configuration is in {where}/{STOPPED_FILE}")
+    every = record.settings.dump_every
+    if stop.stage == "production" and every and stop.step > 0:
+        typer.echo(f"  the last frame before it is that of step {(stop.step - 1) // every * every}")
+    fix = "another start, a smaller time step, or a model trained on such configurations"
+    if stop.guard != "finite":
+        fix += f"; if the model is right there, --resume --no-guard-{stop.guard}"
+    typer.echo(f"  fix: {fix}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Understand what LAMMPS prints while it runs: how far it is, how fast, and what went wrong."""
+"""Parse what LAMMPS prints while it runs: progress, speed, and what went wrong."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import re
 import signal
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from egraff.errors import RunError
+from egraff.lammps.guard_stop import TEMPERATURE_FIX
 from egraff.lammps.inputs_ensemble import Stage
 
 HINTS = (
@@ -28,23 +30,23 @@ HINTS = (
         "or a better model",
     ),
 )
-"""What usually is behind an error of LAMMPS."""
+"""Likely causes and cures of errors, by a part of LAMMPS's message."""
 
 _GRID = re.compile(r"^\s*(\d+) by (\d+) by (\d+) MPI processor grid")
 _LOOP = re.compile(r"^Loop time of (\S+) on \d+ procs for (\d+) steps")
-_HALT = re.compile(r"^Fix halt condition .* met on step (\d+)")
+_HALT = re.compile(r"^Fix halt condition for fix-id (\S+) met on step (\d+) with value (\S+)")
 _STAGE = re.compile(r"^Stage: (equilibration|production)$")
 _ERROR = re.compile(r"^ERROR( on proc \d+)?: ")
 
 
 class Listener(Protocol):
-    """Who wants to know how a run gets on."""
+    """Receives the progress of a run."""
 
     def stage(self, stage: Stage) -> None:
         """Begin a stage."""
 
     def row(self, stage: Stage, values: dict[str, float]) -> None:
-        """Take a line of the log, by column name."""
+        """Receive a line of the log, by column name."""
 
 
 class Follower:
@@ -52,30 +54,32 @@ class Follower:
 
     Args:
         ranks: number of MPI ranks that LAMMPS should find.
-        listener: told about stages and rows.
+        listeners: told about stages and rows.
 
     Attributes:
         stage: the stage that runs, None before the first.
         step: the last step known to be done in that stage.
         error: LAMMPS's error message, None if there was none.
+        too_hot: temperature in K at which :data:`TEMPERATURE_FIX` stopped the run at ``step``.
         production_steps: production steps timed.
         production_s: seconds that they took.
     """
 
-    def __init__(self, *, ranks: int, listener: Listener) -> None:
+    def __init__(self, *, ranks: int, listeners: Sequence[Listener]) -> None:
         self.stage: Stage | None = None
         self.step = 0
         self.error: list[str] | None = None
+        self.too_hot: float | None = None
         self.production_steps = 0
         self.production_s = 0.0
         self._ranks = ranks
-        self._listener = listener
+        self._listeners = listeners
         self._columns: list[str] = []
         self._first: tuple[int, float] | None = None
         self._tail: deque[str] = deque(maxlen=12)
 
     def line(self, text: str) -> None:
-        """Take one line of output.
+        """Parse one line of output.
 
         Raises:
             RunError: LAMMPS runs on another number of ranks than it was started with.
@@ -98,7 +102,8 @@ class Follower:
             self.stage = "equilibrate" if stage[1] == "equilibration" else "production"
             self.step = 0
             self._first = None
-            self._listener.stage(self.stage)
+            for listener in self._listeners:
+                listener.stage(self.stage)
 
     def failure(self, returncode: int, log: str) -> RunError:
         """Return the error that describes how LAMMPS failed.
@@ -121,14 +126,16 @@ class Follower:
         return RunError(f"LAMMPS failed {where}:\n  {cause}{hint}\n  log: {log}")
 
     def _row(self, text: str) -> None:
-        """Take a line that should hold numbers under the current header."""
+        """Parse a line that should hold numbers under the current header."""
         if loop := _LOOP.match(text):
             self._columns = []
             if self.stage == "production":
                 self.production_s, self.production_steps = float(loop[1]), int(loop[2])
             return
         if halt := _HALT.match(text):
-            self.step = int(halt[1])
+            self.step = int(halt[2])
+            if halt[1] == TEMPERATURE_FIX:
+                self.too_hot = float(halt[3])
             return
         words = text.split()
         if len(words) != len(self._columns):
@@ -146,7 +153,8 @@ class Follower:
         elif self.stage == "production":
             self.production_steps = self.step - self._first[0]
             self.production_s = now - self._first[1]
-        self._listener.row(self.stage, values)
+        for listener in self._listeners:
+            listener.row(self.stage, values)
 
     def _check_ranks(self, grid: list[int]) -> None:
         """Refuse separate runs that should have been one."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from egraff.lammps.guard_stop import STOPPED_FILE, TEMPERATURE_FIX
+from egraff.lammps.guards import Guards
 from egraff.lammps.inputs_ensemble import (
     Stage,
     Start,
     System,
+    conserved_column,
     dof_line,
     ensemble_of,
     fix_names,
@@ -29,10 +32,18 @@ STOP_FILE = "stop"
 RESTART_DIRECTORY = "restarts"
 
 STOP_EVERY = 10
-"""Steps between looks at the stop file: often enough for slow models, invisible for fast ones."""
+"""Steps between looks at stop file and temperature: often enough for slow models, invisible for
+fast ones."""
 
 
-def pair_lines(model: str, elements: Sequence[str], *, device: str, threads: int) -> list[str]:
+def pair_lines(
+    model: str,
+    elements: Sequence[str],
+    *,
+    device: str,
+    threads: int,
+    guards: Guards | None = None,
+) -> list[str]:
     """Return the lines that select the force field.
 
     Args:
@@ -40,9 +51,16 @@ def pair_lines(model: str, elements: Sequence[str], *, device: str, threads: int
         elements: element of each atom type.
         device: auto, cpu or cuda.
         threads: threads per rank.
+        guards: limits on distances and forces; None for none.
     """
+    limits = ""
+    if guards and guards.min_distance:
+        pairs = (f"{pair}:{distance:.6g}" for pair, distance in guards.min_distance.items())
+        limits += f" min_distance {','.join(pairs)}"
+    if guards and guards.max_force is not None:
+        limits += f" max_force {guards.max_force:.6g}"
     return [
-        f"pair_style      egraff device {device} threads {threads}",
+        f"pair_style      egraff device {device} threads {threads}{limits}",
         f"pair_coeff      * * {model} {' '.join(elements)}",
     ]
 
@@ -54,6 +72,7 @@ def render(
     *,
     start: Start | None = None,
     title: str = "",
+    max_temperature: float | None = None,
 ) -> str:
     """Return the text of the input script.
 
@@ -63,6 +82,8 @@ def render(
         force_field: the lines of :func:`pair_lines`.
         start: where to start from; None for the data file.
         title: one line about the run, for the reader.
+        max_temperature: where the production stops, in K; None for no limit. Equilibration may
+            begin far from equilibrium.
     """
     start = start or Start()
     equilibrate = start.stage == "equilibrate" and settings.equilibrate_steps > 0
@@ -77,7 +98,9 @@ def render(
     sections.append(_output(settings, system))
     if equilibrate:
         sections.append(_equilibration(settings, system, start))
-    sections.append(_production(settings, system, start))
+    if max_temperature is not None:
+        sections.append(_temperature_guard(max_temperature))
+    sections.append(_production(settings, system, start, max_temperature))
     return "\n".join("\n".join(section) + "\n" for section in sections)
 
 
@@ -153,6 +176,8 @@ def _velocities(settings: RunSettings, system: System) -> list[str]:
 def _output(settings: RunSettings, system: System) -> list[str]:
     """Choose the log's columns and watch the stop file."""
     columns = "step time temp pe ke etotal press vol pxx pyy pzz pxy pxz pyz"
+    if conserved_column(settings) == "Econserve":
+        columns += " econserve"
     if settings.ensemble == "npt":
         columns += " lx ly lz"
         if system.triclinic or settings.barostat == "tri":
@@ -164,6 +189,27 @@ def _output(settings: RunSettings, system: System) -> list[str]:
         "thermo_modify   format float %.12g lost error flush yes",
         f"variable        stop equal is_file({STOP_FILE})",
         f"fix             stop all halt {STOP_EVERY} v_stop > 0 error soft message yes",
+    ]
+
+
+def _temperature_guard(limit: float) -> list[str]:
+    """End the run where it is too hot."""
+    return [
+        "# --- Guard ---",
+        "variable        temperature equal temp",
+        f"fix             {TEMPERATURE_FIX} all halt {STOP_EVERY} v_temperature > {limit:.6g} "
+        "error soft message yes",
+    ]
+
+
+def _stopped_by_temperature(limit: float | None, system: System) -> list[str]:
+    """Save the configuration if that is why the run ended."""
+    if limit is None:
+        return []
+    return [
+        f'if              "$(v_temperature) > {limit:.6g}" then &',
+        f'  "write_dump all custom {STOPPED_FILE} id type element x y z vx vy vz modify sort id '
+        f'element {" ".join(system.elements)} format float %.15g"',
     ]
 
 
@@ -189,7 +235,9 @@ def _equilibration(settings: RunSettings, system: System, start: Start) -> list[
     return [*lines, f"log             {LOG_FILE}"]
 
 
-def _production(settings: RunSettings, system: System, start: Start) -> list[str]:
+def _production(
+    settings: RunSettings, system: System, start: Start, max_temperature: float | None
+) -> list[str]:
     """Run what is recorded."""
     lines = [
         f"# --- {settings.ensemble.upper()} ---",
@@ -209,6 +257,7 @@ def _production(settings: RunSettings, system: System, start: Start) -> list[str
         *lines,
         'print           "Stage: production"',
         f"run             {settings.steps} upto",
+        *_stopped_by_temperature(max_temperature, system),
         f"write_restart   {RESTART_DIRECTORY}/production.*.restart",
         f'if              "$(step) < {settings.steps}" then quit',
         f"write_data      {FINAL_DATA_FILE} nocoeff",

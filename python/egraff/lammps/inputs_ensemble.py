@@ -60,6 +60,14 @@ def ensemble_of(settings: RunSettings, stage: Stage) -> str:
     return settings.ensemble
 
 
+def conserved_column(settings: RunSettings) -> str:
+    """Return the column of the log that a faithful integration of the production conserves.
+
+    ``Econserve`` is the total energy less what thermostat and barostat have put in.
+    """
+    return "TotEng" if settings.ensemble == "nve" else "Econserve"
+
+
 def integrator_lines(
     settings: RunSettings, system: System, stage: Stage, start: Start
 ) -> list[str]:
@@ -89,7 +97,10 @@ def integrator_lines(
         lines.append(f"fix             {bath} all temp/csvr {temperature} {seed}")
     if settings.thermostat == "langevin":
         # zero yes: the random forces add up to nothing, so the whole does not start to drift
-        lines.append(f"fix             {stage}_bath all langevin {temperature} {seed} zero yes")
+        # tally yes: econserve counts what it gives and takes
+        lines.append(
+            f"fix             {stage}_bath all langevin {temperature} {seed} zero yes tally yes"
+        )
         return lines
     if system.molecule:
         lines.append(f"fix_modify      {bath} temp thermo_temp")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run molecular dynamics in LAMMPS: check, write the inputs, start, follow, record, resume."""
+"""Run molecular dynamics in LAMMPS: check, write inputs, start, monitor, record, resume."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from rich.console import Console
 from egraff.errors import InputError
 from egraff.files import atomic_path, make_folder
 from egraff.lammps import inputs, launch
+from egraff.lammps.guard_stop import STOPPED_FILE
+from egraff.lammps.guards import Guards, check_start, choose_guards
 from egraff.lammps.inputs_ensemble import Start, System
 from egraff.lammps.model_link import link_model
 from egraff.lammps.run_execute import SCREEN_FILE, execute
@@ -25,13 +27,13 @@ from egraff.lammps.run_prepare import (
 )
 from egraff.lammps.run_record import (
     RECORD_FILE,
-    describe_settings,
+    RunRecord,
     new_record,
     read_record,
-    system_of,
 )
+from egraff.lammps.run_remarks import remarks_on
 from egraff.lammps.run_resume import prepare_resume
-from egraff.lammps.run_settings import RunSettings, make_settings, warnings_for
+from egraff.lammps.run_settings import GUARDS, RunSettings, make_settings
 from egraff.lammps.structure import write_data
 from egraff.locks import locked
 from egraff.metadata import read_metadata
@@ -47,7 +49,7 @@ def run_md(
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Run from the start.
 
     Args:
@@ -58,8 +60,9 @@ def run_md(
         console: where to show progress and warnings; standard error if None.
 
     Returns:
-        The content of ``run.json``. Its status is ``completed``, or ``interrupted`` when somebody
-        stopped the run. After a dry run: what would have been written at the start.
+        The record of the run (``run.json``). Its status is ``completed``, ``interrupted`` when
+        somebody stopped the run, or ``stopped by guard`` when it stopped itself. After a dry run:
+        what would have been written at the start.
 
     Raises:
         InputError: the settings, the model, the structure or the directory cannot be used; nothing
@@ -71,32 +74,37 @@ def run_md(
     system = system_from(structure)
     check_physics(settings, structure, system)
     launch.command_line(SCRIPT, ranks=settings.ranks, lmp=settings.lmp, mpirun=settings.mpirun)
+    guards = choose_guards(settings, system, metadata)
+    check_start(guards, structure, where=settings.structure)
     _check_directory(out, overwrite=overwrite)
     settings = settings.model_copy(
         update={"model": settings.model.resolve(), "structure": settings.structure.resolve()}
     )
     warnings = [
         *structure.warnings,
-        *warnings_for(settings, elements=structure.elements, in_vacuum=not any(structure.box.pbc)),
+        *remarks_on(settings, system, metadata),
+        *guards.remarks,
     ]
     console = console or Console(stderr=True, highlight=False)
     for warning in warnings:
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+    _tell_guards(guards, console)
     record = new_record(
         settings,
         system,
         metadata=metadata,
         rotation=structure.box.rotation,
         warnings=warnings,
+        guards=guards,
     )
     make_folder(out)
     with locked(out) as lock:
         _clear(out)
         write_data(out / inputs.DATA_FILE, structure, title=_title(settings, system))
-        _write_script(out / SCRIPT, settings, system, Start())
+        _write_script(out / SCRIPT, record, Start())
         if dry_run:
             return record
-        return execute(record, settings, out, SCRIPT, Start(), lock=lock, console=console)
+        return execute(record, out, SCRIPT, Start(), lock=lock, console=console)
 
 
 def resume_md(
@@ -105,7 +113,7 @@ def resume_md(
     *,
     files: Mapping[str, str] | None = None,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Continue the run in a directory up to ``steps`` in total.
 
     Args:
@@ -116,7 +124,7 @@ def resume_md(
         console: where to show progress and warnings; standard error if None.
 
     Returns:
-        The content of ``run.json``; unchanged if the run is complete already.
+        The record of the run; unchanged if the run is complete already.
 
     Raises:
         InputError: ``out`` holds no run, the model or a setting differs from the run's, or fewer
@@ -130,27 +138,29 @@ def resume_md(
             where=out,
             fix="check --out, or start the run without --resume",
         )
-    old = make_settings(record["settings"])
-    settings = make_settings({**record["settings"], **values}, files=files)
+    old = record.settings
+    settings = make_settings({**old.model_dump(), **values}, files=files)
     settings = same_files(settings, old, record)
     check_unchanged(settings, old)
-    read_metadata(settings.model)
-    if settings.steps < record["steps_done"]:
+    metadata = read_metadata(settings.model)
+    if settings.steps < record.steps_done:
         raise InputError(
-            f"expected at least the {record['steps_done']} steps that are done, "
-            f"got {settings.steps}",
+            f"expected at least the {record.steps_done} steps that are done, got {settings.steps}",
             field="--steps",
             fix="--steps counts from the start of the run, not from where it is resumed",
         )
-    if record["status"] == "completed" and settings.steps == record["steps_done"]:
+    if record.status == "completed" and settings.steps == record.steps_done:
         return record
     launch.command_line(SCRIPT, ranks=settings.ranks, lmp=settings.lmp, mpirun=settings.mpirun)
-    system = system_of(record)
+    system = record.system
     console = console or Console(stderr=True, highlight=False)
+    if record.guards is None or any(getattr(settings, n) != getattr(old, n) for n in GUARDS):
+        record.guards = choose_guards(settings, system, metadata)
+        _tell_guards(record.guards, console)
     with locked(out) as lock:
-        for segment in record["segments"]:
-            if segment["status"] == "running":  # nobody was left to write how it ended
-                segment.update(status="killed", error="the process ended without a word")
+        for segment in record.segments:
+            if segment.status == "running":  # nobody was left to write how it ended
+                segment.status, segment.error = "killed", "the process was ended from outside"
         start = prepare_resume(out, dump_every=settings.dump_every, n_atoms=system.n_atoms)
         script = SCRIPT if start.restart is None else RESUME_SCRIPT
         if start.restart is None and not (out / inputs.DATA_FILE).is_file():
@@ -159,10 +169,9 @@ def resume_md(
                 where=out,
                 fix="start again with --overwrite",
             )
-        record.update(describe_settings(settings))
-        record["settings"] = settings.model_dump(mode="json")
-        _write_script(out / script, settings, system, start)
-        return execute(record, settings, out, script, start, lock=lock, console=console)
+        record.settings = settings
+        _write_script(out / script, record, start)
+        return execute(record, out, script, start, lock=lock, console=console)
 
 
 def _check_directory(out: Path, *, overwrite: bool) -> None:
@@ -190,6 +199,7 @@ def _clear(out: Path) -> None:
         inputs.DUMP_FILE,
         inputs.FINAL_DATA_FILE,
         inputs.STOP_FILE,
+        STOPPED_FILE,
     ):
         (out / name).unlink(missing_ok=True)
     for name in (inputs.RESTART_DIRECTORY, "analysis"):
@@ -206,12 +216,26 @@ def _title(settings: RunSettings, system: System) -> str:
     )
 
 
-def _write_script(path: Path, settings: RunSettings, system: System, start: Start) -> None:
+def _tell_guards(guards: Guards, console: Console) -> None:
+    """Say what the run stops at."""
+    for line in guards.lines():
+        console.print(f"stops at {line}", markup=False, soft_wrap=True)
+
+
+def _write_script(path: Path, record: RunRecord, start: Start) -> None:
     """Write the input script and, beside it, the link to the model that it names."""
+    settings, system, guards = record.settings, record.system, record.guards
     model = link_model(settings.model, path.parent)
     force_field = inputs.pair_lines(
-        model, system.elements, device=settings.device, threads=settings.threads
+        model, system.elements, device=settings.device, threads=settings.threads, guards=guards
     )
-    text = inputs.render(settings, system, force_field, start=start, title=_title(settings, system))
+    text = inputs.render(
+        settings,
+        system,
+        force_field,
+        start=start,
+        title=_title(settings, system),
+        max_temperature=guards and guards.max_temperature,
+    )
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")

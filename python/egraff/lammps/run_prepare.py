@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from egraff.errors import InputError
 from egraff.files import sha256
 from egraff.lammps.inputs_ensemble import System
+from egraff.lammps.run_record import RunRecord
 from egraff.lammps.run_settings import CHANGEABLE_ON_RESUME, RunSettings
 from egraff.lammps.structure import (
     LammpsStructure,
@@ -63,8 +64,7 @@ def check_physics(settings: RunSettings, structure: LammpsStructure, system: Sys
             field="pbc",
             fix="use nvt or nve, or give the structure a cell and pbc",
         )
-    thermal = settings.ensemble != "nve" or settings.equilibrate_steps > 0
-    if system.n_atoms == 1 and (thermal or settings.velocities == "draw"):
+    if system.n_atoms == 1 and settings.sets_temperature:
         raise InputError(
             "expected at least two atoms for a temperature, got one: without its drift it rests",
             where=settings.structure,
@@ -79,26 +79,36 @@ def check_physics(settings: RunSettings, structure: LammpsStructure, system: Sys
         )
 
 
-def same_files(settings: RunSettings, old: RunSettings, record: dict[str, Any]) -> RunSettings:
+def same_files(settings: RunSettings, old: RunSettings, record: RunRecord) -> RunSettings:
     """Accept the same model and structure under other paths, refuse other files."""
-    if not settings.model.is_file() or sha256(settings.model) != record["model_sha256"]:
-        raise InputError(
-            "expected the model that the run was started with, got another or none",
-            where=settings.model,
-            fix="restore the file or give its new place with --model, or start another run",
-        )
-    moved = settings.structure.resolve() != old.structure
-    if moved and (
-        not settings.structure.is_file() or sha256(settings.structure) != record["structure_sha256"]
-    ):
-        raise InputError(
-            "expected the structure that the run was started with, got another or none",
-            where=settings.structure,
+    _same_file(
+        settings.model,
+        record.model_sha256,
+        what="model",
+        fix="restore the file or give its new place with --model, or start another run",
+    )
+    if settings.structure.resolve() != old.structure:
+        _same_file(
+            settings.structure,
+            record.structure_sha256,
+            what="structure",
             fix="drop --structure, which is not needed to resume, or start another run",
         )
     return settings.model_copy(
         update={"model": settings.model.resolve(), "structure": settings.structure.resolve()}
     )
+
+
+def _same_file(path: Path, expected: str, *, what: str, fix: str) -> None:
+    """Refuse a file of another content than the run was started with."""
+    found = sha256(path) if path.is_file() else ""
+    if found != expected:
+        raise InputError(
+            f"expected the {what} that the run was started with (SHA-256 {expected[:12]}...), "
+            f"got {f'one with {found[:12]}...' if found else 'no file'}",
+            where=path,
+            fix=fix,
+        )
 
 
 def check_unchanged(settings: RunSettings, old: RunSettings) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A progress bar for people; a few plain lines when nobody looks (not a terminal)."""
+"""A progress bar on a terminal, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMES: dict[Stage, str] = {"equilibrate": "equilibration", "production": "produ
 
 
 class RunDisplay:
-    """Shows how a run gets on; use as a context manager.
+    """Shows the progress of a run; a context manager.
 
     Args:
         totals: steps of each stage.

@@ -2,100 +2,192 @@
 """Everything that defines a run: names, defaults, limits, and the checks before any work starts.
 
 The fields are the flags of ``egraff run`` (``timestep_fs`` is ``--timestep-fs``) and the keys of
-its YAML file.
+its YAML file. The command line imports this module at once, so it is light.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticUndefined
 
-from egraff.data.lammps.elements import parse_elements
 from egraff.errors import InputError
+from egraff.metadata import pair_name
 
-DEFAULT_DAMP_PS = {"nose-hoover": 0.1, "csvr": 0.1, "langevin": 1.0}
+DEFAULT_DAMP_PS = {"csvr": 0.1, "nose-hoover": 0.1, "langevin": 1.0}
 """Relaxation time of each thermostat in ps when none is given.
 
 Langevin friction disturbs the dynamics most, so it is the weakest: 1/ps.
 """
 
+DEFAULT_PRESSURE_BAR = 1.0
+"""Target of an npt run when none is given."""
+
 LARGEST_TIMESTEP_FS = 10.0
 """No atomistic force field integrates stably beyond this; larger values are unit mistakes."""
 
-CHANGEABLE_ON_RESUME = ("steps", "ranks", "threads", "device", "restart_every", "lmp", "mpirun")
+GUARDS = ("min_distance", "max_force", "max_temperature")
+"""Settings that limit what a run may do (:mod:`~egraff.lammps.guards`)."""
+
+CHANGEABLE_ON_RESUME = (
+    "steps",
+    "ranks",
+    "threads",
+    "device",
+    "restart_every",
+    "lmp",
+    "mpirun",
+    *GUARDS,
+)
 """Settings that a resumed run may change; all others describe the trajectory itself."""
+
+Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class RunSettings(BaseModel):
-    """The settings of one run.
-
-    Attributes:
-        model: exported model.
-        structure: start structure, a LAMMPS dump or data file, or any that ASE reads.
-        frame: which frame of it, from 0; negative values count from the end.
-        elements: symbol of each atom type of a LAMMPS dump or data file that does not tell them.
-        replicate: repetitions along the three lattice vectors.
-        ensemble: nve, nvt or npt.
-        temperature: target temperature in K, also of the velocities that are drawn.
-        pressure_bar: target pressure (npt); 1 bar if not given.
-        steps: length of the run in steps, in total: a resumed run continues up to it.
-        timestep_fs: time step in fs.
-        thermostat: nose-hoover (deterministic), csvr (stochastic velocity rescaling; right even
-            for few or stiff degrees of freedom), or langevin (friction on every atom).
-        thermostat_damp_ps: its relaxation time in ps (default: :data:`DEFAULT_DAMP_PS`).
-        barostat: iso (volume), aniso (three lengths) or tri (lengths and tilts).
-        barostat_damp_ps: relaxation time of the cell in ps.
-        velocities: draw (Maxwell-Boltzmann at the target temperature, without drift and, for
-            molecules, without rotation), structure (from the file), or zero.
-        equilibrate_steps: thermostatted steps before the run, which are not recorded.
-        seed: of the velocities and of stochastic thermostats.
-        dump_every: steps between frames of the trajectory; 0 for none.
-        thermo_every: steps between lines of the log.
-        restart_every: steps between restart files; 0 for the final one only.
-        ranks: MPI ranks.
-        threads: threads per rank.
-        device: where the model runs: auto, cpu or cuda.
-        lmp: another LAMMPS executable than the one of this environment.
-        mpirun: another MPI launcher, for example ``srun``; it is called with ``-n RANKS``.
-    """
+    """The settings of one run; the description of each is the help of its flag."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    model: Path
-    structure: Path
-    frame: int = 0
-    elements: tuple[str, ...] | None = None
-    replicate: tuple[int, int, int] = (1, 1, 1)
-    ensemble: Literal["nve", "nvt", "npt"] = "nve"
-    temperature: float = Field(default=300.0, gt=0, allow_inf_nan=False)
-    pressure_bar: float | None = Field(default=None, allow_inf_nan=False)
-    steps: int = Field(default=1000, ge=0)
-    timestep_fs: float = Field(default=1.0, gt=0, le=LARGEST_TIMESTEP_FS, allow_inf_nan=False)
-    thermostat: Literal["nose-hoover", "csvr", "langevin"] = "nose-hoover"
-    thermostat_damp_ps: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    barostat: Literal["iso", "aniso", "tri"] = "iso"
-    barostat_damp_ps: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    velocities: Literal["draw", "structure", "zero"] = "draw"
-    equilibrate_steps: int = Field(default=0, ge=0)
-    seed: int = Field(default=1, ge=1, le=900_000_000)
-    dump_every: int = Field(default=100, ge=0)
-    thermo_every: int = Field(default=10, ge=1)
-    restart_every: int = Field(default=1000, ge=0)
-    ranks: int = Field(default=1, ge=1)
-    threads: int = Field(default=1, ge=1)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    lmp: Path | None = None
-    mpirun: str | None = None
+    model: Path = Field(description="Exported model, NAME.egraff.pt.")
+    structure: Path = Field(
+        description="Start structure: a LAMMPS dump or data file, or any that ASE reads."
+    )
+    frame: int = Field(
+        default=0, description="Frame of the structure file, from 0; negative from the end."
+    )
+    elements: tuple[str, ...] | None = Field(
+        default=None,
+        description='Symbols of atom types 1, 2, ... of a LAMMPS dump or data file, "O H".',
+    )
+    replicate: tuple[int, int, int] = Field(
+        default=(1, 1, 1), description="Repetitions along a, b and c."
+    )
+    ensemble: Literal["nve", "nvt", "npt"] = Field(default="nve", description="nve, nvt or npt.")
+    temperature: float = Field(
+        default=300.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Target in K, also of the velocities that are drawn.",
+    )
+    pressure_bar: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description=f"Target in bar, npt only. (default {DEFAULT_PRESSURE_BAR:g})",
+    )
+    steps: int = Field(
+        default=1000,
+        ge=0,
+        description="Length in steps, in total: --resume continues up to it.",
+    )
+    timestep_fs: float = Field(
+        default=1.0,
+        gt=0,
+        le=LARGEST_TIMESTEP_FS,
+        allow_inf_nan=False,
+        description="Time step in fs.",
+    )
+    thermostat: Literal["nose-hoover", "csvr", "langevin"] = Field(
+        default="csvr",
+        description="csvr (stochastic velocity rescaling, right even for few or stiff degrees of "
+        "freedom), nose-hoover (deterministic) or langevin (friction on every atom).",
+    )
+    thermostat_damp_ps: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Relaxation time of the thermostat in ps. "
+        f"(default {', '.join(f'{name} {damp:g}' for name, damp in DEFAULT_DAMP_PS.items())})",
+    )
+    barostat: Literal["iso", "aniso", "tri"] = Field(
+        default="iso", description="iso (volume), aniso (three lengths) or tri (and tilts)."
+    )
+    barostat_damp_ps: float = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Relaxation time of the cell in ps.",
+    )
+    velocities: Literal["draw", "structure", "zero"] = Field(
+        default="draw",
+        description="First velocities: draw (Maxwell-Boltzmann, without drift and, for molecules, "
+        "without rotation), structure (from the file) or zero.",
+    )
+    equilibrate_steps: int = Field(
+        default=0, ge=0, description="Thermostatted steps before the run, not recorded."
+    )
+    min_distance: Literal["auto"] | Limit | dict[str, float] | None = Field(
+        default="auto",
+        description="The run stops where atoms are closer, in A: a number, or numbers by pairs, "
+        "C-H:0.7,H-H:0.5 (the others stay auto, 0: no limit); auto: from the training data.",
+    )
+    max_force: Literal["auto"] | Limit | None = Field(
+        default="auto",
+        description="The run stops where the force on an atom is larger, in eV/A; auto: from the "
+        "training data.",
+    )
+    max_temperature: Literal["auto"] | Limit | None = Field(
+        default="auto",
+        description="The run stops where it is hotter, in K; auto: from --temperature.",
+    )
+    seed: int = Field(
+        default=1, ge=1, le=900_000_000, description="Of velocities and stochastic thermostats."
+    )
+    dump_every: int = Field(
+        default=100, ge=0, description="Steps between frames of the trajectory, 0 for none."
+    )
+    thermo_every: int = Field(default=10, ge=1, description="Steps between lines of the log.")
+    restart_every: int = Field(
+        default=1000, ge=0, description="Steps between restart files, 0 for the last only."
+    )
+    ranks: int = Field(default=1, ge=1, description="MPI ranks.")
+    threads: int = Field(default=1, ge=1, description="Threads per rank.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where the model runs: auto, cpu or cuda."
+    )
+    lmp: Path | None = Field(
+        default=None, description="Another LAMMPS executable than this environment's."
+    )
+    mpirun: str | None = Field(
+        default=None,
+        description="Another MPI launcher, for example srun; it is called with -n RANKS.",
+    )
+
+    @field_validator("min_distance", mode="before")
+    @classmethod
+    def _by_pairs(cls, value: Any) -> Any:
+        """Read pairs as the pair style writes them, ``C-H:0.7,H-H:0.5``, and name them alike."""
+        if isinstance(value, str) and ":" in value:
+            value = dict(entry.partition(":")[::2] for entry in value.split(","))
+        if not isinstance(value, dict):
+            return value
+        found = {}
+        for pair, distance in value.items():
+            ends = str(pair).split("-")
+            if len(ends) != 2 or not 0.0 <= float(distance) < math.inf:
+                raise ValueError(_PAIRS)
+            found[pair_name(*ends)] = float(distance)
+        return found
 
     @property
     def timestep_ps(self) -> float:
         """The time step in LAMMPS's metal unit."""
         return self.timestep_fs / 1000.0
+
+    @property
+    def is_thermostatted(self) -> bool:
+        """Whether a thermostat acts in any stage."""
+        return self.ensemble != "nve" or self.equilibrate_steps > 0
+
+    @property
+    def sets_temperature(self) -> bool:
+        """Whether ``temperature`` is the run's: by a thermostat, or by its first velocities."""
+        return self.is_thermostatted or self.velocities == "draw"
 
     @property
     def damp_ps(self) -> float:
@@ -107,7 +199,19 @@ class RunSettings(BaseModel):
         """The pressure of an npt run in bar, None for the other ensembles."""
         if self.ensemble != "npt":
             return None
-        return 1.0 if self.pressure_bar is None else self.pressure_bar
+        return DEFAULT_PRESSURE_BAR if self.pressure_bar is None else self.pressure_bar
+
+
+def help_of(name: str) -> str:
+    """Return the help of a setting's flag: what it is, and its default."""
+    field = RunSettings.model_fields[name]
+    text, default = field.description or "", field.default
+    if default is None or default is PydanticUndefined:
+        return text
+    shown = default if isinstance(default, tuple) else (default,)
+    return (
+        text + f" (default {' '.join(f'{x:g}' if isinstance(x, float) else str(x) for x in shown)})"
+    )
 
 
 def make_settings(
@@ -135,6 +239,8 @@ def make_settings(
             )
     values = dict(values)
     if isinstance(values.get("elements"), str):
+        from egraff.data.lammps.elements import parse_elements  # takes longer than all of this
+
         values["elements"] = parse_elements(values["elements"])
     try:
         settings = RunSettings.model_validate(values)
@@ -147,8 +253,11 @@ def make_settings(
             **_place("pressure_bar", files),
             fix="use npt, or drop the pressure",
         )
-    thermal = settings.ensemble != "nve" or settings.equilibrate_steps > 0
-    if thermal and settings.velocities == "zero" and settings.thermostat != "langevin":
+    if (
+        settings.is_thermostatted
+        and settings.velocities == "zero"
+        and settings.thermostat != "langevin"
+    ):
         raise InputError(
             f"expected velocities that {settings.thermostat} can scale, got zero",
             **_place("velocities", files),
@@ -163,43 +272,25 @@ def make_settings(
     return settings
 
 
-def warnings_for(
-    settings: RunSettings, *, elements: list[str], in_vacuum: bool = False
-) -> list[str]:
-    """Return what is allowed but probably not wanted.
+_PAIRS = "a number above 0, or distances by pairs of elements"
 
-    Args:
-        settings: the settings of the run.
-        elements: elements of the structure.
-        in_vacuum: whether it is a molecule or cluster, without periodic directions.
-    """
-    found = []
-    cores = len(os.sched_getaffinity(0))
-    if settings.mpirun is None and settings.ranks * settings.threads > cores:
-        found.append(
-            f"{settings.ranks} ranks x {settings.threads} threads on {cores} cores: "
-            "ranks will wait for each other; use at most one thread per core"
-        )
-    limit = 1.0 if "H" in elements else 5.0
-    if settings.timestep_fs > limit:
-        found.append(
-            f"a time step of {settings.timestep_fs:g} fs is long for "
-            f"{'hydrogen' if limit == 1.0 else 'atoms'} (usual: up to {limit:g} fs); "
-            "check the energy drift"
-        )
-    if in_vacuum and settings.ensemble == "nvt" and settings.thermostat == "nose-hoover":
-        found.append(
-            "the thermostat nose-hoover samples single molecules poorly: heat stays in some of "
-            "their vibrations; use --thermostat csvr"
-        )
-    return found
-
+_EXPECTED = {
+    "replicate": "three whole numbers",
+    "min_distance": _PAIRS,
+    "max_force": "a number above 0",
+    "max_temperature": "a number above 0",
+}
+"""What a setting is, where pydantic's own words are about its type in Python."""
 
 _HINTS = {
     "temperature": "give a temperature in K above zero (velocities: zero starts from rest)",
     "steps": "give the length of the run in steps, 0 for the energy and forces of the structure",
     "timestep_fs": "give the time step in fs; 0.5 to 2 is usual",
     "replicate": "give three numbers, one per lattice vector; 1 1 1 leaves the structure as it is",
+    "min_distance": "give a distance in A, or distances by pairs as C-H:0.7,H-H:0.5; "
+    "--no-guard-distance sets no limit",
+    "max_force": "give a force in eV/A above zero; --no-guard-force sets no limit",
+    "max_temperature": "give a temperature in K above zero; --no-guard-temperature sets no limit",
     "ranks": "give the number of MPI ranks, at least 1",
     "threads": "give the number of threads per rank, at least 1",
 }
@@ -212,8 +303,8 @@ def _readable(error: ValidationError, files: Mapping[str, str]) -> InputError:
     if first["type"] == "missing" and len(first["loc"]) == 1:
         return InputError("expected a value, got none", field=_flag(name), fix=f"add {_flag(name)}")
     expected = str(first["msg"]).removeprefix("Input should be ").removeprefix("Input ")
-    if name == "replicate":
-        expected = "three whole numbers"
+    if name in _EXPECTED:
+        expected = _EXPECTED[name]
     return InputError(
         f"expected {expected}, got {first['input']!r}",
         **_place(name, files),

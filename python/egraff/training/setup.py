@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from egraff.data import Frame, save_splits
 from egraff.errors import InputError
 from egraff.files import sha256
+from egraff.metadata import VISITED
 from egraff.models import ForceField, build
 from egraff.models.base import ModelConfig
 from egraff.training.checkpoint import KEY
@@ -25,6 +26,7 @@ from egraff.training.statistics import (
     mean_neighbours,
     reference_energies,
 )
+from egraff.training.visited import visited
 
 
 def make_model(config: TrainConfig, splits: Splits) -> tuple[ForceField, str, list[str]]:
@@ -66,17 +68,21 @@ def make_model(config: TrainConfig, splits: Splits) -> tuple[ForceField, str, li
 
 
 def describe_data(config: TrainConfig, splits: Splits) -> dict[str, Any]:
-    """Return the identity of the data, and the trivial predictor fitted to the training frames.
+    """Return the identity and reach of the data, and the trivial predictor fitted to them.
 
     Only file names are kept, no folders: what identifies a file is its SHA-256.
     """
     files = [_identity(config.data, len(splits.train), "train")]
     files.append(_identity(config.val or config.data, len(splits.val), "val"))
+    r_max, _ = architecture_options(config)
     return {
         "files": files,
         "n_frames": len(splits.train),
         "elements": splits.elements,
         "energy_baseline_ev": energy_baseline(splits.train, splits.elements),
+        VISITED: visited(
+            splits.train, splits.elements, r_max=r_max, stress_weight=config.stress_weight
+        ),
     }
 
 
