@@ -13,6 +13,74 @@ from egraff.analysis.pipeline import analyse_run, read_reference
 from egraff.analysis.runs import read_run
 from tests.analysis.test_pipeline import atoms_moving, make_run, model
 
+SOUND = {
+    "word": "sound",
+    "reasons": [
+        {
+            "text": "The structure differs from the reference’s by no more than noise.",
+            "weight": 1.0,
+            "level": "sound",
+            "metric": "wasserstein[total]",
+            "value": 0.9,
+            "threshold": 3.0,
+            "source": "egraff's corpus of runs",
+        }
+    ],
+}
+UNSOUND = {
+    "word": "unsound",
+    "reasons": [
+        {
+            "text": "The temperature is 12 K above that of the thermostat.",
+            "weight": 0.5,
+            "level": "look",
+            "metric": "temperature",
+            "value": 12.0,
+            "threshold": 5.0,
+            "source": "statistical error",
+        },
+        {
+            "text": "The structure is 52 times the noise floor from the reference’s.",
+            "weight": 3.0,
+            "level": "unsound",
+            "metric": "wasserstein[total]",
+            "value": 52.0,
+            "threshold": 10.0,
+            "source": "egraff's corpus of runs",
+        },
+        {
+            "text": "The total energy drifts.",
+            "weight": 1.0,
+            "level": "unsound",
+            "metric": "nve_drift",
+            "value": 9.0,
+            "threshold": 1.0,
+            "source": "Bihani et al. 2024",
+        },
+        {
+            "text": "It ran to its end.",
+            "weight": 0.1,
+            "level": "sound",
+            "metric": "stability_time",
+            "value": 1.18,
+            "threshold": 1.18,
+            "source": "run.json",
+        },
+    ],
+}
+
+
+def add_verdict(run: Path, verdict: dict) -> None:
+    """Put a verdict into a run's result, and a noise that makes its structure that far off."""
+    path = run / "analysis" / "result.json"
+    content = json.loads(path.read_text())
+    content["verdict"] = verdict
+    (ratio,) = (r["value"] for r in verdict["reasons"] if r["metric"] == "wasserstein[total]")
+    for metric in content["metrics"]:
+        if metric["name"] == "wasserstein[total]":
+            metric["noise"] = metric["value"] / ratio
+    path.write_text(json.dumps(content))
+
 
 def make_study(root: Path) -> Path:
     """Two runs with a reference, one that failed, a training, evaluations, rank agreement."""
@@ -23,6 +91,8 @@ def make_study(root: Path) -> Path:
     for name, seed in (("runs/first", 1), ("runs/second", 2)):
         run = make_run(root / name, seed=seed, ranks=seed)
         analyse_run(read_run(run), reference=reference, load_calculator=model)
+    add_verdict(root / "runs/first", SOUND)
+    add_verdict(root / "runs/second", UNSOUND)
     failed = make_run(
         root / "runs/<failed> & gone", seed=3, status="failed", error="ERROR: Lost atoms & more"
     )

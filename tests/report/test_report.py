@@ -74,6 +74,7 @@ def test_ids_are_unique_and_links_lead_somewhere(parsed):
 def test_sections_in_order(html):
     names = re.findall(r'<section id="([a-z]+)"', html)
     assert names == [
+        "verdict",
         "training",
         "simulations",
         "frames",
@@ -87,7 +88,7 @@ def test_sections_in_order(html):
 
 
 def test_training_beside_the_trivial_predictor(parsed):
-    assert "20 times better than trivial" in parsed.text
+    assert "20 times better than the trivial predictor" in parsed.text
     assert "What training learned" in parsed.text
     assert "force MAE (meV/Å)" in parsed.text
     assert "validation" in parsed.text
@@ -102,7 +103,7 @@ def test_failed_run_is_shown_and_escaped(html, parsed):
 
 def test_every_figure_is_inlined_with_theme_colours(html):
     figures = re.findall(r'<figure id="figure-([a-z0-9-]+)">.*?</figure>', html, flags=re.DOTALL)
-    expected = {"learning-1", "temperature", "nve-energy", "stability", "msd", "rdf-1"}
+    expected = {"learning-1", "temperature-1", "nve-energy-1", "stability", "msd-1", "rdf-1"}
     assert expected | {"violations-1", "parity-1"} <= set(figures)
     assert html.count("<svg") == len(figures)
     assert "#0101" not in html  # every marker colour became a variable

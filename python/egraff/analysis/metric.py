@@ -21,6 +21,7 @@ class Metric:
         error: one standard error of ``value``, or None where it cannot be estimated.
         unit: unit of value and error; ``1`` for a dimensionless number.
         n_eff: number of statistically independent samples behind the value.
+        noise: of a difference, the value that statistical errors alone would give.
         definition: what was computed, with the formula.
         provenance: the files and rows it was computed from.
         note: anything a reader must know before using the number.
@@ -33,10 +34,11 @@ class Metric:
     provenance: str
     error: float | None = None
     n_eff: float | None = None
+    noise: float | None = None
     note: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("value", "error", "n_eff"):
+        for name in ("value", "error", "n_eff", "noise"):
             number = getattr(self, name)
             if number is None:
                 continue
@@ -53,10 +55,11 @@ class Metric:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able form; ``note`` is left out when there is none."""
+        """JSON-able form; ``note`` and ``noise`` are left out when there is none."""
         content = asdict(self)
-        if self.note is None:
-            del content["note"]
+        for name in ("note", "noise"):
+            if content[name] is None:
+                del content[name]
         return content
 
     @classmethod

@@ -34,6 +34,7 @@ def training(study: Study) -> Section:
         "What training learned",
         "The trivial predictor answers with the mean energy of each element and zero forces. "
         "“Better” is its error over the model’s: 1 means that nothing was learned.",
+        short="Training",
     )
     for statistic in ("mae", "rmse"):
         keys = (f"energy_{statistic}_ev_per_atom", f"force_{statistic}_ev_per_ang")

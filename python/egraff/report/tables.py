@@ -47,7 +47,7 @@ class Cell:
         raw: the number itself, for CSV.
         raw_error: its standard error, for CSV.
         title: longer text shown when pointed at.
-        kind: ``""``, ``good``, ``bad`` or ``muted``.
+        kind: ``""``, ``good``, ``warn``, ``bad`` or ``muted``.
     """
 
     text: str = ""

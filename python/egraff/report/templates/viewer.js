@@ -38,6 +38,8 @@
   choice.addEventListener("change", () => viewer && show());
   new MutationObserver(() => viewer && show()).observe(root, { attributeFilter: ["data-theme"] });
   stage.addEventListener("keydown", (event) => {
+    const zoom = { "+": 1.2, "=": 1.2, "-": 1 / 1.2 }[event.key];
+    if (viewer && zoom) viewer.zoom(zoom);
     const turns = { ArrowLeft: [-10, "y"], ArrowRight: [10, "y"], ArrowUp: [-10, "x"], ArrowDown: [10, "x"] };
     const turn = turns[event.key];
     if (!viewer || !turn) return;
