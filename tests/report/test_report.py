@@ -92,6 +92,18 @@ def test_training_beside_the_trivial_predictor(parsed):
     assert "What training learned" in parsed.text
     assert "force MAE (meV/Å)" in parsed.text
     assert "validation" in parsed.text
+    assert "Validation is of the running average of the weights (decay 0.99 per" in parsed.text
+
+
+def test_stress_and_intervals_of_errors(study, page):
+    with (page.parent / "report" / "tables" / "errors-mae.csv").open(newline="") as stream:
+        hot, test = csv.DictReader(stream)
+    assert float(test["Stress MAE (meV/Å³)"]) == pytest.approx(0.2)
+    assert float(test["Stress MAE: better (×)"]) == pytest.approx(25.0)
+    assert test["Stress MAE: 95 % interval (meV/Å³)"] == "0.160 to 0.240"
+    assert test["Energy MAE: 95 % interval (meV/atom)"] == "0.800 to 1.20"
+    assert hot["Stress MAE (meV/Å³)"] == hot["Energy MAE: 95 % interval (meV/atom)"] == "–"
+    assert "stress" not in (page.parent / "report" / "tables" / "errors-rmse.csv").read_text()
 
 
 def test_failed_run_is_shown_and_escaped(html, parsed):
@@ -119,6 +131,7 @@ def test_files_beside_the_page(study, page):
         rows = list(csv.DictReader(stream))
     assert [row["Run"] for row in rows] == ["runs/first", "runs/second"]
     assert float(rows[0]["Wright factor"]) > 0
+    assert float(rows[0]["Wasserstein-1 (Å)"]) > float(rows[0]["Wasserstein-1: noise (Å)"]) > 0
     assert float(rows[0]["Wright factor standard error"]) > 0
     with (tables / "errors-mae.csv").open(newline="") as stream:
         reader = csv.DictReader(stream)
