@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from egraff.report.collect import Study
+from egraff.report.content_comparison import comparison
 from egraff.report.content_order import conservation, models, order, rollouts
 from egraff.report.content_reference import replay, structure
 from egraff.report.content_runs import simulations
@@ -33,6 +34,7 @@ def sections(study: Study, *, has_frames: bool = False) -> list[Section]:
         replay(study),
         rollouts(study),
         models(study),
+        comparison(study),
         ranks(study),
         provenance(study),
     ]

@@ -52,7 +52,8 @@ def groups_of(study: Study) -> list[list[Simulation]]:
     ]
 
 
-def _summary_cell(group: list[Simulation], name: str) -> Cell:
+def summary_cell(group: list[Simulation], name: str) -> Cell:
+    """The mean of a metric over runs, with its standard error where there are enough of them."""
     values = [
         one.metrics[name].value
         for one in group
@@ -85,7 +86,7 @@ def over_runs(study: Study) -> Table | None:
             text_cell(", ".join(one.name for one in group)),
             text_cell(len(group)),
             text_cell(int(np.sum([one.run.failed or bool(one.violations) for one in group]))),
-            *(_summary_cell(group, name) for name, _, _ in shown),
+            *(summary_cell(group, name) for name, _, _ in shown),
         ]
         for group in groups
     ]

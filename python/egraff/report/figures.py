@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -34,18 +35,22 @@ def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def log_axis(panel: Axes) -> None:
-    """Logarithmic y axis with plain numbers, and enough of them when it spans little."""
+    """Logarithmic y axis with plain numbers."""
     panel.set_yscale("log")
-    low, high = panel.get_ylim()
+    plain_ticks(panel.yaxis, *panel.get_ylim())
+
+
+def plain_ticks(axis: Axis, low: float, high: float) -> None:
+    """Plain numbers at a logarithmic axis, and enough of them when it spans little."""
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     for steps in ((1.0,), (1.0, 2.0, 5.0), np.arange(1.0, 10.0), np.arange(1.0, 10.0, 0.5)):
         ticks = np.outer(decades, steps).ravel()
         ticks = ticks[(ticks >= low) & (ticks <= high)]
         if len(ticks) >= 3:
             break
-    panel.yaxis.set_major_locator(FixedLocator(ticks))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
-    panel.yaxis.set_minor_locator(NullLocator())
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+    axis.set_minor_locator(NullLocator())
 
 
 def _plain(value: float) -> str:

@@ -19,7 +19,7 @@
   const setDetails = (open) => document.querySelectorAll("details").forEach((d) => { d.open = open; });
 
   // what is wider than the page says so, and only then is a stop for the tab key
-  const tables = document.querySelectorAll(".scroll");
+  const tables = document.querySelectorAll(".scroll, .plot");
   const measure = (box) => {
     const wide = box.scrollWidth > box.clientWidth + 1;
     box.classList.toggle("wide", wide);
