@@ -12,7 +12,9 @@ from egraff.analysis.bonds import BOND_FACTOR, radii_of
 from egraff.neighbours import find_edges
 
 #: Only these form molecules; what a metal has near it are ions, however near they are.
-_NON_METALS = frozenset("H B C N O F Si P S Cl Ge As Se Br Te I".split())
+_NON_METALS = frozenset(
+    ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Ge", "As", "Se", "Br", "Te", "I")
+)
 
 
 def sticks(atoms: Atoms) -> list[list[int]]:
