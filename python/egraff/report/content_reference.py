@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from egraff.report import figures
 from egraff.report.collect import Simulation, Study
 from egraff.report.numbers import common_exponent
+from egraff.report.parity_figures import parity
 from egraff.report.parts import Drawing, Section
 from egraff.report.tables import Cell, Column, Table, metric_cell, number_cell, text_cell
 
@@ -161,9 +162,9 @@ def replay(study: Study) -> Section:
         section.drawings.append(
             Drawing(
                 f"parity-{index + 1}",
-                f"{one.model} on {one.reference}: energies about the reference’s mean, and at most "
-                "2000 force components.",
-                lambda palette, one=one: figures.parity(one, palette),
+                f"{one.model} on {one.reference}: energies about the reference’s mean, and all "
+                "components of the forces; the darker, the more (logarithmic).",
+                lambda palette, one=one: parity(one, palette),
             )
         )
     return section

@@ -182,42 +182,6 @@ def violations(simulations: Sequence[Simulation], palette: Palette) -> Figure:
     return figure
 
 
-def parity(simulation: Simulation, palette: Palette) -> Figure:
-    """Predicted against reference energies (about their means) and force components."""
-    curves = simulation.curves
-    n_atoms = curves["replay/forces"].shape[1] // 3
-    figure, axes = panels(2, width=3.7, height=3.4, columns=2)
-    random = np.random.default_rng(0)
-    forces, forces_ref = curves["replay/forces"].ravel(), curves["replay/forces_ref"].ravel()
-    chosen = random.permutation(len(forces))[:2000]
-    energy, energy_ref = curves["replay/energy"], curves["replay/energy_ref"]
-    sets = (
-        (
-            (energy_ref - energy_ref.mean()) * 1e3 / n_atoms,
-            (energy - energy_ref.mean()) * 1e3 / n_atoms,
-            "energy − ⟨E_ref⟩ (meV/atom)",
-        ),
-        (forces_ref[chosen], forces[chosen], "force component (eV/Å)"),
-    )
-    for index, (panel, (x, y, label)) in enumerate(zip(axes, sets, strict=True)):
-        limits = [min(x.min(), y.min()), max(x.max(), y.max())]
-        panel.plot(limits, limits, color=palette.muted, linewidth=0.8)
-        panel.plot(
-            x,
-            y,
-            linestyle="none",
-            marker="o",
-            markersize=2.4,
-            markeredgewidth=0,
-            alpha=0.45,
-            color=colour(palette, index),
-        )
-        panel.set_xlabel(f"reference {label}")
-        panel.set_ylabel(f"model {label}")
-        panel.set_aspect("equal", adjustable="datalim")
-    return figure
-
-
 #: Panels of the learning figure: title, and what the columns in it end with.
 _LEARNING = (
     ("loss", "_loss"),
