@@ -29,7 +29,7 @@ def test_bad_frames_come_first(study):
     frames, left_out = atoms_view.frames_of(study)
     assert [frame["label"] for frame in frames] == ["run: first bad frame", "run: final frame"]
     assert left_out == []
-    # the atom without a position is left away, and a molecule has no box
+    # the atom without a position is left out, and a molecule has no box
     assert frames[0]["xyz"].startswith("8\n")
     assert frames[0]["edges"] == []
     assert frames[1]["xyz"] == "2\n\nAr 0.0000 0.0000 0.0000\nAr 1.0000 2.0000 3.0000"

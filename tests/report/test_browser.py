@@ -93,7 +93,7 @@ def test_keys(probed):
     assert probed["again"] == probed["before"]
     assert probed["label"] == ("Light" if probed["after"] == "#14171b" else "Dark")
     assert probed["open"] == probed["details"] > 0
-    assert probed["hash"] == "#structure"
+    assert probed["hash"] == "#frames"
 
 
 def test_atoms_are_drawn_or_it_says_why_not(probed):

@@ -73,6 +73,7 @@ def test_ids_are_unique_and_links_lead_somewhere(parsed):
 def test_sections_in_order(html):
     names = re.findall(r'<section id="([a-z]+)"', html)
     assert names == [
+        "verdict",
         "training",
         "simulations",
         "frames",
@@ -86,10 +87,22 @@ def test_sections_in_order(html):
 
 
 def test_training_beside_the_trivial_predictor(parsed):
-    assert "20 times better than trivial" in parsed.text
+    assert "20 times better than the trivial predictor" in parsed.text
     assert "What training learned" in parsed.text
     assert "force MAE (meV/Å)" in parsed.text
     assert "validation" in parsed.text
+    assert "Validation is of the running average of the weights (decay 0.99 per" in parsed.text
+
+
+def test_stress_and_intervals_of_errors(study, page):
+    with (page.parent / "report" / "tables" / "errors-mae.csv").open(newline="") as stream:
+        hot, test = csv.DictReader(stream)
+    assert float(test["Stress MAE (meV/Å³)"]) == pytest.approx(0.2)
+    assert float(test["Stress MAE: better (×)"]) == pytest.approx(25.0)
+    assert test["Stress MAE: 95 % interval (meV/Å³)"] == "0.160 to 0.240"
+    assert test["Energy MAE: 95 % interval (meV/atom)"] == "0.800 to 1.20"
+    assert hot["Stress MAE (meV/Å³)"] == hot["Energy MAE: 95 % interval (meV/atom)"] == "–"
+    assert "stress" not in (page.parent / "report" / "tables" / "errors-rmse.csv").read_text()
 
 
 def test_failed_run_is_shown_and_escaped(html, parsed):
@@ -101,7 +114,7 @@ def test_failed_run_is_shown_and_escaped(html, parsed):
 
 def test_every_figure_is_inlined_with_theme_colours(html):
     figures = re.findall(r'<figure id="figure-([a-z0-9-]+)">.*?</figure>', html, flags=re.DOTALL)
-    expected = {"learning-1", "temperature", "nve-energy", "stability", "msd", "rdf-1"}
+    expected = {"learning-1", "temperature-1", "nve-energy-1", "stability", "msd-1", "rdf-1"}
     assert expected | {"violations-1", "parity-1"} <= set(figures)
     assert html.count("<svg") == len(figures)
     assert "#0101" not in html  # every marker colour became a variable
@@ -117,6 +130,7 @@ def test_files_beside_the_page(study, page):
         rows = list(csv.DictReader(stream))
     assert [row["Run"] for row in rows] == ["runs/first", "runs/second"]
     assert float(rows[0]["Wright factor"]) > 0
+    assert float(rows[0]["Wasserstein-1 (Å)"]) > float(rows[0]["Wasserstein-1: noise (Å)"]) > 0
     assert float(rows[0]["Wright factor standard error"]) > 0
     with (tables / "errors-mae.csv").open(newline="") as stream:
         reader = csv.DictReader(stream)

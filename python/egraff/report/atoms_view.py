@@ -12,6 +12,7 @@ from ase import Atoms
 
 from egraff.analysis.sections.stability import BAD_FRAME, FINAL_FRAME
 from egraff.report.collect import Study
+from egraff.report.sticks import sticks
 
 #: More atoms than this are slow to draw and make the page heavy.
 MOST_ATOMS = 5000
@@ -41,8 +42,8 @@ def frames_of(study: Study) -> tuple[list[dict[str, Any]], list[str]]:
     """What the viewer shows, and what was left out.
 
     Returns:
-        Frames as JSON-able dictionaries (``label``, ``xyz``, ``edges``), those that are bad first,
-        and sentences about frames that are too large or too many.
+        Frames as JSON-able dictionaries (``label``, ``xyz``, ``edges``, ``sticks``), those that are
+        bad first, and sentences about frames that are too large or too many.
     """
     found: list[tuple[bool, dict[str, Any]]] = []
     left_out = []
@@ -56,10 +57,11 @@ def frames_of(study: Study) -> tuple[list[dict[str, Any]], list[str]]:
             if len(atoms) > MOST_ATOMS:
                 left_out.append(f"{label} has {len(atoms)} atoms, more than {MOST_ATOMS}.")
                 continue
-            # a position that is not a number cannot be drawn; the atom is left away
+            # a position that is not a number cannot be drawn: that atom is left out
             atoms = atoms[np.all(np.isfinite(atoms.positions), axis=1)]
             edges = cell_edges(np.array(atoms.cell)) if any(atoms.pbc) else []
-            found.append((name == BAD_FRAME, {"label": label, "xyz": _xyz(atoms), "edges": edges}))
+            frame = {"label": label, "xyz": _xyz(atoms), "edges": edges, "sticks": sticks(atoms)}
+            found.append((name == BAD_FRAME, frame))
     found.sort(key=lambda entry: not entry[0])
     if len(found) > MOST_FRAMES:
         left_out.append(f"{len(found) - MOST_FRAMES} more frames are not shown.")

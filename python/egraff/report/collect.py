@@ -19,6 +19,7 @@ from egraff.analysis.metric import Metric
 from egraff.analysis.pipeline import CURVES, RESULT
 from egraff.analysis.runs import RECORD, Run, read_run
 from egraff.errors import InputError
+from egraff.report.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Simulation:
         reference_sha256: its hash.
         violations: of the criteria of stability, in order of time.
         analysed: whether there is an analysis.
+        verdict: on the run; None where its analysis is older than verdicts are.
     """
 
     name: str
@@ -46,11 +48,35 @@ class Simulation:
     reference_sha256: str | None = None
     violations: list[dict[str, Any]] = field(default_factory=list)
     analysed: bool = False
+    verdict: Verdict | None = None
 
     @property
     def label(self) -> str:
         """The name for a legend, where matplotlib leaves out what begins with an underscore."""
         return f" {self.name}" if self.name.startswith("_") else self.name
+
+    @property
+    def model(self) -> str:
+        """File name of the model."""
+        return Path(self.run.record.get("model") or "?").name
+
+    def noise(self, name: str) -> float | None:
+        """What statistical errors alone would give for a difference called ``name``, or None.
+
+        That is the metric's own ``noise``; where the runs are too short for it, the difference
+        between the two halves of the reference.
+        """
+        metric, halves = self.metrics.get(name), self.metrics.get(f"noise_floor_{name}")
+        if metric is not None and metric.noise is not None:
+            return metric.noise
+        return halves.value if halves is not None else None
+
+    def times_noise(self, name: str) -> float | None:
+        """A difference in units of its noise, or None where either is not known."""
+        metric, noise = self.metrics.get(name), self.noise(name)
+        if metric is None or metric.value is None or not noise:
+            return None
+        return metric.value / noise
 
 
 @dataclass(frozen=True)
@@ -119,6 +145,7 @@ def _simulation(run: Run, name: str) -> Simulation:
                 fix="run egraff analyse --force",
             ) from None
     reference = content.get("reference")
+    verdict = content.get("verdict")
     return Simulation(
         name=name,
         run=run,
@@ -129,6 +156,7 @@ def _simulation(run: Run, name: str) -> Simulation:
         reference_sha256=content.get("reference_sha256"),
         violations=list(content.get("violations", [])),
         analysed=True,
+        verdict=Verdict.from_dict(verdict, where=path) if verdict is not None else None,
     )
 
 

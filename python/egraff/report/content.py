@@ -6,10 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from egraff.report.collect import Study
+from egraff.report.content_comparison import comparison
 from egraff.report.content_order import conservation, models, order, rollouts
 from egraff.report.content_reference import replay, structure
 from egraff.report.content_runs import simulations
 from egraff.report.content_training import training
+from egraff.report.content_verdict import verdicts
 from egraff.report.parts import Section
 from egraff.report.tables import Column, Table, metric_cell, number_cell, text_cell
 
@@ -22,6 +24,7 @@ def sections(study: Study, *, has_frames: bool = False) -> list[Section]:
         has_frames: whether there are atoms to look at.
     """
     made = [
+        verdicts(study),
         training(study),
         simulations(study),
         frames(has_frames),
@@ -31,6 +34,7 @@ def sections(study: Study, *, has_frames: bool = False) -> list[Section]:
         replay(study),
         rollouts(study),
         models(study),
+        comparison(study),
         ranks(study),
         provenance(study),
     ]
@@ -43,7 +47,7 @@ def frames(has_frames: bool) -> Section:
         "frames",
         "Atoms",
         "The last frame of each run, and the first in which a criterion of stability was violated. "
-        "Drag or use the arrow keys to turn, scroll to zoom.",
+        "Drag or use the arrow keys to turn, scroll or press + and − to zoom.",
         interactive=has_frames,
     )
 
@@ -54,6 +58,7 @@ def ranks(study: Study) -> Section:
         "ranks",
         "One rank against two",
         "The same frame evaluated by LAMMPS on one and on two MPI ranks.",
+        short="Ranks",
     )
     columns = [
         Column("Quantity", numeric=False),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from egraff.analysis.statistics import MINIMUM_SAMPLES, summary_over_runs
@@ -26,25 +28,32 @@ _MEASURES = (
     ("pressure", "Pressure", "bar"),
     ("nve_drift", "NVE drift", "meV/atom/ps"),
     ("stability_time", "Stable for", "ps"),
+    ("wasserstein[total]", "Wasserstein-1", "Å"),
     ("wright_factor[total]", "Wright factor", ""),
     ("jensen_shannon[total]", "JSD", "nat"),
-    ("wasserstein[total]", "Wasserstein-1", "Å"),
 )
+
+
+def alike(simulations: Iterable[Simulation]) -> list[list[Simulation]]:
+    """Runs that share all but seed and ranks, in the order of their first."""
+    groups: dict[tuple, list[Simulation]] = {}
+    for one in simulations:
+        key = (*(one.run.record.get(name) for name in _SAME), one.reference_sha256)
+        groups.setdefault(key, []).append(one)
+    return list(groups.values())
 
 
 def groups_of(study: Study) -> list[list[Simulation]]:
     """Analysed runs that share all but seed and ranks, two or more with different seeds."""
-    groups: dict[tuple, list[Simulation]] = {}
-    for one in study.simulations:
-        if one.analysed:
-            key = (*(one.run.record.get(name) for name in _SAME), one.reference_sha256)
-            groups.setdefault(key, []).append(one)
     return [
-        group for group in groups.values() if len({one.run.record.get("seed") for one in group}) > 1
+        group
+        for group in alike(one for one in study.simulations if one.analysed)
+        if len({one.run.record.get("seed") for one in group}) > 1
     ]
 
 
-def _summary_cell(group: list[Simulation], name: str) -> Cell:
+def summary_cell(group: list[Simulation], name: str) -> Cell:
+    """The mean of a metric over runs, with its standard error where there are enough of them."""
     values = [
         one.metrics[name].value
         for one in group
@@ -77,7 +86,7 @@ def over_runs(study: Study) -> Table | None:
             text_cell(", ".join(one.name for one in group)),
             text_cell(len(group)),
             text_cell(int(np.sum([one.run.failed or bool(one.violations) for one in group]))),
-            *(_summary_cell(group, name) for name, _, _ in shown),
+            *(summary_cell(group, name) for name, _, _ in shown),
         ]
         for group in groups
     ]

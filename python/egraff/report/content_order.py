@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-from egraff.analysis.metric import Metric
 from egraff.report import order_figures
 from egraff.report.collect import Simulation, Study
-from egraff.report.numbers import common_exponent
+from egraff.report.content_wide import wide_table
 from egraff.report.parts import Drawing, Section
+from egraff.report.systems import draw_each
 from egraff.report.tables import Column, Table, metric_cell, text_cell
 
 
@@ -33,6 +33,7 @@ def order(study: Study) -> Section:
         "Neighbours are atoms nearer than the first minimum of g(r) (in molecules, than 1.3 times "
         "the sum of covalent radii). S(q) follows from g(r) within Lorch’s window, and is only as "
         "sharp as the range of g(r) allows.",
+        short="Order",
     )
     _long_table(
         section,
@@ -55,7 +56,7 @@ def order(study: Study) -> Section:
         ("bond_length_worst", "Worst bond", "Å"),
         ("pressure_fluctuation", "σ(pressure)", "bar"),
     )
-    _wide_table(
+    wide_table(
         section,
         study.simulations,
         wide,
@@ -83,14 +84,8 @@ def order(study: Study) -> Section:
         for one in study.simulations
         if "thermo/press" in one.curves and "pressure" in one.metrics
     ]
-    if pressed:
-        section.drawings.append(
-            Drawing(
-                "pressure",
-                "Distribution of the instantaneous pressure over the whole run.",
-                lambda palette: order_figures.pressure(pressed, palette),
-            )
-        )
+    caption = "Distribution of the instantaneous pressure over the whole run."
+    draw_each(section, pressed, "pressure", caption, order_figures.pressure)
     return section
 
 
@@ -123,29 +118,6 @@ def _long_table(
         section.details.append(Table(name, caption, columns, rows))
 
 
-def _wide_table(
-    section: Section,
-    simulations: Iterable[Simulation],
-    measures: Iterable[tuple[str, str, str]],
-    what: tuple[str, str],
-    label: Callable[[Simulation], str] = lambda one: one.name,
-) -> None:
-    """One row for each run that has any of the measures, one column for each that any run has."""
-    having = [one for one in simulations if any(name in one.metrics for name, _, _ in measures)]
-    shown = [m for m in measures if any(m[0] in one.metrics for one in having)]
-    if not shown:
-        return
-    columns = [Column("Run", numeric=False)]
-    rows = [[text_cell(label(one))] for one in having]
-    for name, title, unit in shown:
-        found: list[Metric | None] = [one.metrics.get(name) for one in having]
-        exponent = common_exponent(m.value for m in found if m is not None)
-        columns.append(Column(title, unit, exponent=exponent))
-        for row, metric in zip(rows, found, strict=True):
-            row.append(metric_cell(metric, exponent=exponent))
-    section.tables.append(Table(what[0], what[1], columns, rows))
-
-
 def conservation(study: Study) -> Section:
     """What must be conserved or shared equally, for every run."""
     section = Section(
@@ -153,6 +125,7 @@ def conservation(study: Study) -> Section:
         "Momentum and equipartition",
         "All forces together must vanish, the centre of mass must rest, and every species must "
         "have the temperature of all: its excess is 0 within errors.",
+        short="Conservation",
     )
     species = _matching(study.simulations, "temperature_excess")
     measures = [
@@ -161,7 +134,7 @@ def conservation(study: Study) -> Section:
         *((name, f"T({_species(name)}) − T", "K") for name in species),
     ]
     what = ("conservation", "Largest values in any frame, and mean excess temperatures.")
-    _wide_table(section, study.simulations, measures, what)
+    wide_table(section, study.simulations, measures, what)
     return section
 
 
@@ -172,6 +145,7 @@ def rollouts(study: Study) -> Section:
         "Relabelled rollouts",
         "Frames that the runs themselves visited, labelled by another method: the model’s errors "
         "where its own dynamics takes it.",
+        short="Rollouts",
     )
     having = [one for one in study.simulations if "rollout/fv" in one.curves]
     measures = (
@@ -182,7 +156,7 @@ def rollouts(study: Study) -> Section:
         ("rollout_force_mae", "Force MAE", "meV/Å"),
     )
     caption = "EV and FV are geometric means over time, the others arithmetic means."
-    _wide_table(section, having, measures, ("rollouts", caption))
+    wide_table(section, having, measures, ("rollouts", caption))
     if having:
         section.drawings.append(
             Drawing(
@@ -202,6 +176,7 @@ def models(study: Study) -> Section:
         "Dimers pulled apart and atoms pushed along a line, where force and energy must belong to "
         "each other, and errors under rotation, translation and permutation. Lone dimers are not "
         "in most training data: their curves tell smoothness, not accuracy.",
+        short="Models",
     )
     checked: dict[object, Simulation] = {}
     for one in study.simulations:
@@ -219,7 +194,7 @@ def models(study: Study) -> Section:
         return f"{Path(one.run.record.get('model') or '?').name} ({one.name})"
 
     caption = "Largest errors under symmetries, of the model on the first frame of a run."
-    _wide_table(section, checked.values(), measures, ("symmetry", caption), label)
+    wide_table(section, checked.values(), measures, ("symmetry", caption), label)
     kinds = ("force_energy_mismatch", "force_jump", "force_flips", "tortuosity")
     rows = [
         [

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from egraff.report import figures
 from egraff.report.collect import Simulation, Study
 from egraff.report.numbers import common_exponent
+from egraff.report.parity_figures import parity
 from egraff.report.parts import Drawing, Section
-from egraff.report.tables import Cell, Column, Table, metric_cell, text_cell
+from egraff.report.tables import Cell, Column, Table, metric_cell, number_cell, text_cell
 
 
 def _by_reference(study: Study, key: str) -> list[list[Simulation]]:
@@ -23,37 +23,36 @@ def _by_reference(study: Study, key: str) -> list[list[Simulation]]:
     return list(groups.values())
 
 
-#: Measures that belong together share a power of ten: (title, metric, unit) each.
+#: Differences between structures, the one that leads first: (title, metric, unit).
 _STRUCTURE = (
-    (
-        ("Wright factor", "wright_factor", ""),
-        ("expected", "expected_noise_wright_factor", ""),
-        ("floor", "noise_floor_wright_factor", ""),
-    ),
-    (("√ form", "wright_factor_sqrt", ""),),
-    (("JSD", "jensen_shannon", "nat"), ("floor", "noise_floor_jensen_shannon", "nat")),
-    (("Wasserstein-1", "wasserstein", "Å"), ("floor", "noise_floor_wasserstein", "Å")),
+    ("Wasserstein-1", "wasserstein", "Å"),
+    ("Wright factor", "wright_factor", ""),
+    ("√ form", "wright_factor_sqrt", ""),
+    ("JSD", "jensen_shannon", "nat"),
 )
 
 
 def _structure_table(
     name: str, caption: str, second: str, rows: Sequence[tuple[Simulation, str, list[Cell]]]
 ) -> Table:
-    """A table of all measures; each row is a simulation, a species pair and its first cells."""
+    """Every difference beside its noise; each row is a simulation, a pair and its first cells."""
     columns = [Column("Run", numeric=False), Column(second, numeric=False)]
     cells = [list(first) for _, _, first in rows]
-    for group in _STRUCTURE:
-        metrics = [
-            [one.metrics.get(f"{metric}[{pair}]") for one, pair, _ in rows]
-            for _, metric, _ in group
+    for title, measure, unit in _STRUCTURE:
+        names = [f"{measure}[{pair}]" for _, pair, _ in rows]
+        metrics = [one.metrics.get(key) for (one, _, _), key in zip(rows, names, strict=True)]
+        exponent = common_exponent(metric.value for metric in metrics if metric is not None)
+        columns += [
+            Column(title, unit, exponent=exponent),
+            Column("noise", unit, exponent=exponent),
         ]
-        exponent = common_exponent(
-            metric.value for column in metrics for metric in column if metric is not None
-        )
-        for (title, _, unit), column in zip(group, metrics, strict=True):
-            columns.append(Column(title, unit, exponent=exponent))
-            for row, metric in zip(cells, column, strict=True):
-                row.append(metric_cell(metric, exponent=exponent))
+        for row, (one, _, _), key, metric in zip(cells, rows, names, metrics, strict=True):
+            noise = number_cell(one.noise(key), exponent=exponent, digits=2)
+            row += [metric_cell(metric, exponent=exponent), noise]
+        if measure == _STRUCTURE[0][1]:
+            columns.append(Column("over noise", "×"))
+            for row, (one, _, _), key in zip(cells, rows, names, strict=True):
+                row.append(number_cell(one.times_noise(key), digits=2))
     return Table(name, caption, columns, cells)
 
 
@@ -62,11 +61,14 @@ def structure(study: Study) -> Section:
     section = Section(
         "structure",
         "Structure against the reference",
-        "The noise floor compares the first with the second half of the reference; the expected "
-        "value is what statistical errors alone would give between equal structures. Differences "
-        "near these are not resolved.",
+        "The Wasserstein-1 distance leads: it keeps growing as a peak moves away, where the others "
+        "saturate, and hardly depends on the bins. The noise beside each difference is what "
+        "statistical errors alone would give between equal structures, or, for runs too short to "
+        "tell, what the two halves of the reference differ by. A difference near its noise is not "
+        "resolved.",
+        short="Structure",
     )
-    compared = [one for one in study.simulations if "wright_factor[total]" in one.metrics]
+    compared = [one for one in study.simulations if "wasserstein[total]" in one.metrics]
     if compared:
         rows = [(one, "total", [text_cell(one.name), text_cell(one.reference)]) for one in compared]
         caption = "All pairs together. Wright factor in the plain form (no root) unless marked."
@@ -105,6 +107,7 @@ def replay(study: Study) -> Section:
         "The model evaluated at the positions of the labelled reference trajectory. EV depends on "
         "the zero of energy and is comparable only within one data set; its offset-free form and "
         "FV are comparable between sets. FV is 0.707 for unrelated forces of equal size.",
+        short="Replay",
     )
     replayed: dict[tuple, Simulation] = {}
     for one in study.simulations:
@@ -125,7 +128,7 @@ def replay(study: Study) -> Section:
     ]
     rows = [
         [
-            text_cell(Path(one.run.record.get("model") or "?").name),
+            text_cell(one.model),
             text_cell(one.reference),
             *(
                 metric_cell(one.metrics.get(name), exponent=exponent)
@@ -156,13 +159,12 @@ def replay(study: Study) -> Section:
             )
         )
     for index, one in enumerate(replayed.values()):
-        model = Path(one.run.record.get("model") or "?").name
         section.drawings.append(
             Drawing(
                 f"parity-{index + 1}",
-                f"{model} on {one.reference}: energies about the reference’s mean, and at most "
-                "2000 force components.",
-                lambda palette, one=one: figures.parity(one, palette),
+                f"{one.model} on {one.reference}: energies about the reference’s mean, and all "
+                "components of the forces; the darker, the more (logarithmic).",
+                lambda palette, one=one: parity(one, palette),
             )
         )
     return section

@@ -6,10 +6,20 @@ from __future__ import annotations
 from egraff.report import dynamics_figures, figures
 from egraff.report.collect import Study
 from egraff.report.content_groups import over_runs
+from egraff.report.content_verdict import reasons, verdict_cell
+from egraff.report.content_wide import wide_table
 from egraff.report.parts import Drawing, Section
+from egraff.report.systems import draw_each
 from egraff.report.tables import Column, Table, metric_cell, number_cell, text_cell
 from egraff.units import PS_PER_FS
 
+_THERMODYNAMICS = (
+    ("temperature", "Temperature", "K"),
+    ("pressure", "Pressure", "bar"),
+    ("nve_drift", "NVE drift", "meV/atom/ps"),
+    ("nve_drift_relative", "Drift / σ(E_kin)", "1/ps"),
+)
+_THERMODYNAMICS_TABLE = ("thermodynamics", "Temperature, pressure and conservation of energy.")
 _STATUS_KINDS = {"completed": "good", "interrupted": "", "running": ""}
 
 
@@ -19,7 +29,9 @@ def simulations(study: Study) -> Section:
         "simulations",
         "Simulations",
         "Means are over the part after equilibration; errors are one standard error, corrected for "
-        "correlation in time. Point at a number for its definition and provenance.",
+        "correlation in time. Point at a number for its definition and provenance, or read them "
+        "under Provenance.",
+        short="Simulations",
     )
     if not study.simulations:
         return section
@@ -31,6 +43,7 @@ def simulations(study: Study) -> Section:
         rows.append(
             [
                 text_cell(one.name),
+                verdict_cell(one),
                 text_cell(
                     status, kind=_STATUS_KINDS.get(status, "bad"), title=record.get("error") or ""
                 ),
@@ -42,15 +55,12 @@ def simulations(study: Study) -> Section:
                 metric_cell(
                     one.metrics.get("stability_time"), kind="bad" if one.violations else ""
                 ),
-                metric_cell(one.metrics.get("temperature")),
-                metric_cell(one.metrics.get("pressure")),
-                metric_cell(one.metrics.get("nve_drift")),
-                metric_cell(one.metrics.get("nve_drift_relative")),
                 metric_cell(one.metrics.get("speed")),
             ]
         )
     columns = [
         Column("Run", numeric=False),
+        Column("Verdict", numeric=False),
         Column("Status", numeric=False),
         Column("Ensemble", numeric=False),
         Column("Atoms"),
@@ -58,13 +68,13 @@ def simulations(study: Study) -> Section:
         Column("Length", "ps"),
         Column("Target T", "K"),
         Column("Stable for", "ps"),
-        Column("Temperature", "K"),
-        Column("Pressure", "bar"),
-        Column("NVE drift", "meV/atom/ps"),
-        Column("Drift / σ(E_kin)", "1/ps"),
         Column("Speed", "ns/day"),
     ]
     section.tables.append(Table("simulations", "Simulations, failed ones included.", columns, rows))
+    why = reasons(study)
+    if why is not None:
+        section.details.append(why)
+    wide_table(section, study.simulations, _THERMODYNAMICS, _THERMODYNAMICS_TABLE)
     together = over_runs(study)
     if together is not None:
         section.tables.append(together)
@@ -124,23 +134,11 @@ def _dynamics(study: Study, section: Section) -> None:
         caption = "Diffusion coefficients of the periodic box, without finite-size correction."
         section.details.append(Table("diffusion", caption, columns, rows))
     moved = [one for one in study.simulations if "msd/msd" in one.curves]
-    if moved:
-        section.drawings.append(
-            Drawing(
-                "msd",
-                "Mean square displacement of each species.",
-                lambda palette: dynamics_figures.displacement(moved, palette),
-            )
-        )
+    caption = "Mean square displacement of each species."
+    draw_each(section, moved, "msd", caption, dynamics_figures.displacement)
     vibrating = [one for one in study.simulations if "vdos/vdos" in one.curves]
-    if vibrating:
-        section.drawings.append(
-            Drawing(
-                "vdos",
-                "Vibrational density of states (mass-weighted, all atoms).",
-                lambda palette: dynamics_figures.vibrations(vibrating, palette),
-            )
-        )
+    caption = "Vibrational density of states (mass-weighted, all atoms)."
+    draw_each(section, vibrating, "vdos", caption, dynamics_figures.vibrations)
 
 
 def _thermo_drawings(study: Study, section: Section) -> None:
@@ -154,24 +152,12 @@ def _thermo_drawings(study: Study, section: Section) -> None:
             )
         )
     with_temperature = [one for one in study.simulations if "thermo/temp" in one.curves]
-    if with_temperature:
-        section.drawings.append(
-            Drawing(
-                "temperature",
-                "Temperature over time; dashed: targets of thermostatted runs.",
-                lambda palette: figures.temperature(with_temperature, palette),
-            )
-        )
+    caption = "Temperature over time; dashed: targets of thermostatted runs."
+    draw_each(section, with_temperature, "temperature", caption, figures.temperature)
     conserved = [
         one
         for one in study.simulations
         if one.run.record["ensemble"].lower() == "nve" and "thermo/etotal" in one.curves
     ]
-    if conserved:
-        section.drawings.append(
-            Drawing(
-                "nve-energy",
-                "Total energy of NVE runs about its mean; straight lines: fitted drift.",
-                lambda palette: figures.energy(conserved, palette),
-            )
-        )
+    caption = "Total energy of NVE runs about its mean; straight lines: fitted drift."
+    draw_each(section, conserved, "nve-energy", caption, figures.energy)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from egraff.report import figures
-from egraff.report.collect import Evaluation, Study
+from egraff.report.collect import Evaluation, Study, Training
 from egraff.report.numbers import format_number
 from egraff.report.parts import Drawing, Section
 from egraff.report.tables import Cell, Column, Table, number_cell, text_cell
@@ -16,15 +16,33 @@ def improvement(values: dict, name: str) -> float | None:
     return trivial / own if own and trivial is not None else None
 
 
+#: Title, what its keys begin with, the unit in them, and the unit of a thousandth of it.
+_QUANTITIES = (
+    ("Energy", "energy", "ev_per_atom", "meV/atom"),
+    ("Force", "force", "ev_per_ang", "meV/Å"),
+    ("Stress", "stress", "ev_per_ang3", "meV/Å³"),
+)
+
+
 def _error_cells(evaluation: Evaluation, name: str) -> list[Cell]:
     values = evaluation.values
     ratio = improvement(values, name)
     kind = "" if ratio is None else ("good" if ratio > 1.0 else "bad")
     return [
         number_cell(values.get(name), scale=1e3),
+        _interval_cell(values, name),
         number_cell(values.get(f"trivial_{name}"), scale=1e3),
         number_cell(ratio, digits=2, kind=kind),
     ]
+
+
+def _interval_cell(values: dict, name: str) -> Cell:
+    """The 95 % confidence interval of an error, where the evaluation gives one."""
+    bounds = [values.get(f"ci95_{end}_{name}") for end in ("low", "high")]
+    if None in bounds:
+        return text_cell(None)
+    low, high = (str(format_number(bound * 1e3)) for bound in bounds)
+    return text_cell(f"{low} to {high}")
 
 
 def training(study: Study) -> Section:
@@ -32,33 +50,35 @@ def training(study: Study) -> Section:
     section = Section(
         "training",
         "What training learned",
-        "The trivial predictor answers with the mean energy of each element and zero forces. "
-        "“Better” is its error over the model’s: 1 means that nothing was learned.",
+        "The trivial predictor answers with the mean energy of each element and with zero forces "
+        "and stress. “Better” is its error over the model’s: 1 means that nothing was learned.",
+        short="Training",
     )
     for statistic in ("mae", "rmse"):
-        keys = (f"energy_{statistic}_ev_per_atom", f"force_{statistic}_ev_per_ang")
+        shown = [
+            (title, f"{quantity}_{statistic}_{unit}", milli)
+            for title, quantity, unit, milli in _QUANTITIES
+            if any(f"{quantity}_{statistic}_{unit}" in one.values for one in study.evaluations)
+        ]
         rows = [
             [
                 text_cell(one.name),
                 text_cell(one.values.get("n_frames")),
-                *_error_cells(one, keys[0]),
-                *_error_cells(one, keys[1]),
+                *(cell for _, key, _ in shown for cell in _error_cells(one, key)),
             ]
             for one in study.evaluations
-            if any(key in one.values for key in keys)
+            if any(key in one.values for _, key, _ in shown)
         ]
         if rows:
             name = statistic.upper()
-            columns = [
-                Column("Evaluation", numeric=False),
-                Column("Frames"),
-                Column(f"Energy {name}", "meV/atom"),
-                Column("trivial", "meV/atom"),
-                Column("better", "×"),
-                Column(f"Force {name}", "meV/Å"),
-                Column("trivial", "meV/Å"),
-                Column("better", "×"),
-            ]
+            columns = [Column("Evaluation", numeric=False), Column("Frames")]
+            for title, _, unit in shown:
+                columns += [
+                    Column(f"{title} {name}", unit),
+                    Column("95 % interval", unit, numeric=False),
+                    Column("trivial", unit),
+                    Column("better", "×"),
+                ]
             caption = "Mean absolute errors." if statistic == "mae" else "Root-mean-square errors."
             section.tables.append(Table(f"errors-{statistic}", caption, columns, rows))
     for index, one in enumerate(study.trainings):
@@ -66,7 +86,7 @@ def training(study: Study) -> Section:
             section.drawings.append(
                 Drawing(
                     f"learning-{index + 1}",
-                    f"Learning curves of {one.name}.",
+                    f"Learning curves of {one.name}. {_validated(one)}".strip(),
                     lambda palette, one=one: figures.learning(one, palette),
                 )
             )
@@ -79,6 +99,19 @@ def training(study: Study) -> Section:
         columns = [Column(title, numeric=False) for title in ("Training", "Setting", "Value")]
         section.details.append(Table("training-settings", "Training summaries.", columns, rows))
     return section
+
+
+def _validated(training: Training) -> str:
+    """What the validation curves belong to: not to the weights that the training curves do."""
+    settings = training.summary.get("settings")
+    decay = settings.get("ema_decay") if isinstance(settings, dict) else None
+    if not decay:
+        return ""
+    return (
+        f"Validation is of the running average of the weights (decay {decay:g} per step), which is "
+        "what is saved; training of the weights of each step. The average lags behind at first "
+        "and is smoother later, so that the two are no measure of overfitting by themselves."
+    )
 
 
 def _scalars(summary: dict, prefix: str = "") -> list[tuple[str, object]]:

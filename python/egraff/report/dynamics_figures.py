@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from egraff.report.collect import Simulation
-from egraff.report.figures import colour, legend, thin
+from egraff.report.figures import colour, legend, plain_ticks, thin
 from egraff.report.style import Palette, panels
 from egraff.units import PS_PER_FS
 
@@ -72,4 +72,22 @@ def stability(simulations: Sequence[Simulation], palette: Palette) -> Figure:
     panel.grid(visible=False, axis="y")
     panel.set_xlabel("time (ps)")
     panel.set_xlim(left=0.0)
+    return figure
+
+
+def over_noise(models: Mapping[str, Sequence[Simulation]], metric: str, palette: Palette) -> Figure:
+    """A difference in units of its noise: models down, their runs as points, on a log axis."""
+    figure, (panel,) = panels(1, width=7.4, height=1.0 + 0.32 * len(models))
+    positions = np.arange(len(models))[::-1]
+    for position, runs in zip(positions, models.values(), strict=True):
+        ratios = [one.times_noise(metric) for one in runs]
+        known = [ratio for ratio in ratios if ratio]
+        panel.plot(known, [position] * len(known), "o", color=palette.series[0], markersize=5)
+    panel.axvline(1.0, color=palette.muted, linewidth=0.8, linestyle=(0, (4, 3)))
+    panel.set_xscale("log")
+    panel.set_ylim(-0.6, len(models) - 0.4)
+    panel.set_yticks(positions, list(models))
+    plain_ticks(panel.xaxis, *panel.get_xlim())
+    panel.grid(visible=False, axis="y")
+    panel.set_xlabel("distance / noise")
     return figure

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -34,18 +35,22 @@ def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def log_axis(panel: Axes) -> None:
-    """Logarithmic y axis with plain numbers, and enough of them when it spans little."""
+    """Logarithmic y axis with plain numbers."""
     panel.set_yscale("log")
-    low, high = panel.get_ylim()
+    plain_ticks(panel.yaxis, *panel.get_ylim())
+
+
+def plain_ticks(axis: Axis, low: float, high: float) -> None:
+    """Plain numbers at a logarithmic axis, and enough of them when it spans little."""
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     for steps in ((1.0,), (1.0, 2.0, 5.0), np.arange(1.0, 10.0), np.arange(1.0, 10.0, 0.5)):
         ticks = np.outer(decades, steps).ravel()
         ticks = ticks[(ticks >= low) & (ticks <= high)]
         if len(ticks) >= 3:
             break
-    panel.yaxis.set_major_locator(FixedLocator(ticks))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
-    panel.yaxis.set_minor_locator(NullLocator())
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+    axis.set_minor_locator(NullLocator())
 
 
 def _plain(value: float) -> str:
@@ -174,42 +179,6 @@ def violations(simulations: Sequence[Simulation], palette: Palette) -> Figure:
         panel.margins(x=0.01)
     if len(simulations) > 1:
         legend(figure, axes[0])
-    return figure
-
-
-def parity(simulation: Simulation, palette: Palette) -> Figure:
-    """Predicted against reference energies (about their means) and force components."""
-    curves = simulation.curves
-    n_atoms = curves["replay/forces"].shape[1] // 3
-    figure, axes = panels(2, width=3.7, height=3.4, columns=2)
-    random = np.random.default_rng(0)
-    forces, forces_ref = curves["replay/forces"].ravel(), curves["replay/forces_ref"].ravel()
-    chosen = random.permutation(len(forces))[:2000]
-    energy, energy_ref = curves["replay/energy"], curves["replay/energy_ref"]
-    sets = (
-        (
-            (energy_ref - energy_ref.mean()) * 1e3 / n_atoms,
-            (energy - energy_ref.mean()) * 1e3 / n_atoms,
-            "energy − ⟨E_ref⟩ (meV/atom)",
-        ),
-        (forces_ref[chosen], forces[chosen], "force component (eV/Å)"),
-    )
-    for index, (panel, (x, y, label)) in enumerate(zip(axes, sets, strict=True)):
-        limits = [min(x.min(), y.min()), max(x.max(), y.max())]
-        panel.plot(limits, limits, color=palette.muted, linewidth=0.8)
-        panel.plot(
-            x,
-            y,
-            linestyle="none",
-            marker="o",
-            markersize=2.4,
-            markeredgewidth=0,
-            alpha=0.45,
-            color=colour(palette, index),
-        )
-        panel.set_xlabel(f"reference {label}")
-        panel.set_ylabel(f"model {label}")
-        panel.set_aspect("equal", adjustable="datalim")
     return figure
 
 

@@ -23,7 +23,18 @@ class Drawing:
 
 @dataclass
 class Section:
-    """One section of the page."""
+    """One section of the page.
+
+    Attributes:
+        name: its anchor.
+        title: its heading.
+        text: what comes before its tables.
+        tables: always open.
+        drawings: after the tables.
+        details: tables that are closed until a reader opens them.
+        interactive: whether it holds the view of atoms.
+        short: title in the navigation, where there is little room; ``title`` when empty.
+    """
 
     name: str
     title: str
@@ -32,6 +43,7 @@ class Section:
     drawings: list[Drawing] = field(default_factory=list)
     details: list[Table] = field(default_factory=list)
     interactive: bool = False
+    short: str = ""
 
     @property
     def empty(self) -> bool:

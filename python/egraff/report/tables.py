@@ -47,7 +47,7 @@ class Cell:
         raw: the number itself, for CSV.
         raw_error: its standard error, for CSV.
         title: longer text shown when pointed at.
-        kind: ``""``, ``good``, ``bad`` or ``muted``.
+        kind: ``""``, ``good``, ``warn``, ``bad`` or ``muted``.
     """
 
     text: str = ""
@@ -121,13 +121,13 @@ def metric_cell(metric: Metric | None, *, exponent: int = 0, kind: str = "") -> 
 
 
 def _csv_labels(columns: Sequence[Column]) -> list[str]:
-    """A name for each column; where two are the same, with what they stand beside on the page."""
+    """A name for each column; where titles repeat, with what they stand beside on the page."""
     titles = [column.title for column in columns]
     labels = [f"{one.title} ({one.unit})" if one.unit else one.title for one in columns]
     named = []
     for index, label in enumerate(labels):
         before = [title for title in titles[:index] if titles.count(title) == 1]
-        repeated = labels.count(label) > 1 and before
+        repeated = titles.count(titles[index]) > 1 and before
         named.append(f"{before[-1]}: {label}" if repeated else label)
     return named
 

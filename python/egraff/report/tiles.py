@@ -1,25 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The few numbers at the top of the page."""
+"""The few numbers at the top of the page, each with a word about it where there is one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from egraff.analysis.metric import Metric
 from egraff.report.collect import Simulation, Study
 from egraff.report.content_training import improvement
 from egraff.report.numbers import format_number
+from egraff.report.verdict import kind_of
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One number at the top of the page."""
+    """One number at the top of the page.
+
+    Attributes:
+        label: what it is.
+        value: the number as text.
+        unit: after the number.
+        note: whose it is, and what to compare it with.
+        kind: see `egraff.report.tables.Cell`; it colours ``word``.
+        word: what ``kind`` says, in words.
+    """
 
     label: str
     value: str
     unit: str
     note: str
     kind: str = ""
+    word: str = ""
 
 
 def tiles(study: Study) -> list[Tile]:
@@ -36,8 +49,9 @@ def tiles(study: Study) -> list[Tile]:
                     f"Force MAE, {one.name}",
                     str(format_number(one.values[name] * 1e3)),
                     "meV/Å",
-                    f"{format_number(ratio, digits=2)} times better than trivial",
+                    f"{format_number(ratio, digits=2)} times better than the trivial predictor",
                     "good" if ratio > 1.0 else "bad",
+                    "learned" if ratio > 1.0 else "nothing learned",
                 )
             )
     found += _metric_tiles(study.simulations)
@@ -55,18 +69,23 @@ def tiles(study: Study) -> list[Tile]:
             )
     failed = sum(one.run.failed for one in study.simulations)
     if failed:
-        found.append(Tile("Failed runs", str(failed), "", f"of {len(study.simulations)}", "bad"))
+        note = f"of {len(study.simulations)}"
+        found.append(Tile("Failed runs", str(failed), "", note, "bad", "failed"))
     return found
 
 
+#: Name, label, and whether it is a difference that statistical errors alone keep from zero.
+_WANTED = (
+    ("wasserstein[total]", "Structure, Wasserstein-1", True),
+    ("replay_fv", "Force violation, replay", False),
+    ("nve_drift", "NVE drift", False),
+)
+
+
 def _metric_tiles(simulations: Sequence[Simulation]) -> list[Tile]:
-    wanted = (
-        ("wright_factor[total]", "Wright factor", "noise_floor_wright_factor[total]"),
-        ("replay_fv", "Force violation, replay", None),
-        ("nve_drift", "NVE drift", None),
-    )
+    """The worst value of each wanted metric; its word is that of the run's verdict about it."""
     found = []
-    for name, label, floor in wanted:
+    for name, label, of_noise in _WANTED:
         having = [
             one
             for one in simulations
@@ -74,12 +93,28 @@ def _metric_tiles(simulations: Sequence[Simulation]) -> list[Tile]:
         ]
         if not having:
             continue
-        worst = max(having, key=lambda one: abs(one.metrics[name].value))
+
+        def size(one: Simulation, name: str = name, of_noise: bool = of_noise) -> float:
+            ratio = one.times_noise(name) if of_noise else None
+            return abs(one.metrics[name].value) if ratio is None else ratio
+
+        # a difference in units of its noise and one without are no measure of each other
+        measured = [one for one in having if of_noise and one.times_noise(name) is not None]
+        worst = max(measured or having, key=size)
         metric = worst.metrics[name]
-        note = f"{worst.name}" + (", the worst" if len(having) > 1 else "")
-        level = worst.metrics.get(floor) if floor else None
-        if level is not None and level.value is not None:
-            note += f"; noise floor {format_number(level.value, digits=2)}"
-        unit = "" if metric.unit == "1" else metric.unit
-        found.append(Tile(label, str(format_number(metric.value, metric.error)), unit, note))
+        value, unit = str(format_number(metric.value, metric.error)), _unit(metric)
+        note = worst.name + (", the worst" if len(having) > 1 else "")
+        ratio = worst.times_noise(name) if of_noise else None
+        if ratio is not None:
+            noise = format_number(worst.noise(name), digits=2)
+            note = f"{value} {unit} over {noise} {unit}; {note}"
+            value, unit = f"{format_number(ratio, digits=2)} ×", "the noise floor"
+        level = worst.verdict.level_of(name) if worst.verdict is not None else None
+        kind = kind_of(level) if level is not None else ""
+        found.append(Tile(label, value, unit, note, kind, level or ""))
     return found
+
+
+def _unit(metric: Metric) -> str:
+    """The unit as the page shows it: Angstrom as its sign, nothing for a pure number."""
+    return re.sub(r"\bA\b", "Å", metric.unit) if metric.unit != "1" else ""

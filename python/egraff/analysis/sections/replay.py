@@ -41,5 +41,8 @@ def replay(context: AnalysisContext) -> Section:
         "replay/energy_ref": result.energy_ref,
         "replay/forces": result.forces.reshape(len(result.forces), -1).astype(np.float32),
         "replay/forces_ref": result.forces_ref.reshape(len(result.forces), -1).astype(np.float32),
+        "replay/elements": np.array(
+            [reference.frames[index].get_chemical_symbols() for index in chosen]
+        ),
     }
     return section

@@ -6,7 +6,7 @@
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
   const label = () => {
     button.textContent = isDark() ? "Light" : "Dark";
-    button.setAttribute("aria-pressed", String(isDark()));
+    button.setAttribute("aria-label", `Switch to ${isDark() ? "light" : "dark"} theme`);
   };
   const change = () => {
     root.dataset.theme = isDark() ? "light" : "dark";
@@ -17,8 +17,17 @@
   label();
 
   const setDetails = (open) => document.querySelectorAll("details").forEach((d) => { d.open = open; });
-  // what is folded away on the screen belongs on paper
-  window.addEventListener("beforeprint", () => setDetails(true));
+
+  // what is wider than the page says so, and only then is a stop for the tab key
+  const tables = document.querySelectorAll(".scroll, .plot");
+  const measure = (box) => {
+    const wide = box.scrollWidth > box.clientWidth + 1;
+    box.classList.toggle("wide", wide);
+    if (wide) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  };
+  const watch = new ResizeObserver((entries) => entries.forEach((entry) => measure(entry.target)));
+  tables.forEach((box) => watch.observe(box));
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -12,7 +12,12 @@
     const frame = frames[Number(choice.value)];
     viewer.clear();
     viewer.setBackgroundColor(css("--raised"));
-    viewer.addModel(frame.xyz, "xyz");
+    const model = viewer.addModel(frame.xyz, "xyz", { assignBonds: false });
+    const atoms = model.selectedAtoms({});
+    for (const [i, j] of frame.sticks) {
+      atoms[i].bonds.push(j); atoms[i].bondOrder.push(1);
+      atoms[j].bonds.push(i); atoms[j].bondOrder.push(1);
+    }
     viewer.setStyle({}, { stick: { radius: 0.12 }, sphere: { scale: 0.25 } });
     for (const [[x, y, z], [u, v, w]] of frame.edges) {
       viewer.addLine({ start: { x, y, z }, end: { x: u, y: v, z: w }, color: css("--muted") });
@@ -38,6 +43,8 @@
   choice.addEventListener("change", () => viewer && show());
   new MutationObserver(() => viewer && show()).observe(root, { attributeFilter: ["data-theme"] });
   stage.addEventListener("keydown", (event) => {
+    const zoom = { "+": 1.2, "=": 1.2, "-": 1 / 1.2 }[event.key];
+    if (viewer && zoom) viewer.zoom(zoom);
     const turns = { ArrowLeft: [-10, "y"], ArrowRight: [10, "y"], ArrowUp: [-10, "x"], ArrowDown: [10, "x"] };
     const turn = turns[event.key];
     if (!viewer || !turn) return;
