@@ -286,3 +286,20 @@ def test_the_command_line_says_it_and_exits_accordingly(tmp_path, calm):
     assert "  verdict: unsound\n    unsound: the mean temperature is off" in done.output
     assert "bad: analysed" in done.output
     assert "good: up to date" in done.output
+
+
+def test_stopped_by_a_guard(sound, verdict):
+    """egraff run stopped itself in the middle: what came before counts, and the reason leads."""
+    stop = {
+        "guard": "distance",
+        "stage": "production",
+        "step": 3000,
+        "atoms": [3, 9],
+        "reason": "Ar3 and Ar9 are 1.2 A apart, limit 2.5 A",
+    }
+    word, reasons = verdict(with_record(sound, status="stopped by guard", stopped_by=stop))
+    assert word == "unsound"
+    assert reasons["guard"]["text"].startswith("guard at 12 ps: distance: Ar3 and Ar9 are 1.2 A")
+    metrics = result_of(sound)[1]
+    assert metrics["stability_time"].value == pytest.approx(12.0)
+    assert "to 299" in metrics["temperature"].provenance

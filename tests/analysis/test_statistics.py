@@ -11,6 +11,7 @@ from egraff.analysis.statistics import (
     block_means,
     bootstrap_error,
     equilibration_start,
+    geometric_over_runs,
     mean_with_error,
     standard_error,
     statistical_inefficiency,
@@ -115,6 +116,14 @@ def test_summary_over_runs():
     assert summary.value == 2.5
     assert summary.error == pytest.approx(np.std([1, 2, 3, 4], ddof=1) / 2.0)
     assert summary_over_runs([1.0, 2.0]).error is None
+    assert summary_over_runs([1.0, 2.0, 3.0]).error == pytest.approx(1.0 / np.sqrt(3.0))
+
+
+def test_geometric_mean_over_runs():
+    mean = geometric_over_runs([0.1, 1.0, 10.0])
+    assert mean.value == pytest.approx(1.0)
+    assert mean.error == pytest.approx(np.log(10.0) / np.sqrt(3.0))
+    assert geometric_over_runs([0.0, 1.0, 2.0]).value == 0.0
 
 
 TEXT = {"unit": "K", "definition": "d", "provenance": "p"}

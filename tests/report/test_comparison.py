@@ -7,10 +7,10 @@ import pytest
 
 from egraff.analysis.metric import Metric
 from egraff.analysis.runs import Run
+from egraff.analysis.verdict.judge import Verdict
 from egraff.report.collect import Simulation, Study
 from egraff.report.content_comparison import comparison
 from egraff.report.style import PRINT
-from egraff.report.verdict import Verdict
 
 
 def run(model, distance, word=None, *, structure="salt", file=None):

@@ -10,11 +10,12 @@ import pytest
 
 from egraff.analysis.metric import Metric
 from egraff.analysis.runs import Run
+from egraff.analysis.verdict.judge import Verdict
 from egraff.errors import InputError
 from egraff.report.collect import Simulation, Study, collect
 from egraff.report.content_verdict import reasons, verdict_cell, verdicts
 from egraff.report.tiles import tiles
-from egraff.report.verdict import Verdict, counted, worst_word
+from egraff.report.verdict import counted, worst_word
 from tests.report.study import SOUND, UNSOUND
 
 WHERE = Path("result.json")

@@ -138,8 +138,8 @@ class AnalysisContext:
 
     @cached_property
     def healthy_until_ps(self) -> float:
-        """Time of the first violation in log or trajectory; infinite without one."""
-        first = np.inf
+        """Time of the first violation in log or trajectory, or of a stop; infinite without one."""
+        first = self.run.stop[0] if self.run.stop else np.inf
         for path, name in ((self.run.log, "log_survival"), (self.run.dump, "frame_survival")):
             if not path.is_file():
                 continue

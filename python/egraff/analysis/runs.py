@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from egraff.errors import InputError
+from egraff.units import PS_PER_FS
 
 RECORD = "run.json"
 _REQUIRED = {
@@ -131,6 +132,15 @@ class Run:
     def failed(self) -> bool:
         """Whether ``egraff run`` recorded a failure; a run that was stopped or goes on has none."""
         return self.status == "failed"
+
+    @property
+    def stop(self) -> tuple[float, str] | None:
+        """Time in ps and reason of a stop by one of the limits of ``egraff run``, or None."""
+        stop = self.record.get("stopped_by")
+        if not stop:
+            return None
+        done = stop["step"] if stop["stage"] == "production" else 0
+        return done * self.record["timestep_fs"] * PS_PER_FS, f"{stop['guard']}: {stop['reason']}"
 
     @property
     def error(self) -> str | None:

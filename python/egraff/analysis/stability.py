@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """For how long a simulation stayed physical, by named criteria.
 
-The first three look at the log, the others at the trajectory:
+``guard`` is what ``egraff run`` stopped itself for. The first three of the others look at the log,
+the rest at the trajectory:
 
 - ``lammps-error``: LAMMPS stopped with an error.
 - ``not-finite``: an energy, temperature or position is NaN or infinite.

@@ -20,6 +20,8 @@ from egraff.errors import InputError
 
 #: Fewer independent runs or blocks than this and an error estimate is not worth printing.
 MINIMUM_SAMPLES = 4.0
+#: From so many independent runs on their scatter is an error: it leans on no correlations.
+MINIMUM_RUNS = 3
 #: A correlated series worth fewer independent samples gets no error: blocks of an eighth of it are
 #: then no longer than its correlation.
 MINIMUM_WORTH = 8.0
@@ -270,5 +272,16 @@ def resampled(rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def summary_over_runs(values: Sequence[float]) -> Mean:
     """Mean over independent runs, with its standard error from their scatter."""
     array = np.asarray(values, dtype=np.float64)
-    error = float(standard_error(array)) if len(array) >= MINIMUM_SAMPLES else None
+    error = float(standard_error(array)) if len(array) >= MINIMUM_RUNS else None
     return Mean(float(array.mean()), error, float(len(array)), 1.0)
+
+
+def geometric_over_runs(values: Sequence[float]) -> Mean:
+    """Geometric mean over independent runs; a value of zero makes it zero, without an error."""
+    array = np.asarray(values, dtype=np.float64)
+    if np.any(array <= 0.0):
+        return Mean(0.0, None, float(len(array)), 1.0)
+    logarithm = summary_over_runs(np.log(array).tolist())
+    mean = float(np.exp(logarithm.value))
+    error = None if logarithm.error is None else mean * logarithm.error
+    return Mean(mean, error, logarithm.n_eff, 1.0)

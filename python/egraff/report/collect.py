@@ -18,8 +18,8 @@ import numpy as np
 from egraff.analysis.metric import Metric
 from egraff.analysis.pipeline import CURVES, RESULT
 from egraff.analysis.runs import RECORD, Run, read_run
+from egraff.analysis.verdict.judge import Verdict
 from egraff.errors import InputError
-from egraff.report.verdict import Verdict
 
 
 @dataclass(frozen=True)

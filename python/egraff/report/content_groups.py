@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs that differ in nothing but their seed, taken together."""
+"""Runs that are samples of one experiment, taken together."""
 
 from __future__ import annotations
 
@@ -7,21 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from egraff.analysis.statistics import MINIMUM_SAMPLES, summary_over_runs
+from egraff.analysis.experiments import experiment_of, start_of
+from egraff.analysis.statistics import MINIMUM_RUNS, geometric_over_runs, summary_over_runs
 from egraff.report.collect import Simulation, Study
 from egraff.report.tables import Cell, Column, Table, number_cell, text_cell
-
-#: What two runs must share to be samples of one thing.
-_SAME = (
-    "model_sha256",
-    "structure_sha256",
-    "ensemble",
-    "temperature_K",
-    "pressure_bar",
-    "timestep_fs",
-    "steps",
-    "n_atoms",
-)
 
 _MEASURES = (
     ("temperature", "Temperature", "K"),
@@ -31,25 +20,33 @@ _MEASURES = (
     ("wasserstein[total]", "Wasserstein-1", "Å"),
     ("wright_factor[total]", "Wright factor", ""),
     ("jensen_shannon[total]", "JSD", "nat"),
+    ("rollout_ev", "EV", ""),
+    ("rollout_fv", "FV", ""),
 )
+#: Violations span orders of magnitude: their mean over rollouts is the geometric one.
+_GEOMETRIC = frozenset({"rollout_ev", "rollout_fv"})
 
 
 def alike(simulations: Iterable[Simulation]) -> list[list[Simulation]]:
-    """Runs that share all but seed and ranks, in the order of their first."""
+    """Runs of one experiment, compared with one reference, in the order of their first."""
     groups: dict[tuple, list[Simulation]] = {}
     for one in simulations:
-        key = (*(one.run.record.get(name) for name in _SAME), one.reference_sha256)
-        groups.setdefault(key, []).append(one)
+        groups.setdefault((experiment_of(one.run), one.reference_sha256), []).append(one)
     return list(groups.values())
 
 
 def groups_of(study: Study) -> list[list[Simulation]]:
-    """Analysed runs that share all but seed and ranks, two or more with different seeds."""
-    return [
-        group
-        for group in alike(one for one in study.simulations if one.analysed)
-        if len({one.run.record.get("seed") for one in group}) > 1
-    ]
+    """Analysed samples of one experiment, two or more of each.
+
+    Runs from one start, on other numbers of ranks say, are one sample, of which the first is taken.
+    """
+    groups = []
+    for group in alike(one for one in study.simulations if one.analysed):
+        starts: dict[tuple, Simulation] = {}
+        for one in group:
+            starts.setdefault(start_of(one.run), one)
+        groups.append(list(starts.values()))
+    return [group for group in groups if len(group) > 1]
 
 
 def summary_cell(group: list[Simulation], name: str) -> Cell:
@@ -61,13 +58,13 @@ def summary_cell(group: list[Simulation], name: str) -> Cell:
     ]
     if not values:
         return number_cell(None)
-    summary = summary_over_runs(values)
+    summary = (geometric_over_runs if name in _GEOMETRIC else summary_over_runs)(values)
     title = f"{len(values)} runs, from {min(values):.4g} to {max(values):.4g}"
     if name == "stability_time":
         whole = sum(not one.violations for one in group)
         title += f"; {whole} of them ended without a violation: a lower bound" if whole else ""
     if summary.error is None:
-        title += f"; fewer than {MINIMUM_SAMPLES:.0f}: no error"
+        title += f"; fewer than {MINIMUM_RUNS}: no error"
     return number_cell(summary.value, summary.error, title=title)
 
 
@@ -97,7 +94,7 @@ def over_runs(study: Study) -> Table | None:
         *(Column(title, unit) for _, title, unit in shown),
     ]
     caption = (
-        "Runs that differ only in their seed: means over runs with standard errors "
-        f"(from {MINIMUM_SAMPLES:.0f} runs on)."
+        "Runs of one experiment from different starts: means over runs (geometric ones of EV and "
+        f"FV) with standard errors from the scatter between them (from {MINIMUM_RUNS} runs on)."
     )
     return Table("over-runs", caption, columns, rows)

@@ -38,6 +38,8 @@ def stability(context: AnalysisContext) -> Section:
     length = max(source.length_ps for source in sources)
     found = [violation for source in sources for violation in source.violations]
     found += _drift(context)
+    if run.stop:
+        found.append(Violation("guard", *run.stop))
     if run.failed and not found:
         found.append(Violation("lammps-error", length, run.error or "no reason recorded"))
     found.sort(key=lambda violation: violation.time_ps)

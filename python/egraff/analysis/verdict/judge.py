@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from egraff.analysis.metric import Metric
 from egraff.analysis.stability import Violation
 from egraff.analysis.verdict.rules import Rule
+from egraff.errors import InputError
 
 SOUND, LOOK, UNSOUND, NOT_ENOUGH = "sound", "look", "unsound", "not enough data"
+#: From the best to the worst.
+WORDS = (SOUND, NOT_ENOUGH, LOOK, UNSOUND)
 
 #: A run that came apart: nothing weighs more.
 _SURVIVAL = 100.0
@@ -56,11 +60,52 @@ class Verdict:
         """JSON-able form."""
         return {"word": self.word, "reasons": [asdict(reason) for reason in self.reasons]}
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], *, where: Path) -> Verdict:
+        """Inverse of `as_dict`.
+
+        Args:
+            content: with ``word`` and ``reasons``, each with the fields of `Reason`.
+            where: the file, for messages.
+
+        Raises:
+            InputError: a word that is none of `WORDS`.
+            KeyError: a field is missing.
+        """
+        reasons = [
+            Reason(
+                level=_word(entry["level"], where, "verdict.reasons.level"),
+                text=str(entry["text"]),
+                weight=float(entry["weight"]),
+                metric=entry["metric"],
+                value=entry.get("value"),
+                threshold=entry.get("threshold"),
+                source=entry.get("source"),
+            )
+            for entry in content["reasons"]
+        ]
+        return cls(_word(content["word"], where, "verdict.word"), tuple(reasons))
+
+    def level_of(self, metric: str) -> str | None:
+        """Level of the first reason that rests on ``metric``, or None."""
+        return next((one.level for one in self.reasons if one.metric == metric), None)
+
     def __str__(self) -> str:
         """Name it for people, with its first reasons."""
         told = "; ".join(reason.text for reason in self.reasons[:3])
         more = len(self.reasons) - 3
         return self.word + (f": {told}" if told else "") + (f"; {more} more" if more > 0 else "")
+
+
+def _word(word: object, where: Path, field: str) -> str:
+    if word not in WORDS:
+        raise InputError(
+            f"expected one of {', '.join(WORDS)}, got {word!r}",
+            where=where,
+            field=field,
+            fix="run egraff analyse --force",
+        )
+    return str(word)
 
 
 def judge(
@@ -78,8 +123,7 @@ def judge(
     for rule in rules.values():
         reasons += _worst(rule, metrics)
     reasons += _too_short(metrics)
-    order = {UNSOUND: 0, LOOK: 1, NOT_ENOUGH: 2}
-    reasons.sort(key=lambda reason: (order[reason.level], -reason.weight))
+    reasons.sort(key=lambda reason: (-WORDS.index(reason.level), -reason.weight))
     return Verdict(reasons[0].level if reasons else SOUND, tuple(reasons))
 
 
