@@ -11,7 +11,7 @@ import json
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +25,9 @@ from egraff.errors import InputError
 from egraff.files import make_folder, write_json
 
 MARKER = "quickstart.json"
+
+# Does what `egraff ARGUMENTS` does; raises where that would end with an error or be interrupted.
+Command = Callable[[list[str]], None]
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,14 @@ class Step:
     product: Path
 
 
-def quickstart(out: Path, *, overwrite: bool = False, console: Console | None = None) -> Path:
+def quickstart(
+    out: Path, command: Command, *, overwrite: bool = False, console: Console | None = None
+) -> Path:
     """Do everything; see the module's text.
 
     Args:
         out: directory for all results.
+        command: runs one command of the shell.
         overwrite: start afresh if ``out`` holds an earlier quickstart.
         console: where to print.
 
@@ -82,15 +88,15 @@ def quickstart(out: Path, *, overwrite: bool = False, console: Console | None = 
     _prepare(out, overwrite)
     for plan in PLANS:
         console.rule(f"{plan.name}: learn")
-        _do(console, learn(plan, out / plan.name))
+        _do(console, command, learn(plan, out / plan.name))
         console.rule(f"{plan.name}: simulate")
-        _do(console, simulate(plan, out / plan.name))
+        _do(console, command, simulate(plan, out / plan.name))
         if not (out / plan.name / "ranks.json").exists():
             compare_ranks(plan, out / plan.name)
         console.rule(f"{plan.name}: judge")
-        _do(console, judge(plan, out / plan.name), always=True)
+        _do(console, command, judge(plan, out / plan.name), always=True)
     report = out / "report.html"
-    _do(console, [Step(["report", str(out)], report)], always=True)
+    _do(console, command, [Step(["report", str(out)], report)], always=True)
     console.rule("the numbers that matter")
     for line in summary(out):
         console.print(line, soft_wrap=True)
@@ -215,16 +221,14 @@ def _evaluate(model: Path, data: str, result: Path) -> list[str]:
     return ["eval", str(model), data, "--json", str(result)]
 
 
-def _do(console: Console, steps: Sequence[Step], *, always: bool = False) -> None:
-    from egraff.cli import app
-
+def _do(console: Console, command: Command, steps: Sequence[Step], *, always: bool = False) -> None:
     for step in steps:
-        command = shlex.join(["egraff", *step.arguments])
+        text = shlex.join(["egraff", *step.arguments])
         if step.product.exists() and not always and _finished(step.product):
-            console.print(f"[dim]done before: {command}[/]", soft_wrap=True)
+            console.print(f"[dim]done before: {text}[/]", soft_wrap=True)
             continue
-        console.print(f"[bold]$ {command}[/]", soft_wrap=True)
-        app(step.arguments, standalone_mode=False)
+        console.print(f"[bold]$ {text}[/]", soft_wrap=True)
+        command(step.arguments)
 
 
 def _finished(product: Path) -> bool:
@@ -235,7 +239,7 @@ def _finished(product: Path) -> bool:
 
 
 def _prepare(out: Path, overwrite: bool) -> None:
-    """Make the directory ours, or refuse."""
+    """Create the directory, or take up an earlier quickstart's."""
     if out.exists() and any(out.iterdir()):
         if not (out / MARKER).exists():
             raise InputError(
