@@ -23,7 +23,7 @@ from egraff.training.checkpoint import load_info
 from egraff.training.evaluate import evaluate_file
 from tests.parity.comparison import Reference, read
 
-FIXTURES = Path(__file__).parent / "parity"
+FIXTURES = Path(__file__).parents[1] / "parity"
 CASES = {
     "mace": ["density_agnesi_zbl", "four_elements_two_heads"],
     "nequip": ["l2_parity_pair_cutoffs"],
