@@ -17,7 +17,7 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from egraff.nn.edges import Edges
+from egraff.nn.edges import Edges, sum_at_centres
 
 
 class EdgeConvolution(nn.Module):
@@ -67,9 +67,7 @@ class EdgeConvolution(nn.Module):
         for product in self.products:
             features = x[:, product.start : product.stop].index_select(0, edges.index[1])
             messages = product(features, edges.harmonics, weights)
-            total = torch.zeros(
-                n_local, product.mul, product.dim_out, dtype=messages.dtype, device=messages.device
-            ).index_add(0, edges.index[0], messages)
+            total = sum_at_centres(messages, edges.index[0], n_local)
             for part in total.split_with_sizes(product.dims_out, dim=2):
                 sums.append(part.reshape(n_local, product.mul * part.shape[2]))
         return torch.cat([sums[i] for i in self.order], dim=1)

@@ -67,6 +67,20 @@ def envelope_of(edges: Edges) -> Tensor:
     return envelope
 
 
+def sum_at_centres(values: Tensor, centre: Tensor, n_local: int) -> Tensor:
+    """Sum values of edges over the edges of each centre.
+
+    Args:
+        values: ``[n_edges, ...]``.
+        centre: ``[n_edges]``, whose edges they are.
+        n_local: number of centres.
+
+    Returns:
+        ``[n_local, ...]``.
+    """
+    return values.new_zeros([n_local] + list(values.shape[1:])).index_add(0, centre, values)
+
+
 class UnitVectors(nn.Module):
     """Directions, where other models have harmonics."""
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from egraff.nn.activations import ActivationName, activation
-from egraff.nn.edges import Edges, envelope_of
+from egraff.nn.edges import Edges, envelope_of, sum_at_centres
 
 
 def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
@@ -81,7 +81,7 @@ class NeighbourEmbedding(nn.Module):
         """
         weights = self.filter(edges.radial) * envelope_of(edges)[:, None]
         messages = weights * self.embedding(edges.species).index_select(0, edges.index[1])
-        around = torch.zeros_like(x).index_add(0, edges.index[0], messages)
+        around = sum_at_centres(messages, edges.index[0], x.shape[0])
         return self.combine(torch.cat([x, around], dim=1))
 
 
@@ -216,9 +216,8 @@ class ScalarVectorAttention(nn.Module):
         vectors = push[:, None, :] * edges.harmonics[:, :, None]
         if self.vectors_in:
             vectors = vectors + self._turned(rows, by_turn)
-        around = torch.zeros_like(query).index_add(0, centre, scalars)
-        dv = torch.zeros(n_local, 3, width, dtype=x.dtype, device=x.device)
-        dv = dv.index_add(0, centre, vectors)
+        around = sum_at_centres(scalars, centre, n_local)
+        dv = sum_at_centres(vectors, centre, n_local)
 
         rows = source[:n_local]
         by_key, by_scalar, by_turn, by_push = self.filters(own[0], own[1])
