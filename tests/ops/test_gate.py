@@ -186,7 +186,7 @@ def test_no_second_derivative():
     [
         (
             Gate("4x0e", [torch.relu], "", [], ""),
-            "expected SiLU or tanh in a gate, got <built-in method relu",
+            "expected one of SILU, TANH, MISH, GELU, SSP, SIGMOID, got <built-in method relu",
         ),
         (
             Gate("", [], "2x0e + 1x0e", [SILU, TANH], "3x1o"),

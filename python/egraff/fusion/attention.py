@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from egraff.fusion.convolution import FusedEdgeConvolution
 from egraff.fusion.distance_tables import PairTables
 from egraff.fusion.layout import in_lines, lanes_of, pad, padded
-from egraff.fusion.radial_table import GRID_START, VALUE, with_rises
+from egraff.fusion.radial_table import GRID_START, VALUE
 from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.edges import Edges
@@ -69,10 +69,10 @@ class FusedScalarVectorAttention(nn.Module):
         self.register_buffer("source_weight", weight.to(dtype))
         self.register_buffer("source_bias", bias.to(dtype))
         self.register_buffer("pair_scale", tables.pair_scale)
-        (knots,) = tables.knots
-        rows = nn.functional.pad(with_rises(knots), (0, 0, 0, 0, 0, 2))
+        (rows,) = tables.in_type(dtype)
+        rows = nn.functional.pad(rows, (0, 0, 0, 0, 0, 2))
         rows[-2, VALUE] = own
-        self.register_buffer("table", _chunks(rows.to(dtype), plain.n_heads))
+        self.register_buffer("table", _chunks(rows, plain.n_heads))
 
     def source(self, normed: Tensor, v: Tensor) -> Tensor:
         """Return all that an edge reads of its neighbour, ``[n, exchange_width]``.

@@ -19,6 +19,7 @@ from egraff.fusion.radial_table import (
     best_grid,
     knots_of,
     tabulate,
+    with_rises,
 )
 from egraff.nn.edges import Distances, PairCutoffs
 
@@ -51,6 +52,13 @@ class PairTables:
     knots: list[Tensor]
     of_pair: Tensor
     pair_scale: Tensor
+
+    def in_type(self, dtype: torch.dtype) -> Tensor:
+        """Return the tables as operators read them, ``[n_tables, n_knots, 4, n_functions]``.
+
+        The four numbers are those of :func:`egraff.fusion.radial_table.with_rises`.
+        """
+        return torch.stack([with_rises(knots).to(dtype) for knots in self.knots])
 
 
 class DistanceTables:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from egraff.fusion.distance_tables import PairTables
 from egraff.fusion.edge_program import EdgeProgram
 from egraff.fusion.layout import in_lines
-from egraff.fusion.radial_table import GRID_START, with_rises
+from egraff.fusion.radial_table import GRID_START
 
 
 class FusedEdgeEnergies(nn.Module):
@@ -33,9 +33,8 @@ class FusedEdgeEnergies(nn.Module):
         self.grid_start = GRID_START
         self.l_max: int = program.l_max
         # [n_tables, n_knots, n_chunks, 4, lanes]
-        in_type = torch.stack([with_rises(knots).to(dtype) for knots in tables.knots])
-        in_type = in_lines(in_type, program.lanes).transpose(2, 3)
-        self.register_buffer("tables", in_type.contiguous())
+        rows = in_lines(tables.in_type(dtype), program.lanes).transpose(2, 3)
+        self.register_buffer("tables", rows.contiguous())
         self.register_buffer("pair_scale", tables.pair_scale)
         self.register_buffer("pair_table", tables.of_pair)
         self.register_buffer("matrices", program.matrices.to(dtype))
