@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from egraff import names
 from egraff.data.embedded import embedded
 from egraff.errors import InputError
 from egraff.files import make_folder, write_json
@@ -95,7 +96,7 @@ def quickstart(
             compare_ranks(plan, out / plan.name)
         console.rule(f"{plan.name}: judge")
         _do(console, command, judge(plan, out / plan.name), always=True)
-    report = out / "report.html"
+    report = out / names.REPORT
     _do(console, command, [Step(["report", str(out)], report)], always=True)
     console.rule("the numbers that matter")
     for line in summary(out):
@@ -111,13 +112,13 @@ def learn(plan: Plan, out: Path) -> list[Step]:
     recipe = files("egraff.training") / "recipes" / f"{plan.name}.yaml"
     labelled = {split: str(embedded(plan.name, split)) for split in ("train", "val", "test")}
     hot = str(embedded(plan.name, plan.hot_split))
-    best = train / "best.ckpt"
+    best = train / names.BEST
     fit = ["train", "--config", str(recipe), "--data", labelled["train"], "--val", labelled["val"]]
     fit += ["--isolated-atoms", str(embedded(plan.name, "isolated_atoms")), "--out", str(train)]
-    if (train / "last.ckpt").exists():
+    if (train / names.LAST).exists():
         fit.append("--resume")
     return [
-        Step(fit, train / "summary.json"),
+        Step(fit, train / names.SUMMARY),
         Step(["export", str(best), "-o", str(model)], model),
         Step(_evaluate(model, labelled["test"], out / "eval_test.json"), out / "eval_test.json"),
         Step(_evaluate(model, hot, out / "eval_hot.json"), out / "eval_hot.json"),
@@ -150,7 +151,7 @@ def simulate(plan: Plan, out: Path) -> list[Step]:
     for name, options in runs.items():
         directory = out / name
         arguments = [*start, *options, "--thermo-every", "10", "--out", str(directory)]
-        steps.append(Step(arguments, directory / "run.json"))
+        steps.append(Step(arguments, directory / names.RUN_RECORD))
     return steps
 
 
@@ -158,7 +159,7 @@ def judge(plan: Plan, out: Path) -> list[Step]:
     """Return the step that compares the simulations with the reference trajectory."""
     reference = str(embedded(plan.name, "trajectory"))
     arguments = ["analyse", str(out), "--reference", reference]
-    return [Step(arguments, out / "nvt-2-ranks" / "analysis" / "result.json")]
+    return [Step(arguments, out / "nvt-2-ranks" / names.ANALYSIS_RESULT)]
 
 
 def compare_ranks(plan: Plan, out: Path) -> None:
@@ -208,7 +209,7 @@ def summary(out: Path) -> list[str]:
 
 def _metric_line(label: str, run: Path, name: str) -> str:
     """Return a metric of a run with its error; of a family such as ``x[Li-F]`` the total."""
-    metrics = {m["name"]: m for m in _read(run / "analysis" / "result.json")["metrics"]}
+    metrics = {m["name"]: m for m in _read(run / names.ANALYSIS_RESULT)["metrics"]}
     metric = metrics.get(name) or metrics[f"{name}[total]"]
     if metric["value"] is None:
         return f"{label:<24} not enough data: {metric['note']}"
@@ -233,7 +234,7 @@ def _do(console: Console, command: Command, steps: Sequence[Step], *, always: bo
 
 def _finished(product: Path) -> bool:
     """Tell whether a product is final: run and training records exist from the start."""
-    if product.name not in ("run.json", "summary.json"):
+    if product.name not in (names.RUN_RECORD, names.SUMMARY):
         return True
     return _read(product).get("status") == "completed"
 

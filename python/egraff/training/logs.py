@@ -15,11 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from egraff.errors import InputError
 from egraff.files import atomic_path
+from egraff.names import BEST, LAST
 from egraff.training.checkpoint import KEY
 from egraff.training.module import EpochResult, ForceFieldTraining
 from egraff.units import MEV_PER_EV
 
-BEST, LAST, METRICS = "best.ckpt", "last.ckpt", "metrics.csv"
 LINES_PER_RUN = 20
 
 

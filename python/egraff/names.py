@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Names of files that one command writes and another reads."""
+
+# in the directory of a training
+BEST = "best.ckpt"
+LAST = "last.ckpt"
+METRICS = "metrics.csv"
+SUMMARY = "summary.json"
+SETTINGS = "config.yaml"
+
+# in the directory of a run of LAMMPS
+RUN_RECORD = "run.json"
+SCRIPT = "in.lammps"
+STRUCTURE = "structure.data"
+LOG = "log.lammps"
+TRAJECTORY = "dump.lammpstrj"
+
+# of an analysis, within the directory of its run
+ANALYSIS_RESULT = "analysis/result.json"
+
+REPORT = "report.html"
