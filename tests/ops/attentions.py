@@ -13,11 +13,12 @@ from egraff.fusion.attention import FusedScalarVectorAttention, pad_heads
 from egraff.fusion.radial_table import Grid, RadialTable, evaluate, tabulate
 from egraff.nn.activations import ActivationName
 from egraff.nn.scalar_vector import ScalarVectorAttention
-from tests.ops.convolutions import CUTOFFS, smooth_weights, tables_of
+from tests.ops.convolutions import CUTOFFS, assert_close, smooth_weights, tables_of
 
 ops.load()
 
 N_BASIS = 3
+NAMES = ("scalars", "vectors", "by query", "by source", "by edge vectors")
 
 
 @dataclass
@@ -148,3 +149,11 @@ def values_and_gradients(run, case: Case) -> list[Tensor]:
         total = total + (out * direction).sum()
     gradients = torch.autograd.grad([total], inputs, materialize_grads=True)
     return [*(out.detach() for out in outputs), *gradients]
+
+
+def assert_same(case: Case) -> None:
+    """Hold the operator against its formula."""
+    fused = values_and_gradients(case.run_fused, case)
+    plain = values_and_gradients(case.run_plain, case)
+    for name, actual, expected in zip(NAMES, fused, plain, strict=True):
+        assert_close(actual, expected, name)
