@@ -137,9 +137,8 @@ class DistanceTables:
             n_bytes = len(pairs) * KNOT_NUMBERS * table.knots[:, 0].numel() * itemsize
             if n_bytes > self._max_bytes:
                 raise TableSizeError(
-                    f"expected radial tables of at most {self._max_bytes / 2**20:.4g} MiB, got "
-                    f"{n_bytes / 2**20:.4g} MiB or more for {len(pairs)} pairs of elements in "
-                    f"{name}\n"
+                    f"expected radial tables of at most {_size(self._max_bytes)}, got "
+                    f"{_size(n_bytes)} or more for {len(pairs)} pairs of elements in {name}\n"
                     "  fix: export with --no-fuse or, from float64, with --dtype float32"
                 )
         # the last pair may have wanted more knots than the first
@@ -200,6 +199,13 @@ class DistanceTables:
         zero, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
         (value, slope), (_, curvature) = torch.func.jvp(slope_along, (zero,), (one,))
         return value.detach(), slope.detach(), curvature.detach()
+
+
+def _size(n_bytes: int) -> str:
+    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if n_bytes >= scale:
+            return f"{n_bytes / scale:.3g} {unit}"
+    return f"{n_bytes} bytes"
 
 
 class StepwiseLayerNorm(nn.Module):
