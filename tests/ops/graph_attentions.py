@@ -129,7 +129,7 @@ def make_case(
     )
     width = model.blocks[0].attention.merge_neighbour.irreps_in.dim
     return Case(
-        fusion.exact,
+        fusion.model64,
         attention,
         torch.randn(n_local + n_ghost, width, dtype=torch.float64, generator=generator),
         graph.edge_vec,

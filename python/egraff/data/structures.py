@@ -63,7 +63,8 @@ def read_structures(
         return [read_data_file(path, elements, note)]
     if elements is not None:
         raise InputError(
-            "expected a LAMMPS dump or data file, to whose types elements belong, got another",
+            "expected a LAMMPS dump or data file, which has types that need elements, got "
+            f"{path.suffix or 'a file without a suffix'}",
             where=path,
             field="--elements",
             fix="leave the option out: the file names its elements",

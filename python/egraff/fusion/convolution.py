@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The edge convolution through an operator that stores nothing for an edge.
+"""The fused edge convolution: an operator that stores nothing per edge.
 
 ``egraff::edge_convolution`` computes lengths, radial weights (from a table), harmonics and the
 Clebsch-Gordan product of each edge in registers and adds the message to its atom, so that memory
@@ -111,7 +111,7 @@ class FusedEdgeConvolution(nn.Module):
 
 
 class PassThrough(nn.Module):
-    """Takes the place of a radial network whose outputs are in a table, or of a map made before."""
+    """Drop-in replacement for a network whose outputs are in a table, or a map that is fused."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the input."""
@@ -134,7 +134,7 @@ def highest_order(plain: EdgeConvolution) -> int:
 
 
 def _paths(plain: EdgeConvolution) -> tuple[list[list[int]], list[list[int]], list[float]]:
-    """Return the paths as the operator wants them, in the order of their weights.
+    """Return the paths as the operator expects them, in the order of their weights.
 
     Returns:
         For each path: first column in x, channels, orders of x, harmonics and output, first

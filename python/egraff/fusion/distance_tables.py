@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tables of what a model makes of the distance, for every pair of elements."""
+"""Tables of a model's functions of the distance, for every pair of elements."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from egraff.nn.edges import Distances, PairCutoffs
 # Maps n distances to [n, n_functions], twice differentiable in forward mode.
 Functions = Callable[[Distances], Tensor]
 
-# Scaled distances at which pairs of elements are compared, and how alike those with one table are,
-# relative to the largest function: as good as equal in float64.
+# Scaled distances at which pairs of elements are compared, and by how much those that share a table
+# may differ, relative to the largest function: rounding of float64.
 PROBES = torch.linspace(0.05, 0.95, 11, dtype=torch.float64)
 SAME = 1e-12
 
@@ -110,8 +110,8 @@ class DistanceTables:
             dtype: of the operator's tables, by default the model's.
 
         Raises:
-            TableSizeError: the tables would be larger than allowed; said once the first pair's
-                is known to be.
+            TableSizeError: the tables would be larger than allowed, as soon as the first pair's
+                shows it.
             EgraffError: the functions are not smooth.
         """
         pairs, of_pair = self._distinct_pairs(functions)
@@ -209,7 +209,7 @@ def _size(n_bytes: int) -> str:
 
 
 class StepwiseLayerNorm(nn.Module):
-    """The layer norm of a module, written out: torch's second derivatives, forward mode, are wrong.
+    """Layer norm written out, because torch's second derivatives in forward mode are wrong.
 
     Args:
         plain: the module.

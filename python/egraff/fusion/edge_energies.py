@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The energies of edges that see nothing but their own centre's edges, in one operator.
+"""Edge energies of strictly local models, in one operator.
 
 ``egraff::allegro_energy`` takes a few centres at a time from edge vectors to energies and back to
 derivatives; tables, networks, environments and products of their edges stay in the cache. It has a

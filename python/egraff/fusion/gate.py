@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The gates of NequIP and Equiformer in one pass, which take the place of plain ones on export.
+"""The gates of NequIP and Equiformer, fused: one pass over the nodes.
 
 The operator ``egraff::gate`` reads and writes rows with the channels of each block last. The plain
 forms make an array for every slice, nonlinearity and product, and the derivative of each slice is

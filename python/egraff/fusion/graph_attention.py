@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Equiformer's attention through an operator that stores nothing for an edge.
+"""Equiformer's fused attention: an operator that stores nothing per edge.
 
 ``egraff::graph_attention`` takes a few centres at a time from the rows of atoms to the attended
 values. Radial weights are the product of a few tabulated functions with a constant matrix; linear
@@ -28,7 +28,7 @@ SCALAR = o3.Irrep("0e")
 
 @dataclass(frozen=True)
 class RadialFunctions:
-    """Functions of the distance, and what the radial weights are of them.
+    """Functions of the distance, and the radial weights as combinations of them.
 
     Attributes:
         tables: of ``n_functions + 1`` functions; the last one is the envelope.
@@ -61,7 +61,6 @@ class FusedGraphAttention(nn.Module):
 
     Args:
         plain: the block to replace, float64, with scores from a perceptron and non-linear messages.
-        irreps: irreps of the node features.
         radial: of the plain block's radial network.
         dtype: floating-point type of the model.
 
@@ -202,7 +201,7 @@ class _Constants:
         score: EquivariantLinear,
         first: EquivariantLinear,
     ) -> None:
-        """Add the product with radial weights and the linear maps of what it makes."""
+        """Add the product with radial weights and the linear maps that follow it."""
         order = [block.ir for block in self.irreps]
         for index, (ir, paths) in enumerate(self._groups(product)):
             rows, width = self._add_paths("inner_paths", index, paths)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Equivariant linear maps of nodes in one pass, which take the place of plain ones on export.
+"""Equivariant linear maps of nodes, fused: one pass over the nodes.
 
 The operator ``egraff::irreps_linear`` multiplies each block of channels with its matrix and adds
 to the result's channels, node by node; the plain forms make an array for every slice, product and
@@ -190,7 +190,7 @@ class FusedEquivariantLinear(NodeLinear):
         plain: the map to replace.
         dtype: floating-point type of the model.
         layout_in: how the input has its channels; None for an input as e3nn has it.
-        layout_out: how the result shall have them; likewise.
+        layout_out: likewise for the result.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ class Fusion:
         max_bytes: bound on the size of the tables of one block.
 
     Attributes:
-        exact: a copy of the model in float64, which tables are made from.
+        model64: a copy of the model in float64, which tables are made from.
         dtype: floating-point type of the model.
         tables: of functions of the distance.
     """
@@ -50,14 +50,14 @@ class Fusion:
     def __init__(
         self, model: ForceField, *, tolerance: tuple[float, float], max_bytes: int
     ) -> None:
-        self.exact = copy.deepcopy(model).to(torch.float64).requires_grad_(False)
-        for module in list(self.exact.modules()):
+        self.model64 = copy.deepcopy(model).to(torch.float64).requires_grad_(False)
+        for module in list(self.model64.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.LayerNorm):
                     setattr(module, name, StepwiseLayerNorm(child))
         self.dtype: torch.dtype = getattr(torch, model.dtype)
         self.tables = DistanceTables(
-            self.exact.cutoffs, self.dtype, tolerance=tolerance, max_bytes=max_bytes
+            self.model64.cutoffs, self.dtype, tolerance=tolerance, max_bytes=max_bytes
         )
 
 

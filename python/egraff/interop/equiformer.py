@@ -57,7 +57,7 @@ def convert_state(
         config: the options of ``GraphAttentionTransformerMD17`` (``attention`` = ``mlp``) or
             ``DotProductAttentionTransformerMD17`` (``attention`` = ``dot_product``).
         state: its ``state_dict()``.
-        elements: chemical symbols that the converted model shall know; the original has weights
+        elements: chemical symbols that the converted model is to know; the original has weights
             for atomic numbers below 64, trained or not.
 
     Returns:

@@ -90,7 +90,7 @@ def convert_state(
         config: the arguments of ``torchmdnet.models.model.create_model``.
         state: the model's weights; a leading ``model.`` of the trainer and the names of versions
             before 2.0 are understood.
-        elements: chemical symbols that the converted model shall know; the original has weights
+        elements: chemical symbols that the converted model is to know; the original has weights
             for every element, trained or not.
         drop_mean: leave out the constant that the original adds once per structure, which no sum
             of atomic energies can represent. Forces do not change.

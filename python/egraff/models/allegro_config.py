@@ -86,7 +86,7 @@ class AllegroConfig(NeighbourCountsConfig):
     individual_weights: bool = True
     latent_update: Literal["concatenate", "residual"] = "concatenate"
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             # with l_max 2 force errors on the embedded molecule are a third lower, but the barrier

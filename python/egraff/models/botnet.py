@@ -89,7 +89,7 @@ class BOTNetConfig(IsolatedAtomConfig):
     gate: Literal["silu", "tanh", "abs", "none"] = "silu"
     last_readout_only: bool = False
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "n_layers": 3,

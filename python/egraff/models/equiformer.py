@@ -135,11 +135,11 @@ class Equiformer(IsolatedAtomForceField):
 
 
 class EdgeDegreeEmbedding(nn.Module):
-    """What an atom knows of its surroundings at the start: how many neighbours, and where.
+    """The first features of an atom: how many neighbours it has, and in which directions.
 
     A learnt constant times the harmonics of every edge; elements do not enter. Summed in float64:
-    where a site is symmetric vectors cancel, and the layer norms that follow make hundreds of times
-    more of what is left.
+    on a symmetric site vectors cancel, and the layer norms that follow magnify what is left
+    hundreds of times.
 
     Args:
         irreps: irreps of the node features.

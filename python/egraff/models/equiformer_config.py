@@ -75,7 +75,7 @@ class EquiformerConfig(IsolatedAtomConfig):
     smooth_cutoff: bool = True
     cutoff_p: float = Field(default=6.0, ge=2.0)
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             # tensors of l = 2 would take 1.7 times the time

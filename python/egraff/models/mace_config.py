@@ -75,7 +75,7 @@ class MACEConfig(IsolatedAtomConfig):
     head_energy_scale: dict[str, list[float]] | None = None
     head_energy_shift: dict[str, list[float]] | None = None
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "hidden_irreps": "16x0e + 16x1o",

@@ -79,7 +79,7 @@ class NequIPConfig(NeighbourCountsConfig):
     readout_depth: int = Field(default=0, ge=0)
     readout_width: int | None = Field(default=None, ge=1)
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "n_layers": 3,

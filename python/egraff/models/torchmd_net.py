@@ -90,7 +90,7 @@ class TorchMDNetConfig(IsolatedAtomConfig):
     vector_cutoff: bool = True
     cutoff_lower: float = Field(default=0.0, ge=0.0)
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {"hidden_channels": 32, "num_layers": 2, "num_heads": 4, "num_rbf": 16},
         "paper": _PAPER,
@@ -210,7 +210,7 @@ class TorchMDNet(IsolatedAtomForceField):
                 source = layer.source(normed, v)
                 if exchange:
                     source = torch.ops.egraff.ghost_exchange(source, n_nodes)
-            else:  # elements are all that there is to know of anybody
+            else:  # nothing but the elements is known yet, and these everywhere
                 source = layer.source(layer.norm(known), v)
             x, v = layer(x, v, normed, source, edges, own)
 

@@ -75,7 +75,7 @@ class EquivariantLinear(nn.Module):
                 matrix = matrix * (1.0 / math.sqrt(mul_in))
                 block = x[:, start : start + mul_in * dim]
                 if dim == 1:
-                    # the general case without what moves nothing: a tenth of a training step
+                    # the general case without its transpositions: a tenth of a training step
                     parts.append(torch.mm(block, matrix))
                     continue
                 block = block.reshape(n, mul_in, dim).transpose(1, 2).reshape(n * dim, mul_in)
@@ -261,7 +261,7 @@ class DistanceNetwork(nn.Module):
             nn.init.zeros_(hidden.bias)
             layers += [hidden, nn.LayerNorm(n_out), nn.SiLU()]
         self.hidden = nn.Sequential(*layers)
-        # the output's bias is drawn at random: weights shall not vanish at any distance
+        # the output's bias is drawn at random, lest the weights vanish at some distance
         self.output = nn.Linear(widths[-2], widths[-1])
 
     def forward(self, radial: Tensor) -> Tensor:

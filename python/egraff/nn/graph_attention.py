@@ -208,7 +208,7 @@ class DotProductAttention(nn.Module):
         self.product = DepthwiseProduct(irreps_message, irreps_sh, self.heads.irreps)
         self.radial = DistanceNetwork([*radial_widths, self.product.n_weights])
         self.key_value = EquivariantLinear(self.product.irreps_out, self.heads.irreps)
-        # each irrep counts alike, whatever its dimension
+        # every irrep counts equally, whatever its dimension
         factors = [
             (irreps_head.num_irreps * block.ir.dim) ** -0.5
             for block in irreps_head

@@ -5,7 +5,7 @@
 
 <> is the mean over the frames, components or tensor elements of the batch that carry the label;
 l(x) is x^2, |x| or Huber's function. E/N and s V/N are in eV per atom, F in eV/A, so that frames
-of different size and density count alike.
+of different size and density count equally.
 """
 
 from __future__ import annotations
