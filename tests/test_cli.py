@@ -111,8 +111,9 @@ def test_an_instruction_set_is_for_machine_code(tmp_path):
     command = ["export", "a.ckpt", "-o", str(tmp_path / "m.pt"), "--instruction-set", "AVX2"]
     result = CliRunner().invoke(app, command)
     assert isinstance(result.exception, InputError)
-    assert "--instruction-set: expected --format aoti beside it, got a file that is not" in str(
-        result.exception
+    assert (
+        "--instruction-set: expected --format aoti with this option, got --format torchscript"
+        in str(result.exception)
     )
 
 
