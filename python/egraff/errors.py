@@ -54,4 +54,4 @@ class DisagreementError(EgraffError, RuntimeError):
 
 
 class RunError(EgraffError, RuntimeError):
-    """An external program (``lmp``, ``mpirun``) failed; the message carries its last words."""
+    """An external program (``lmp``, ``mpirun``) failed; the message holds the end of its output."""

@@ -142,7 +142,7 @@ def _atoms_of_frame(frame: DumpFrame, symbols: np.ndarray, units: UnitStyle) -> 
 
 
 def _head(path: Path) -> str:
-    """Return the first characters of a file, decompressed; nothing of what cannot be read."""
+    """Return the first characters of a file, decompressed; empty if it cannot be read."""
     try:
         with open_dump(path) as stream:
             return stream.read(_HEAD).decode("utf-8", errors="replace")

@@ -105,7 +105,7 @@ class Loss:
         )
 
     def _mean(self, predicted: Tensor, label: Tensor) -> Tensor:
-        """Average l(predicted - label) over what is labelled; NaN marks labels that are not there.
+        """Average l(predicted - label) over all labels; NaN marks those that are missing.
 
         A prediction that is NaN stays NaN: a broken model must not pass for an unlabelled frame.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Lightning's trainer, told to be quiet and to leave nothing but what we ask for."""
+"""Lightning's trainer, quiet and without files of its own."""
 
 from __future__ import annotations
 
