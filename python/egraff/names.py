@@ -8,12 +8,8 @@ METRICS = "metrics.csv"
 SUMMARY = "summary.json"
 SETTINGS = "config.yaml"
 
-# in the directory of a run of LAMMPS
+# in the directory of a run
 RUN_RECORD = "run.json"
-SCRIPT = "in.lammps"
-STRUCTURE = "structure.data"
-LOG = "log.lammps"
-TRAJECTORY = "dump.lammpstrj"
 
 # of an analysis, within the directory of its run
 ANALYSIS_RESULT = "analysis/result.json"

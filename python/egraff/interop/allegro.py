@@ -76,17 +76,11 @@ def convert_config(config: dict[str, Any]) -> dict[str, Any]:
 def convert_state(
     config: dict[str, Any], state: dict[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Translate options and weights.
+    """Translate options and weights; see :mod:`egraff.interop`.
 
     Args:
         config: the options of ``AllegroModel`` with which the original was built.
         state: its ``state_dict()``, with or without the prefix of its wrappers.
-
-    Returns:
-        Options for :func:`egraff.models.build`, and the state of the model it makes.
-
-    Raises:
-        InputError: an option that egraff lacks, or a weight that is missing.
     """
     options = convert_config(config)
     weights = without_prefix(state, _MARK, "an Allegro model of nequip-allegro 0.8")

@@ -120,17 +120,11 @@ def _energies(config: dict[str, Any], model_class: str) -> dict[str, Any]:
 def convert_state(
     config: dict[str, Any], state: dict[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Translate options and weights.
+    """Translate options and weights; see :mod:`egraff.interop`.
 
     Args:
         config: see :func:`convert_config`.
         state: the original's ``state_dict()``.
-
-    Returns:
-        Options for :func:`egraff.models.build`, and the state of the model it makes.
-
-    Raises:
-        InputError: something that egraff's MACE does not have, or a weight that is missing.
     """
     weights = NamedWeights(state, "a MACE model of mace-torch")
     embedding = weights["node_embedding.linear.weight"]
