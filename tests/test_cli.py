@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from egraff import __version__, cli, doctor
@@ -110,8 +111,9 @@ def test_an_instruction_set_is_for_machine_code(tmp_path):
     command = ["export", "a.ckpt", "-o", str(tmp_path / "m.pt"), "--instruction-set", "AVX2"]
     result = CliRunner().invoke(app, command)
     assert isinstance(result.exception, InputError)
-    assert "--instruction-set: expected --format aoti beside it, got a file that is not" in str(
-        result.exception
+    assert (
+        "--instruction-set: expected --format aoti with this option, got --format torchscript"
+        in str(result.exception)
     )
 
 
@@ -136,7 +138,7 @@ def test_doctor_reports_what_is_wrong_and_goes_on(monkeypatch):
 def test_quickstart_does_not_touch_a_directory_of_others(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(InputError, match=r"expected an empty directory or an earlier quickstart"):
-        quickstart(tmp_path, overwrite=True)
+        quickstart(tmp_path, pytest.fail, overwrite=True)
     assert (tmp_path / "thesis.tex").exists()
 
 
@@ -150,3 +152,15 @@ def test_quickstart_continues_an_interrupted_training(tmp_path, plan):
         step.arguments[step.arguments.index("--ranks") + 1] for step in simulate(plan, tmp_path)
     ]
     assert ranks == ["1", "2", "2"]
+
+
+def test_quickstart_ends_with_the_step_that_was_interrupted(tmp_path, monkeypatch):
+    def interrupted(*_arguments, **_options):
+        raise typer.Exit(130)
+
+    monkeypatch.setattr(cli.train, "_fit", interrupted)
+    result = CliRunner().invoke(app, ["quickstart", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 130
+    commands = [line for line in result.output.splitlines() if line.startswith("$ egraff ")]
+    assert len(commands) == 1
+    assert commands[0].startswith("$ egraff train ")

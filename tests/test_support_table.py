@@ -30,8 +30,7 @@ def test_every_architecture_inherits_the_contract():
 def test_recorded_deviations_are_within_what_is_promised():
     for name, worst in support_table.recorded().items():
         assert worst["float64"] < 1e-10, name
-        # MACE's own float32 is off by 4e-5 for close atoms with nuclear repulsion
-        assert worst["float32"] < (1e-4 if name == "mace" else 1e-5), name
+        assert worst["float32"] < 1e-5, name
 
 
 def test_missing_markers_are_an_error():

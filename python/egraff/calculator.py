@@ -19,8 +19,8 @@ from egraff import ops
 from egraff.errors import InputError, ModelFileError
 from egraff.graph import graph_of_atoms
 
-# The threads of OpenMP do not survive a fork, and whoever counts on them waits for ever. One thread
-# needs no others.
+# OpenMP's threads do not survive a fork, and a child that waits for them hangs. A single thread
+# waits for none.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Look at an installation: what a run needs, whether it is there, and whether the parts fit."""
+"""Examine an installation: what a run needs, whether it is there, and whether the parts fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from egraff.errors import EgraffError
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One finding.
 
     Attributes:
         what: its name.
@@ -34,7 +34,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything, in the order in which a run needs it. Nothing raises."""
+    """Examine everything, in the order in which a run needs it; nothing is raised."""
     checks: list[tuple[str, Callable[[str], Finding]]] = [
         ("egraff", _egraff),
         ("compiled libraries", _libraries),

@@ -42,11 +42,11 @@ class InputError(EgraffError, ValueError):
 
 
 class ModelFileError(InputError):
-    """A model file is missing, truncated, not ours, or from a newer contract."""
+    """A model file is missing, truncated, not egraff's, or of a newer contract."""
 
 
 class OutputError(InputError):
-    """A file or folder cannot be written: no permission, no room, no such folder."""
+    """A file or folder cannot be written: no permission, no space, no such folder."""
 
 
 class DisagreementError(EgraffError, RuntimeError):
@@ -54,4 +54,4 @@ class DisagreementError(EgraffError, RuntimeError):
 
 
 class RunError(EgraffError, RuntimeError):
-    """An external program (``lmp``, ``mpirun``) failed; the message carries its last words."""
+    """An external program (``lmp``, ``mpirun``) failed; the message holds the end of its output."""

@@ -3,7 +3,7 @@
 
 A model never sees positions or cells (model contract, version 2): forces, virial and stress all
 follow from the derivative of the energy with respect to the edge vectors (see
-:mod:`egraff.forces`), in training, in the ASE calculator and in LAMMPS alike.
+:mod:`egraff.forces`), in training, in the ASE calculator and in LAMMPS.
 """
 
 from __future__ import annotations

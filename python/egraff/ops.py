@@ -6,7 +6,7 @@ A model reads features of neighbours that may live on other MPI ranks. It gets t
     torch.ops.egraff.ghost_exchange(x_local, n_nodes)   # [n_local, w] -> [n_nodes, w]
 
 whose derivative is `egraff::ghost_reduce`. In Python, and on one rank, all nodes are local and
-both are the identity; in LAMMPS the pair style makes them talk to the other ranks.
+both are the identity; in LAMMPS the pair style connects them to the other ranks.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import json
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,11 +20,15 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from egraff import names
 from egraff.data.embedded import embedded
 from egraff.errors import InputError, RunError
 from egraff.files import make_folder, write_json
 
 MARKER = "quickstart.json"
+
+# Does what `egraff ARGUMENTS` does; raises where that would end with an error or be interrupted.
+Command = Callable[[list[str]], None]
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,14 @@ class Step:
     product: Path
 
 
-def quickstart(out: Path, *, overwrite: bool = False, console: Console | None = None) -> Path:
+def quickstart(
+    out: Path, command: Command, *, overwrite: bool = False, console: Console | None = None
+) -> Path:
     """Do everything; see the module's text.
 
     Args:
         out: directory for all results.
+        command: runs one command of the shell.
         overwrite: start afresh if ``out`` holds an earlier quickstart.
         console: where to print.
 
@@ -82,15 +89,15 @@ def quickstart(out: Path, *, overwrite: bool = False, console: Console | None = 
     _prepare(out, overwrite)
     for plan in PLANS:
         console.rule(f"{plan.name}: learn")
-        _do(console, learn(plan, out / plan.name))
+        _do(console, command, learn(plan, out / plan.name))
         console.rule(f"{plan.name}: simulate")
-        _do(console, simulate(plan, out / plan.name))
+        _do(console, command, simulate(plan, out / plan.name))
         if not (out / plan.name / "ranks.json").exists():
             compare_ranks(plan, out / plan.name)
         console.rule(f"{plan.name}: judge")
-        _do(console, judge(plan, out / plan.name), always=True)
-    report = out / "report.html"
-    _do(console, [Step(["report", str(out)], report)], always=True)
+        _do(console, command, judge(plan, out / plan.name), always=True)
+    report = out / names.REPORT
+    _do(console, command, [Step(["report", str(out)], report)], always=True)
     console.rule("the numbers that matter")
     for line in summary(out):
         console.print(line, soft_wrap=True)
@@ -105,13 +112,13 @@ def learn(plan: Plan, out: Path) -> list[Step]:
     recipe = files("egraff.training") / "recipes" / f"{plan.name}.yaml"
     labelled = {split: str(embedded(plan.name, split)) for split in ("train", "val", "test")}
     hot = str(embedded(plan.name, plan.hot_split))
-    best = train / "best.ckpt"
+    best = train / names.BEST
     fit = ["train", "--config", str(recipe), "--data", labelled["train"], "--val", labelled["val"]]
     fit += ["--isolated-atoms", str(embedded(plan.name, "isolated_atoms")), "--out", str(train)]
-    if (train / "last.ckpt").exists():
+    if (train / names.LAST).exists():
         fit.append("--resume")
     return [
-        Step(fit, train / "summary.json"),
+        Step(fit, train / names.SUMMARY),
         Step(["export", str(best), "-o", str(model)], model),
         Step(_evaluate(model, labelled["test"], out / "eval_test.json"), out / "eval_test.json"),
         Step(_evaluate(model, hot, out / "eval_hot.json"), out / "eval_hot.json"),
@@ -144,7 +151,7 @@ def simulate(plan: Plan, out: Path) -> list[Step]:
     for name, options in runs.items():
         directory = out / name
         arguments = [*start, *options, "--thermo-every", "10", "--out", str(directory)]
-        steps.append(Step(arguments, directory / "run.json"))
+        steps.append(Step(arguments, directory / names.RUN_RECORD))
     return steps
 
 
@@ -152,7 +159,7 @@ def judge(plan: Plan, out: Path) -> list[Step]:
     """Return the step that compares the simulations with the reference trajectory."""
     reference = str(embedded(plan.name, "trajectory"))
     arguments = ["analyse", str(out), "--reference", reference]
-    return [Step(arguments, out / "nvt-2-ranks" / "analysis" / "result.json")]
+    return [Step(arguments, out / "nvt-2-ranks" / names.ANALYSIS_RESULT)]
 
 
 def compare_ranks(plan: Plan, out: Path) -> None:
@@ -202,7 +209,7 @@ def summary(out: Path) -> list[str]:
 
 def _metric_line(label: str, run: Path, name: str) -> str:
     """Return a metric of a run with its error; of a family such as ``x[Li-F]`` the total."""
-    metrics = {m["name"]: m for m in _read(run / "analysis" / "result.json")["metrics"]}
+    metrics = {m["name"]: m for m in _read(run / names.ANALYSIS_RESULT)["metrics"]}
     metric = metrics.get(name) or metrics[f"{name}[total]"]
     if metric["value"] is None:
         return f"{label:<24} not enough data: {metric['note']}"
@@ -215,32 +222,30 @@ def _evaluate(model: Path, data: str, result: Path) -> list[str]:
     return ["eval", str(model), data, "--json", str(result)]
 
 
-def _do(console: Console, steps: Sequence[Step], *, always: bool = False) -> None:
-    from egraff.cli import app
-
+def _do(console: Console, command: Command, steps: Sequence[Step], *, always: bool = False) -> None:
     for step in steps:
-        command = shlex.join(["egraff", *step.arguments])
+        text = shlex.join(["egraff", *step.arguments])
         if step.product.exists() and not always and _finished(step.product):
-            console.print(f"[dim]done before: {command}[/]", soft_wrap=True)
+            console.print(f"[dim]done before: {text}[/]", soft_wrap=True)
             continue
-        console.print(f"[bold]$ {command}[/]", soft_wrap=True)
-        app(step.arguments, standalone_mode=False)
+        console.print(f"[bold]$ {text}[/]", soft_wrap=True)
+        command(step.arguments)
         if not (step.product.exists() and _finished(step.product)):
             raise RunError(
                 f"expected {step.product} to be finished, it is not\n"
-                f"  fix: see what `{command}` printed; then start quickstart again, which continues"
+                f"  fix: see what `{text}` printed; then start quickstart again, which continues"
             )
 
 
 def _finished(product: Path) -> bool:
     """Tell whether a product is final: run and training records exist from the start."""
-    if product.name not in ("run.json", "summary.json"):
+    if product.name not in (names.RUN_RECORD, names.SUMMARY):
         return True
     return _read(product).get("status") == "completed"
 
 
 def _prepare(out: Path, overwrite: bool) -> None:
-    """Make the directory ours, or refuse."""
+    """Create the directory, or take up an earlier quickstart's."""
     if out.exists() and any(out.iterdir()):
         if not (out / MARKER).exists():
             raise InputError(

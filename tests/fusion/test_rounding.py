@@ -30,9 +30,14 @@ from tests.models.structures import graph_of
 from tests.pair_style.agreement import sizes_in_python, values_in_python
 from tests.pair_style.systems import SYSTEMS
 
+# Three times what was measured with AVX-512, with AVX2 and without either: 1.6e-6, ...
 LIMIT = 5e-6
-# the lengths of vectors have a kink where these vanish, and one box is near it
-LIMIT_OF_LENGTHS = 2e-5
+LIMITS = {
+    # ... 8.2e-6 where symmetric sites leave rounding to the layer norms (2.2e-6 if fused), and
+    "equiformer": 2.5e-5,
+    # 5.4e-6 near the kink that lengths of vectors have where these vanish.
+    "torchmd_net": 1.6e-5,
+}
 
 
 @pytest.mark.parametrize("form", ["plain", "fused"])
@@ -42,7 +47,7 @@ def test_rounding_of_every_system(architecture, form):
     plain = build(architecture, seed=5, **options).eval()
     exact = float64_form(plain)
     model = plain if form == "plain" else fuse(plain).model
-    limit = LIMIT_OF_LENGTHS if architecture == "torchmd_net" else LIMIT
+    limit = LIMITS.get(architecture, LIMIT)
     wrong = []
     for system, atoms in SYSTEMS.items():
         graph = graph_of(plain, atoms)

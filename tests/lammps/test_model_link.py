@@ -15,7 +15,7 @@ from egraff.lammps.run import run_md
 from egraff.lammps.run_settings import make_settings
 from egraff.lammps.single_point import single_point
 from tests.lammps.conftest import log_rows
-from tests.lammps.test_run_egraff import salt
+from tests.lammps.salts import salt
 
 AWKWARD = (
     "m\u00f6del",

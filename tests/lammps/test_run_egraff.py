@@ -11,6 +11,7 @@ from egraff.calculator import EgraffCalculator
 from egraff.lammps.run import resume_md, run_md
 from egraff.lammps.run_settings import make_settings
 from tests.lammps.conftest import log_rows
+from tests.lammps.salts import salt
 
 
 @pytest.fixture
@@ -35,12 +36,6 @@ def run(exported, tmp_path):
         return record, log_rows(tmp_path / "run" / "log.lammps"), tmp_path / "run"
 
     return start
-
-
-def salt(repeat=(1, 1, 1)):
-    atoms = bulk("LiF", "rocksalt", a=4.03, cubic=True) * repeat
-    atoms.rattle(0.05, seed=1)
-    return atoms
 
 
 def primitive():

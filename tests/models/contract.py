@@ -33,8 +33,10 @@ from tests.models.configs import small_config
 from tests.models.ghosts import RecordedExchange, with_ghosts
 from tests.models.structures import crystal, graph_of, molecule, rotation, transformed
 
-# largest deviation that counts as rounding, relative to the largest force (eV/A) or energy (eV)
-ROUNDING = {"float32": 2e-4, "float64": 1e-10}
+# Largest deviation that counts as rounding, relative to the largest force (eV/A) or energy (eV).
+# Measured over all configurations: 5.6e-6 and 4.4e-14, the one near a kink of TorchMD-Net's lengths
+# of vectors, the other in the layer norms of Equiformer; other processors round in other places.
+ROUNDING = {"float32": 2e-5, "float64": 1e-12}
 DTYPES = ("float32", "float64")
 SMALL = "small"
 

@@ -69,7 +69,7 @@ def test_isolated_atom_as_in_the_original():
     [
         ({"hidden_irreps": "4x1o"}, "expected even scalars among the irreps, got 4x1o"),
         ({"hidden_irreps": "4x0e + 2x0e"}, "expected each irrep once, got 4x0e+2x0e"),
-        ({"hidden_irreps": "four"}, "not irreps: 'four'"),
+        ({"hidden_irreps": "four"}, "expected irreps such as 16x0e+8x1o, got 'four'"),
         ({"interaction": "attention"}, "element_dependent_residual"),
     ],
 )

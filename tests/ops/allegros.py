@@ -38,6 +38,28 @@ OPTIONS = {
 }
 CUTOFFS = torch.tensor([[3.5, 3.5], [3.0, 4.0]], dtype=torch.float64)
 
+CASES = [
+    {},
+    {"n_layers": 1},
+    {"n_layers": 3},
+    {"n_layers": 3, "parity": False, "path_channel_coupling": False},
+    {"l_max": 0},
+    {"l_max": 3, "n_tensor_features": 17, "individual_weights": False},
+    {"latent_update": "residual", "n_layers": 3},
+    {"latent_hidden": [], "readout_hidden": [], "n_layers": 3},
+    {"latent_hidden": [], "individual_weights": False, "latent_update": "residual"},
+    {"embedding_hidden": [], "latent_hidden": [40], "n_scalar_features": 34},
+    {"latent_hidden": [64], "n_scalar_features": 8, "n_layers": 3},
+    {"latent_nonlinearity": None, "readout_nonlinearity": "tanh"},
+    {"latent_nonlinearity": "mish", "readout_nonlinearity": "gelu"},
+    {"latent_nonlinearity": "ssp", "embedding_nonlinearity": "mish"},
+    {"embedding_nonlinearity": "gelu", "bessel_trainable": True},
+    {"radial_basis": "spline", "embedding_nonlinearity": "ssp"},
+]
+# relative to the largest number: float32 networks of several layers lose a digit, and tables are
+# good to 1e-10 of their largest derivative, nearer to the centre than any edge here
+RELATIVE = {torch.float32: 2e-5, torch.float64: 1e-9}
+
 
 @dataclass
 class Case:
@@ -104,3 +126,15 @@ def function_of_the_distance(act: nn.Module, dtype: torch.dtype, size: float) ->
     one = torch.ones(1, 1, dtype=torch.float64)
     tables = PairTables(Grid(), [knots], torch.zeros(1, 1, dtype=torch.int64), one)
     return FusedEdgeEnergies(program, tables, dtype=dtype)
+
+
+def assert_same(case: Case, dtype: torch.dtype) -> None:
+    """Hold the fused model against the plain one in float64."""
+    plain, fused = case.plain.double(), case.fused
+    actual = case.value_and_gradient(fused)
+    case.edge_vec = case.edge_vec.double()
+    expected = case.value_and_gradient(plain)
+    for name, a, b in zip(("energy", "gradient"), actual, expected, strict=True):
+        assert a.shape == b.shape
+        error = float((a - b).abs().max())
+        assert error <= RELATIVE[dtype] * float(b.abs().max()), f"{name}: {error}"

@@ -13,11 +13,12 @@ from egraff.fusion.attention import FusedScalarVectorAttention, pad_heads
 from egraff.fusion.radial_table import Grid, RadialTable, evaluate, tabulate
 from egraff.nn.activations import ActivationName
 from egraff.nn.scalar_vector import ScalarVectorAttention
-from tests.ops.convolutions import CUTOFFS, smooth_weights, tables_of
+from tests.ops.convolutions import CUTOFFS, assert_close, smooth_weights, tables_of
 
 ops.load()
 
 N_BASIS = 3
+NAMES = ("scalars", "vectors", "by query", "by source", "by edge vectors")
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Case:
 
     @property
     def n_rows(self) -> int:
-        """Rows of a node that edges read: key, scalar, push and perhaps three of vectors."""
+        """Rows of a node that edges read: key, scalar, direction and perhaps three of vectors."""
         return 6 if self.fused.vectors_in else 3
 
     def packed(self, source: Tensor) -> Tensor:
@@ -80,18 +81,18 @@ class Case:
         filters = torch.cat([filters, self.own.expand(n_local, -1)])
         unit = torch.cat([edge_vec / length[:, None], edge_vec.new_zeros(n_local, 3)])
 
-        by_key, by_scalar, by_turn, by_push = filters.split(width, dim=1)
-        key, scalar, push = source[:, : 3 * width].split(width, dim=1)
+        by_key, by_scalar, by_vector, by_direction = filters.split(width, dim=1)
+        key, scalar, along = source[:, : 3 * width].split(width, dim=1)
         vectors = source[:, 3 * width :].unflatten(1, (-1, width))
         n_heads = self.plain.n_heads
         score = (query[centre] * key[neighbour] * by_key).unflatten(1, (n_heads, -1)).sum(dim=2)
         weight = self.plain.attention_act(score).repeat_interleave(width // n_heads, dim=1)
         messages = weight * scalar[neighbour] * by_scalar
-        pushed = (push[neighbour] * by_push)[:, None, :] * unit[:, :, None]
+        moved = (along[neighbour] * by_direction)[:, None, :] * unit[:, :, None]
         if self.fused.vectors_in:
-            pushed = pushed + by_turn[:, None, :] * vectors[neighbour]
+            moved = moved + by_vector[:, None, :] * vectors[neighbour]
         zero = torch.zeros(n_local, 3, width, dtype=torch.float64)
-        return zero[:, 0].index_add(0, centre, messages), zero.index_add(0, centre, pushed)
+        return zero[:, 0].index_add(0, centre, messages), zero.index_add(0, centre, moved)
 
 
 def make_case(
@@ -148,3 +149,11 @@ def values_and_gradients(run, case: Case) -> list[Tensor]:
         total = total + (out * direction).sum()
     gradients = torch.autograd.grad([total], inputs, materialize_grads=True)
     return [*(out.detach() for out in outputs), *gradients]
+
+
+def assert_same(case: Case) -> None:
+    """Hold the operator against its formula."""
+    fused = values_and_gradients(case.run_fused, case)
+    plain = values_and_gradients(case.run_plain, case)
+    for name, actual, expected in zip(NAMES, fused, plain, strict=True):
+        assert_close(actual, expected, name)

@@ -35,6 +35,23 @@ OPTIONS = {
 }
 CUTOFFS = torch.tensor([[3.5, 3.5], [3.0, 4.0]], dtype=torch.float64)
 
+L3 = {
+    "irreps_node_embedding": "9x0e+3x1o+2x2e+2x3o",
+    "irreps_sh": "1x0e+1x1o+1x2e+1x3o",
+    "irreps_head": "5x0e+2x1o+1x2e+2x3o",
+}
+CASES = [
+    {},
+    L3,
+    {"irreps_pre_attn": "17x0e+3x1o", "num_heads": 1},
+    {"irreps_node_embedding": "16x0e", "irreps_sh": "1x0e", "irreps_head": "3x0e"},
+    {"num_heads": 6, "irreps_head": "16x0e+1x1o"},
+    {"basis_type": "gaussian"},
+    {"basis_type": "bessel", "fc_neurons": [5, 7]},
+    {"smooth_cutoff": False},
+]
+RELATIVE = {torch.float32: 2e-5, torch.float64: 1e-10}
+
 
 @dataclass
 class Case:
@@ -112,7 +129,7 @@ def make_case(
     )
     width = model.blocks[0].attention.merge_neighbour.irreps_in.dim
     return Case(
-        fusion.exact,
+        fusion.model64,
         attention,
         torch.randn(n_local + n_ghost, width, dtype=torch.float64, generator=generator),
         graph.edge_vec,
@@ -120,3 +137,13 @@ def make_case(
         graph.edge_index,
         n_local,
     )
+
+
+def assert_same(case: Case, dtype: torch.dtype) -> None:
+    """Hold the operator against the plain attention in float64."""
+    actual = case.results(case.run_fused, dtype)
+    expected = case.results(case.run_plain, torch.float64)
+    for name, a, b in zip(("value", "by x", "by edge_vec"), actual, expected, strict=True):
+        assert a.shape == b.shape
+        error = float((a - b).abs().max())
+        assert error <= RELATIVE[dtype] * float(b.abs().max()), f"{name}: {error}"

@@ -7,41 +7,14 @@ import pytest
 import torch
 
 from egraff.nn.activations import activation
-from tests.ops.allegros import CUTOFFS, function_of_the_distance, make_case
+from tests.ops.allegros import (
+    CASES,
+    CUTOFFS,
+    assert_same,
+    function_of_the_distance,
+    make_case,
+)
 from tests.ops.instruction_sets import run_with
-
-CASES = [
-    {},
-    {"n_layers": 1},
-    {"n_layers": 3},
-    {"n_layers": 3, "parity": False, "path_channel_coupling": False},
-    {"l_max": 0},
-    {"l_max": 3, "n_tensor_features": 17, "individual_weights": False},
-    {"latent_update": "residual", "n_layers": 3},
-    {"latent_hidden": [], "readout_hidden": [], "n_layers": 3},
-    {"latent_hidden": [], "individual_weights": False, "latent_update": "residual"},
-    {"embedding_hidden": [], "latent_hidden": [40], "n_scalar_features": 34},
-    {"latent_hidden": [64], "n_scalar_features": 8, "n_layers": 3},
-    {"latent_nonlinearity": None, "readout_nonlinearity": "tanh"},
-    {"latent_nonlinearity": "mish", "readout_nonlinearity": "gelu"},
-    {"latent_nonlinearity": "ssp", "embedding_nonlinearity": "mish"},
-    {"embedding_nonlinearity": "gelu", "bessel_trainable": True},
-    {"radial_basis": "spline", "embedding_nonlinearity": "ssp"},
-]
-# relative to the largest number: float32 networks of several layers lose a digit, and tables are
-# good to 1e-10 of their largest derivative, nearer to the centre than any edge here
-RELATIVE = {torch.float32: 2e-5, torch.float64: 1e-9}
-
-
-def assert_same(case, dtype):
-    plain, fused = case.plain.double(), case.fused
-    actual = case.value_and_gradient(fused)
-    case.edge_vec = case.edge_vec.double()
-    expected = case.value_and_gradient(plain)
-    for name, a, b in zip(("energy", "gradient"), actual, expected, strict=True):
-        assert a.shape == b.shape
-        error = float((a - b).abs().max())
-        assert error <= RELATIVE[dtype] * float(b.abs().max()), f"{name}: {error}"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -143,8 +116,7 @@ def test_atoms_on_top_of_each_other_give_numbers():
 def test_every_instruction_set_gives_the_same(capability):
     script = (
         "import torch\n"
-        "from tests.ops.allegros import make_case\n"
-        "from tests.ops.test_allegro_energy import CASES, assert_same\n"
+        "from tests.ops.allegros import CASES, assert_same, make_case\n"
         "for dtype in (torch.float32, torch.float64):\n"
         "    for options in (CASES[2], CASES[5], CASES[9], CASES[12]):\n"
         "        assert_same(make_case(dtype=dtype, n_edges=200, **options), dtype)\n"

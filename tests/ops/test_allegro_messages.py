@@ -190,7 +190,7 @@ def test_refuses_tables_that_fill_the_memory(monkeypatch):
     monkeypatch.setattr(fusion, "MAX_TABLE_BYTES", 1000)
     with pytest.raises(
         EgraffError,
-        match=r"expected radial tables of at most 0.0009537 MiB, got \S+ MiB or more for 4 "
+        match=r"expected radial tables of at most 1000 bytes, got \S+ KiB or more for 4 "
         r"pairs of elements in two_body\n"
         r"  fix: export with --no-fuse or, from float64, with --dtype float32",
     ):

@@ -9,18 +9,9 @@ import pytest
 import torch
 
 from egraff.nn.activations import ActivationName
-from tests.ops.attentions import make_case, values_and_gradients
+from tests.ops.attentions import NAMES, assert_same, make_case, values_and_gradients
 from tests.ops.convolutions import CUTOFFS, assert_close
 from tests.ops.instruction_sets import run_with
-
-NAMES = ("scalars", "vectors", "by query", "by source", "by edge vectors")
-
-
-def assert_same(case) -> None:
-    fused = values_and_gradients(case.run_fused, case)
-    plain = values_and_gradients(case.run_plain, case)
-    for name, actual, expected in zip(NAMES, fused, plain, strict=True):
-        assert_close(actual, expected, name)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -137,7 +128,7 @@ def test_atoms_on_top_of_each_other_give_numbers():
 def test_every_instruction_set_gives_the_same(capability):
     script = (
         "import torch\n"
-        "from tests.ops.test_edge_attention import assert_same, make_case\n"
+        "from tests.ops.attentions import assert_same, make_case\n"
         "for dtype in (torch.float32, torch.float64):\n"
         "    for width, n_heads in ((4, 4), (12, 3), (32, 4), (32, 2), (40, 2)):\n"
         "        for act in ('silu', 'mish', 'ssp', 'gelu'):\n"

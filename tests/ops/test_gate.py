@@ -13,61 +13,13 @@ from torch import Tensor
 
 from egraff.fusion.gate import FusedGate
 from egraff.nn.equivariant import SwishGate
+from tests.ops.gates import GATES, SILU, TANH, compare, compare_modules, random, value_and_gradient
 from tests.ops.instruction_sets import run_with
 
 OP = torch.ops.egraff.gate
-SILU, TANH = torch.nn.functional.silu, torch.tanh
-# scalars, what they go through, gates, what those go through, what is gated
-GATES = [
-    ("4x0e", [SILU], "", [], ""),
-    ("4x0e + 3x0o", [SILU, TANH], "5x0e + 2x0e", [SILU, SILU], "5x1o + 2x2e"),
-    ("16x0e", [SILU], "33x0o + 16x0o", [TANH, TANH], "33x1e + 16x3o"),
-    ("", [], "40x0e + 1x0o", [SILU, TANH], "40x1o + 1x1e"),
-]
 # one block of scalars, and one of three components with its gates
 BLOCKS = torch.tensor([[0, 0, 2, 1, -1, 0], [4, 2, 2, 3, 2, 0]])
 FACTORS = torch.tensor([1.5, 1.5], dtype=torch.float64)
-
-
-def channels_last(x: Tensor, irreps: o3.Irreps) -> Tensor:
-    """Return rows with the channels of each block last."""
-    parts = [
-        x[:, part].unflatten(1, (block.mul, block.ir.dim)).transpose(1, 2).flatten(1)
-        for block, part in zip(irreps, irreps.slices(), strict=True)
-    ]
-    return torch.cat(parts, dim=1)
-
-
-def random(n: int, width: int, dtype=torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(n, width, generator=generator, dtype=torch.float64)
-    return x.to(dtype).requires_grad_(True)
-
-
-def value_and_gradient(run, x: Tensor) -> list[Tensor]:
-    value = run(x)
-    return [value, *torch.autograd.grad([value.pow(3).sum()], [x])]
-
-
-def compare(parts: tuple, n: int, dtype: torch.dtype) -> None:
-    """Hold the operator against e3nn's module."""
-    plain = Gate(*parts)
-    irreps_out = plain.irreps_scalars + plain.irreps_gated
-    compare_modules(FusedGate.of_e3nn(plain), plain, irreps_out, n, dtype)
-
-
-def compare_modules(
-    fused: FusedGate, plain: torch.nn.Module, irreps_out: o3.Irreps, n: int, dtype: torch.dtype
-) -> None:
-    """Hold the operator against a plain form."""
-    x = random(n, plain.irreps_in.dim, dtype)
-    actual = value_and_gradient(lambda x: fused(channels_last(x, plain.irreps_in)), x)
-    expected = value_and_gradient(lambda x: channels_last(plain(x), irreps_out), x)
-    tolerance = 16 * torch.finfo(dtype).eps
-    for a, b in zip(actual, expected, strict=True):
-        assert a.shape == b.shape
-        if n > 0:
-            assert (a - b).abs().max() <= tolerance * b.abs().max()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -104,7 +56,7 @@ def test_shapes_without_data():
 @pytest.mark.parametrize("capability", ["default", "avx2"])
 def test_other_instruction_sets(capability):
     script = (
-        "from tests.ops.test_gate import GATES, compare\n"
+        "from tests.ops.gates import GATES, compare\n"
         "for parts in GATES:\n"
         "    compare(parts, 9, torch.float32)\n"
     )
@@ -186,7 +138,7 @@ def test_no_second_derivative():
     [
         (
             Gate("4x0e", [torch.relu], "", [], ""),
-            "expected SiLU or tanh in a gate, got <built-in method relu",
+            "expected one of SILU, TANH, MISH, GELU, SSP, SIGMOID, got <built-in method relu",
         ),
         (
             Gate("", [], "2x0e + 1x0e", [SILU, TANH], "3x1o"),

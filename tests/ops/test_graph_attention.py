@@ -6,34 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.ops.graph_attentions import CUTOFFS, make_case
+from tests.ops.graph_attentions import CASES, CUTOFFS, assert_same, make_case
 from tests.ops.instruction_sets import run_with
-
-L3 = {
-    "irreps_node_embedding": "9x0e+3x1o+2x2e+2x3o",
-    "irreps_sh": "1x0e+1x1o+1x2e+1x3o",
-    "irreps_head": "5x0e+2x1o+1x2e+2x3o",
-}
-CASES = [
-    {},
-    L3,
-    {"irreps_pre_attn": "17x0e+3x1o", "num_heads": 1},
-    {"irreps_node_embedding": "16x0e", "irreps_sh": "1x0e", "irreps_head": "3x0e"},
-    {"num_heads": 6, "irreps_head": "16x0e+1x1o"},
-    {"basis_type": "gaussian"},
-    {"basis_type": "bessel", "fc_neurons": [5, 7]},
-    {"smooth_cutoff": False},
-]
-RELATIVE = {torch.float32: 2e-5, torch.float64: 1e-10}
-
-
-def assert_same(case, dtype):
-    actual = case.results(case.run_fused, dtype)
-    expected = case.results(case.run_plain, torch.float64)
-    for name, a, b in zip(("value", "by x", "by edge_vec"), actual, expected, strict=True):
-        assert a.shape == b.shape
-        error = float((a - b).abs().max())
-        assert error <= RELATIVE[dtype] * float(b.abs().max()), f"{name}: {error}"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -103,8 +77,7 @@ def test_atoms_on_top_of_each_other_give_numbers():
 def test_every_instruction_set_gives_the_same(capability):
     script = (
         "import torch\n"
-        "from tests.ops.graph_attentions import make_case\n"
-        "from tests.ops.test_graph_attention import CASES, assert_same\n"
+        "from tests.ops.graph_attentions import CASES, assert_same, make_case\n"
         "for dtype in (torch.float32, torch.float64):\n"
         "    for options in (CASES[0], CASES[1], CASES[4]):\n"
         "        assert_same(make_case(dtype=dtype, n_edges=200, **options), dtype)\n"

@@ -30,6 +30,7 @@ def arguments() -> dict[str, Any]:
         ("interaction_cls", "NequIPInteractionBlock"),
         ("interaction_cls_first", "SimpleInteractionBlock"),
         ("MLP_irreps", "16x0e + 16x1o"),
+        ("a_new_argument", 1),
     ],
 )
 def test_what_egraff_lacks_is_refused_by_name(name, value):

@@ -35,10 +35,10 @@ def reference() -> Reference:
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
-        ("basis_type", "bessel", "'exp' or 'gaussian'"),
+        ("basis_type", "bessel", "exp or gaussian"),
         ("rescale_degree", True, "False"),
         ("use_attn_head", True, "False"),
-        ("norm_layer", "graph", "'layer'"),
+        ("norm_layer", "graph", "layer"),
     ],
 )
 def test_options_without_counterpart_are_refused(reference, field, value, expected):
@@ -46,9 +46,15 @@ def test_options_without_counterpart_are_refused(reference, field, value, expect
     with pytest.raises(InputError) as caught:
         convert_state(config, reference.weights, elements=["H"])
     assert str(caught.value) == (
-        f"Equiformer model: {field}: expected {expected}, got {value!r}\n"
-        "  fix: egraff has no counterpart of this option; convert a model without it"
+        f"{field}: egraff's Equiformer has no {field} = {value!r}; expected {expected}\n"
+        "  fix: this model cannot be converted"
     )
+
+
+def test_unknown_options_are_refused(reference):
+    config = {**reference.case["config"], "a_new_option": 1}
+    with pytest.raises(InputError, match="egraff's Equiformer has no a_new_option = 1"):
+        convert_state(config, reference.weights, elements=["H"])
 
 
 def test_elements_beyond_the_embedding_are_refused(reference):

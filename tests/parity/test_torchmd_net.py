@@ -60,10 +60,11 @@ def test_mean_is_refused_unless_dropped(reference):
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
-        ("model", "tensornet", "'equivariant-transformer'"),
-        ("output_model", "DipoleMoment", "'Scalar' or 'EquivariantScalar'"),
-        ("prior_model", "ZBL", "None or 'Atomref'"),
-        ("reduce_op", "mean", "'add' or 'sum'"),
+        ("model", "tensornet", "equivariant-transformer"),
+        ("output_model", "DipoleMoment", "Scalar or EquivariantScalar"),
+        ("prior_model", "ZBL", "None or Atomref"),
+        ("reduce_op", "mean", "add or sum"),
+        ("precision", 16, "32 or 64"),
     ],
 )
 def test_options_without_counterpart_are_refused(reference, field, value, expected):
@@ -71,8 +72,8 @@ def test_options_without_counterpart_are_refused(reference, field, value, expect
     with pytest.raises(InputError) as caught:
         convert_state(config, reference.weights, elements=["H"])
     assert str(caught.value) == (
-        f"torchmd-net model: {field}: expected {expected}, got {value!r}\n"
-        "  fix: egraff has no counterpart of this option; convert a model without it"
+        f"{field}: egraff's TorchMD-Net has no {field} = {value!r}; expected {expected}\n"
+        "  fix: this model cannot be converted"
     )
 
 
@@ -80,6 +81,13 @@ def test_elements_beyond_the_embedding_are_refused(reference):
     with pytest.raises(InputError) as caught:
         convert_state(reference.case["config"], reference.weights, elements=["H", "Na"])
     assert str(caught.value) == (
-        "torchmd-net model: max_z: expected atomic numbers below 10, got Na\n"
+        "torchmd-net model: elements: expected atomic numbers below 10, got Na\n"
         "  fix: name only elements that the model has weights for"
     )
+
+
+def test_weights_without_counterpart_are_refused(reference):
+    name = "representation_model.attention_layers.1.gate.weight"
+    weights = {**reference.weights, name: torch.ones(1)}
+    with pytest.raises(InputError, match=f"egraff's TorchMD-Net has no weight {name}"):
+        convert_state(reference.case["config"], weights, elements=["H"])

@@ -63,12 +63,7 @@ class SchNet(IsolatedAtomForceField):
         self.exchange_widths = [config.width] * (config.n_layers - 1)
 
     def network(
-        self,
-        species: Tensor,
-        edge_index: Tensor,
-        edge_vec: Tensor,
-        n_local: int,
-        exchange: bool,
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int, exchange: bool
     ) -> Tensor:
         """Return the network's output per local atom, ``[n_local]``."""
         x = self.cutoffs(species, edge_index, edge_vec).scaled

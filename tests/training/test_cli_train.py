@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from egraff.cli.evaluate import evaluate
 from egraff.cli.train import train
 from egraff.errors import InputError
+from egraff.training.config import TrainConfig
 from egraff.training.module import ForceFieldTraining
 from tests.training.toy import TINY, frames, label, write
 
@@ -201,3 +202,12 @@ def test_help_does_not_import_torch():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["preset", "dtype", "epochs", "batch_size", "lr", "device"])
+def test_help_states_the_defaults_of_the_settings(name):
+    options = {
+        option.name: option for option in typer.main.get_command(app).commands["train"].params
+    }
+    default = TrainConfig.model_fields[name].default
+    assert f"default: {default}." in options[name].help

@@ -17,7 +17,7 @@ from egraff.training.metrics import (
     ratios,
     trivial_errors,
 )
-from tests.training.test_loss import batch, prediction
+from tests.training.batches import batch, prediction
 
 
 def errors_of(graph, made) -> FrameErrors:

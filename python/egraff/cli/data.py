@@ -13,7 +13,7 @@ import typer
 from egraff.cli.labels import with_label_options
 from egraff.cli.types import writable
 
-app = typer.Typer(help="Embedded data sets; look at, check and split data files.")
+app = typer.Typer(help="Embedded data sets; inspect, check and split data files.")
 
 
 class SplitMethod(StrEnum):
@@ -66,7 +66,7 @@ def info(
     *,
     label_options: Mapping[str, str],
 ) -> None:
-    """Say what a data file holds, and check that it can be used for training."""
+    """Describe a data file, and check that it can be used for training."""
     from rich.console import Console
 
     from egraff.data import (

@@ -58,14 +58,14 @@ def export(
         typer.Option(
             "--fuse/--no-fuse",
             help="Use fused operators, which are many times faster on the CPU and do not run on a "
-            "GPU; default: where there are any for the model.",
+            "GPU; default: if the model has any.",
         ),
     ] = None,
     instruction_set: Annotated[
         InstructionSet | None,
         typer.Option(
-            help="Of aoti: the processors that the file is for; default: this machine's. AVX2 "
-            "runs on nearly all, AVX512 on recent ones of servers."
+            help="For aoti: the processors to compile for; default: this machine's. AVX2 runs on "
+            "nearly all x86 processors, AVX512 on recent ones for servers."
         ),
     ] = None,
 ) -> None:
@@ -77,7 +77,7 @@ def export(
 
     if instruction_set is not None and file_format is not Format.aoti:
         raise InputError(
-            "expected --format aoti beside it, got a file that is not machine code",
+            "expected --format aoti with this option, got --format torchscript",
             field="--instruction-set",
             fix="leave the option out, or add --format aoti",
         )

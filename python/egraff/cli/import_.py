@@ -13,7 +13,7 @@ from egraff.cli.types import writable
 
 def import_(
     package: Annotated[
-        str, typer.Argument(help="Whose model it is: an architecture, as mace or torchmd-net.")
+        str, typer.Argument(help="Architecture of the model, such as mace or torchmd-net.")
     ],
     source: Annotated[Path, typer.Argument(help="Its state_dict, written by torch.save.")],
     output: Annotated[

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The options that say how a data file names its labels: the same for every verb that reads one."""
+"""The options that say how a data file names its labels, for all commands that read one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _OPTIONS = {
 
 
 def with_label_options(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb these options; it takes those that were given as ``label_options``.
+    """Add these options to a command, which gets those that are set as ``label_options``.
 
     What they mean is for `egraff.data.labels.label_keys` to say.
     """

@@ -12,6 +12,7 @@ from egraff.cli.types import writable
 
 
 def quickstart(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Directory for all results.", callback=writable)] = Path(
         "quickstart"
     ),
@@ -25,4 +26,10 @@ def quickstart(
     """
     from egraff.quickstart import quickstart as go
 
-    go(out, overwrite=overwrite)
+    def command(arguments: list[str]) -> None:
+        # not imported: the command line imports this module
+        status = context.find_root().command.main(arguments, standalone_mode=False)
+        if status:  # interrupted: the next step would take its result for a finished one
+            raise typer.Exit(status)
+
+    go(out, command, overwrite=overwrite)

@@ -213,7 +213,7 @@ def frame_from_atoms(
 
 
 def check_lengths(frame: Frame) -> None:
-    """Refuse positions and lattice vectors that are not finite, or no lengths of an atomic model.
+    """Refuse positions and lattice vectors that are not finite, or too long for atoms.
 
     Raises:
         InputError: naming frame, field and the first atom or vector.

@@ -25,7 +25,7 @@ _SAME_ENERGY = 1e-4  # eV per atom; copies of one calculation agree to what file
 def remarks_on(
     frames: Sequence[Frame], neighbours: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> list[str]:
-    """Return remarks on frames that nothing speaks against; empty when there are none.
+    """Return remarks on valid frames; empty when there are none.
 
     Args:
         frames: frames of one file.

@@ -63,7 +63,8 @@ def read_structures(
         return [read_data_file(path, elements, note)]
     if elements is not None:
         raise InputError(
-            "expected a LAMMPS dump or data file, to whose types elements belong, got another",
+            "expected a LAMMPS dump or data file, which has types that need elements, got "
+            f"{path.suffix or 'a file without a suffix'}",
             where=path,
             field="--elements",
             fix="leave the option out: the file names its elements",
@@ -141,7 +142,7 @@ def _atoms_of_frame(frame: DumpFrame, symbols: np.ndarray, units: UnitStyle) -> 
 
 
 def _head(path: Path) -> str:
-    """Return the first characters of a file, decompressed; nothing of what cannot be read."""
+    """Return the first characters of a file, decompressed; empty if it cannot be read."""
     try:
         with open_dump(path) as stream:
             return stream.read(_HEAD).decode("utf-8", errors="replace")

@@ -101,17 +101,17 @@ def rounding(model: ForceField, graph: Graph) -> float:
     """How far a float32 model is from its float64 form, relative as in :func:`compare`."""
     if model.dtype == "float64":
         return 0.0
-    exact, rounded = predict(float64_form(model), graph), predict(model, graph)
-    found = (_difference(exact, rounded, name) for name, _ in _COMPARED)
+    in_float64, rounded = predict(float64_form(model), graph), predict(model, graph)
+    found = (_difference(in_float64, rounded, name) for name, _ in _COMPARED)
     # torch's maximum keeps a NaN, which Python's may lose
     return float(torch.tensor([difference / scale for difference, scale in found]).max())
 
 
 def float64_form(model: ForceField) -> ForceField:
     """Return the same weights in float64."""
-    exact = copy.deepcopy(model).to(torch.float64)
-    exact.dtype = "float64"
-    return exact
+    in_float64 = copy.deepcopy(model).to(torch.float64)
+    in_float64.dtype = "float64"
+    return in_float64
 
 
 def _difference(first: Prediction, second: Prediction, name: str) -> tuple[float, float]:

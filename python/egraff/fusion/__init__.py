@@ -28,11 +28,11 @@ MAX_TABLE_BYTES = 2**30
 
 @dataclass(frozen=True)
 class Fused:
-    """A fused model and what is known of its tables.
+    """A fused model, with a description of its tables.
 
     Attributes:
         model: computes what the plain model computes, without second derivatives.
-        tables: for each tabulated network: its layer's name, number of tables, knots, errors (as
+        tables: for each tabulated network its layer's name, number of tables, knots, errors (as
             in :class:`egraff.fusion.radial_table.RadialTable`), bytes.
     """
 

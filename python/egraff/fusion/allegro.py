@@ -61,7 +61,7 @@ def fuse_allegro(model: Allegro, fusion: Fusion, _: str) -> FusedAllegro:
 
 def edge_energies(fusion: Fusion, *, compact: bool = False) -> FusedEdgeEnergies:
     """Return what makes the energies of a model's edges; see :func:`allegro_program`."""
-    model = fusion.exact
+    model = fusion.model64
     program = allegro_program(model, lanes=lanes_of(fusion.dtype), compact=compact)
 
     def two_body(distances: Distances) -> Tensor:
@@ -146,7 +146,7 @@ def _scaled_columns(
     """
     x = torch.linspace(GRID_START, 1.0, 101, dtype=torch.float64)
     every = torch.stack(
-        [two_body(fusion.tables.at(pair, x)) for pair in range(fusion.exact.n_species**2)]
+        [two_body(fusion.tables.at(pair, x)) for pair in range(fusion.model64.n_species**2)]
     )
     sizes = []
     for part in program.table_columns:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The equivariant transformer's layers through operators that store nothing for an edge.
+"""Fused layers of the equivariant transformer: operators that store nothing per edge.
 
-``egraff::attention_source`` makes of an atom all that edges will read of it, in the order in which
+``egraff::attention_source`` computes everything that edges read from an atom, in the order in which
 they read it. ``egraff::scalar_vector_attention`` takes distance filters from a table, forms score
-and messages of each edge in registers and adds them to the receiving atom. Also the atom's
-attention to itself is one of its edges. ``egraff::gated_vector_update`` is what the atom then makes
-of the sums. All have first derivatives only.
+and messages of each edge in registers and adds them to the receiving atom. An atom's
+attention to itself is one more edge. ``egraff::gated_vector_update`` updates the atom
+with the sums. All have first derivatives only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from egraff.fusion.convolution import FusedEdgeConvolution
 from egraff.fusion.distance_tables import PairTables
 from egraff.fusion.layout import in_lines, lanes_of, pad, padded
-from egraff.fusion.radial_table import GRID_START, VALUE, with_rises
+from egraff.fusion.radial_table import GRID_START, VALUE
 from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.edges import Edges
@@ -32,7 +32,7 @@ class FusedScalarVectorAttention(nn.Module):
 
     Args:
         plain: the layer to replace.
-        tables: one, of what the layer's ``filters`` are, ``4 width`` functions.
+        tables: one, of the layer's ``filters``, ``4 width`` functions.
         own: ``[4 width]`` float64, the same functions for an atom and itself.
         attention_act: activation of the scores.
         dtype: floating-point type of the model.
@@ -69,13 +69,13 @@ class FusedScalarVectorAttention(nn.Module):
         self.register_buffer("source_weight", weight.to(dtype))
         self.register_buffer("source_bias", bias.to(dtype))
         self.register_buffer("pair_scale", tables.pair_scale)
-        (knots,) = tables.knots
-        rows = nn.functional.pad(with_rises(knots), (0, 0, 0, 0, 0, 2))
+        (rows,) = tables.in_type(dtype)
+        rows = nn.functional.pad(rows, (0, 0, 0, 0, 0, 2))
         rows[-2, VALUE] = own
-        self.register_buffer("table", _chunks(rows.to(dtype), plain.n_heads))
+        self.register_buffer("table", _chunks(rows, plain.n_heads))
 
     def source(self, normed: Tensor, v: Tensor) -> Tensor:
-        """Return all that an edge reads of its neighbour, ``[n, exchange_width]``.
+        """Return everything that an edge reads from its neighbour, ``[n, exchange_width]``.
 
         Args:
             normed: ``[n, width]``, normalised (:attr:`norm`) scalars.
@@ -106,7 +106,7 @@ class FusedScalarVectorAttention(nn.Module):
             normed: ``[n_local, width]``.
             source: ``[n_nodes, exchange_width]``.
             edges: those of the graph.
-            own: not read; the table has what it would give.
+            own: not read; the table includes it.
         """
         scalar, dv = torch.ops.egraff.scalar_vector_attention(
             self.query(normed),
@@ -155,13 +155,13 @@ class FusedNeighbourEmbedding(nn.Module):
         )
 
     def forward(self, x: Tensor, edges: Edges) -> Tensor:
-        """Add what the neighbours are to what the atom is, ``[n_local, width]``."""
+        """Mix the elements of the neighbours into the features, ``[n_local, width]``."""
         around = self.convolution(self.embedding(edges.species), edges, edges.radial)
         return self.combine(torch.cat([x, around], dim=1))
 
 
 def source_map(plain: ScalarVectorAttention, lanes: int) -> tuple[Tensor, Tensor]:
-    """Return the linear map of an atom's scalars to what edges read of it.
+    """Return the linear map from an atom's scalars to what edges read from it.
 
     Args:
         plain: the layer.
@@ -172,19 +172,19 @@ def source_map(plain: ScalarVectorAttention, lanes: int) -> tuple[Tensor, Tensor
         direction and, if there are vectors, for these, each padded as :func:`pad_heads` does.
     """
     order = torch.arange(3 * plain.width).view(plain.n_heads, 3, plain.head_width)
-    scalar, turn, push = order.transpose(0, 1).flatten(1)
+    scalar, vector, direction = order.transpose(0, 1).flatten(1)
     maps = []
     for name in ("weight", "bias"):
         key, value = getattr(plain.key, name).detach(), getattr(plain.value, name).detach()
-        rows = [key, value[scalar], value[push]]
+        rows = [key, value[scalar], value[direction]]
         if plain.vectors_in:
-            rows.append(value[turn])
+            rows.append(value[vector])
         maps.append(torch.cat([pad_heads(row.t(), plain.n_heads, lanes).t() for row in rows]))
     return maps[0].contiguous(), maps[1].contiguous()
 
 
 def pad_heads(x: Tensor, n_heads: int, lanes: int) -> Tensor:
-    """Fill the channels of each head, the last dimension, with zeros as the operators want them.
+    """Pad the channels of each head, the last dimension, with zeros as the operators expect.
 
     Heads are padded to a power of two or to whole cache lines, and all together to whole lines.
     """

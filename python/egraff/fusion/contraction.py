@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""MACE's polynomials of an atom's features, which one operator forms in the cache.
+"""MACE's polynomials of an atom's features, which one operator evaluates in the cache.
 
 ``egraff::symmetric_contraction`` has a first derivative only.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The edge convolution through an operator that stores nothing for an edge.
+"""The fused edge convolution: an operator that stores nothing per edge.
 
 ``egraff::edge_convolution`` computes lengths, radial weights (from a table), harmonics and the
 Clebsch-Gordan product of each edge in registers and adds the message to its atom, so that memory
@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from egraff.errors import EgraffError
+from egraff.fusion.couplings import couplings_of
 from egraff.fusion.distance_tables import PairTables
 from egraff.fusion.layout import in_lines, lanes_of
 from egraff.fusion.linear import FusedLinear
-from egraff.fusion.radial_table import GRID_START, with_rises
+from egraff.fusion.radial_table import GRID_START
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.edges import Edges
 
@@ -69,8 +70,7 @@ class FusedEdgeConvolution(nn.Module):
         self.register_buffer("pair_scale", tables.pair_scale)
         self.register_buffer("pair_table", tables.of_pair)
         channels = [path[1] for path in paths]
-        in_type = [_chunks(with_rises(knots).to(dtype), channels) for knots in tables.knots]
-        self.register_buffer("tables", torch.stack(in_type))
+        self.register_buffer("tables", _chunks(tables.in_type(dtype), channels))
 
     def forward(self, x: Tensor, edges: Edges, weights: Tensor) -> Tensor:
         """Sum the messages of all edges.
@@ -111,7 +111,7 @@ class FusedEdgeConvolution(nn.Module):
 
 
 class PassThrough(nn.Module):
-    """Takes the place of a radial network whose outputs are in a table, or of a map made before."""
+    """Drop-in replacement for a network whose outputs are in a table, or a map that is fused."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the input."""
@@ -134,7 +134,7 @@ def highest_order(plain: EdgeConvolution) -> int:
 
 
 def _paths(plain: EdgeConvolution) -> tuple[list[list[int]], list[list[int]], list[float]]:
-    """Return the paths as the operator wants them, in the order of their weights.
+    """Return the paths as the operator expects them, in the order of their weights.
 
     Returns:
         For each path: first column in x, channels, orders of x, harmonics and output, first
@@ -145,21 +145,13 @@ def _paths(plain: EdgeConvolution) -> tuple[list[list[int]], list[list[int]], li
     index: list[list[int]] = []
     value: list[float] = []
     for product in plain.products:
-        matrix = product.coupling.view(-1, product.dim_in, product.dim_out)
-        first = 0
-        for dim in product.dims_out:
-            path = matrix[:, :, first : first + dim].transpose(0, 1).to(torch.float64)
-            first += dim
-            # coefficients are sums of products of square roots: what is not zero is far from it
-            entries = (path.abs() > 1e-6).nonzero().tolist()
-            l_sh = int(max(row for _, row, _ in entries) ** 0.5)
+        for path in couplings_of(product):
             paths.append(
-                [product.start, product.mul, (product.dim_in - 1) // 2, l_sh, (dim - 1) // 2]
-                + [0, len(value), len(entries)]
+                [product.start, product.mul, path.l_in, path.l_sh, path.l_out]
+                + [0, len(value), len(path.values)]
             )
-            for a, row, b in entries:
-                index.append([a, row - l_sh**2, b])
-                value.append(float(path[a, row, b]))
+            index += [[a, row - path.l_sh**2, b] for a, row, b in path.entries]
+            value += path.values
     start = 0
     for path in (paths[k] for k in plain.order):
         path[5] = start
@@ -167,11 +159,11 @@ def _paths(plain: EdgeConvolution) -> tuple[list[list[int]], list[list[int]], li
     return paths, index, value
 
 
-def _chunks(knots: Tensor, channels: list[int]) -> Tensor:
-    """Cut ``[n_knots, 4, n_weights]`` into cache lines: ``[n_chunks, n_knots, 4, lanes]``.
+def _chunks(tables: Tensor, channels: list[int]) -> Tensor:
+    """Cut ``[n_tables, n_knots, 4, n_weights]`` into lines: ``[n_tables, n_chunks, ..., lanes]``.
 
     The weights of a chunk belong to one path and are padded with zeros.
     """
-    lanes = lanes_of(knots.dtype)
-    parts = [in_lines(weights, lanes) for weights in knots.split(channels, dim=2)]
-    return torch.cat(parts, dim=2).movedim(2, 0).contiguous()
+    lanes = lanes_of(tables.dtype)
+    parts = [in_lines(weights, lanes) for weights in tables.split(channels, dim=3)]
+    return torch.cat(parts, dim=3).movedim(3, 1).contiguous()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tables of what a model makes of the distance, for every pair of elements."""
+"""Tables of a model's functions of the distance, for every pair of elements."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from egraff.fusion.radial_table import (
     best_grid,
     knots_of,
     tabulate,
+    with_rises,
 )
 from egraff.nn.edges import Distances, PairCutoffs
 
 # Maps n distances to [n, n_functions], twice differentiable in forward mode.
 Functions = Callable[[Distances], Tensor]
 
-# Scaled distances at which pairs of elements are compared, and how alike those with one table are,
-# relative to the largest function: as good as equal in float64.
+# Scaled distances at which pairs of elements are compared, and by how much those that share a table
+# may differ, relative to the largest function: rounding of float64.
 PROBES = torch.linspace(0.05, 0.95, 11, dtype=torch.float64)
 SAME = 1e-12
 
@@ -51,6 +52,13 @@ class PairTables:
     knots: list[Tensor]
     of_pair: Tensor
     pair_scale: Tensor
+
+    def in_type(self, dtype: torch.dtype) -> Tensor:
+        """Return the tables as operators read them, ``[n_tables, n_knots, 4, n_functions]``.
+
+        The four numbers are those of :func:`egraff.fusion.radial_table.with_rises`.
+        """
+        return torch.stack([with_rises(knots).to(dtype) for knots in self.knots])
 
 
 class DistanceTables:
@@ -102,8 +110,8 @@ class DistanceTables:
             dtype: of the operator's tables, by default the model's.
 
         Raises:
-            TableSizeError: the tables would be larger than allowed; said once the first pair's
-                is known to be.
+            TableSizeError: the tables would be larger than allowed, as soon as the first pair's
+                shows it.
             EgraffError: the functions are not smooth.
         """
         pairs, of_pair = self._distinct_pairs(functions)
@@ -129,9 +137,8 @@ class DistanceTables:
             n_bytes = len(pairs) * KNOT_NUMBERS * table.knots[:, 0].numel() * itemsize
             if n_bytes > self._max_bytes:
                 raise TableSizeError(
-                    f"expected radial tables of at most {self._max_bytes / 2**20:.4g} MiB, got "
-                    f"{n_bytes / 2**20:.4g} MiB or more for {len(pairs)} pairs of elements in "
-                    f"{name}\n"
+                    f"expected radial tables of at most {_size(self._max_bytes)}, got "
+                    f"{_size(n_bytes)} or more for {len(pairs)} pairs of elements in {name}\n"
                     "  fix: export with --no-fuse or, from float64, with --dtype float32"
                 )
         # the last pair may have wanted more knots than the first
@@ -194,8 +201,15 @@ class DistanceTables:
         return value.detach(), slope.detach(), curvature.detach()
 
 
+def _size(n_bytes: int) -> str:
+    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if n_bytes >= scale:
+            return f"{n_bytes / scale:.3g} {unit}"
+    return f"{n_bytes} bytes"
+
+
 class StepwiseLayerNorm(nn.Module):
-    """The layer norm of a module, written out: torch's second derivatives, forward mode, are wrong.
+    """Layer norm written out, because torch's second derivatives in forward mode are wrong.
 
     Args:
         plain: the module.

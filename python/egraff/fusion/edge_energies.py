@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The energies of edges that see nothing but their own centre's edges, in one operator.
+"""Edge energies of strictly local models, in one operator.
 
 ``egraff::allegro_energy`` takes a few centres at a time from edge vectors to energies and back to
 derivatives; tables, networks, environments and products of their edges stay in the cache. It has a
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from egraff.fusion.distance_tables import PairTables
 from egraff.fusion.edge_program import EdgeProgram
 from egraff.fusion.layout import in_lines
-from egraff.fusion.radial_table import GRID_START, with_rises
+from egraff.fusion.radial_table import GRID_START
 
 
 class FusedEdgeEnergies(nn.Module):
@@ -33,9 +33,8 @@ class FusedEdgeEnergies(nn.Module):
         self.grid_start = GRID_START
         self.l_max: int = program.l_max
         # [n_tables, n_knots, n_chunks, 4, lanes]
-        in_type = torch.stack([with_rises(knots).to(dtype) for knots in tables.knots])
-        in_type = in_lines(in_type, program.lanes).transpose(2, 3)
-        self.register_buffer("tables", in_type.contiguous())
+        rows = in_lines(tables.in_type(dtype), program.lanes).transpose(2, 3)
+        self.register_buffer("tables", rows.contiguous())
         self.register_buffer("pair_scale", tables.pair_scale)
         self.register_buffer("pair_table", tables.of_pair)
         self.register_buffer("matrices", program.matrices.to(dtype))

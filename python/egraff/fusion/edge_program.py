@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from egraff.fusion.activations import activation_of
 from egraff.fusion.layout import in_panels, padded
-from egraff.nn.activations import ShiftedSoftplus
 from egraff.nn.edge_tensors import ChannelProduct
 from egraff.nn.radial import RadialNetwork
 
-# kinds of steps and nonlinearities as the operator numbers them
+# kinds of steps as the operator numbers them
 DENSE, ACTIVATE, PRODUCT = range(3)
-ACTIVATIONS: tuple[type[nn.Module], ...] = (nn.SiLU, nn.Tanh, nn.Mish, nn.GELU, ShiftedSoftplus)
 # in place of a buffer: the tabulated functions of the distance
 TABLE = -1
 
@@ -160,7 +159,7 @@ class EdgeProgram:
         before = self.buffer(form)
         width = self.buffers[before][0]
         after = self._new_buffer(width, -1)
-        self.steps.append((ACTIVATE, before, after, ACTIVATIONS.index(type(act)), 0, 0))
+        self.steps.append((ACTIVATE, before, after, activation_of(act), 0, 0))
         return LinearForm({after: torch.eye(width, form.width).double()}, form.width)
 
     def network(self, form: LinearForm, network: RadialNetwork) -> LinearForm:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Equiformer with blocks that read tables.
+"""Fused forms of Equiformer's blocks.
 
 A radial network has hundreds of outputs, which are combinations of the fewer functions in its last
 hidden layer: these become the table.
@@ -60,7 +60,7 @@ class FusedEdgeDegree(nn.Module):
     def forward(self, edges: Edges) -> Tensor:
         """Sum over the edges of each atom; return ``[n_local, irreps.dim]``."""
         vector, n_local = edges.vector, edges.n_local
-        exact = Edges(
+        edges64 = Edges(
             vector.to(torch.float64),
             edges.index,
             edges.species,
@@ -72,7 +72,7 @@ class FusedEdgeDegree(nn.Module):
         ones = torch.ones(
             edges.species.shape[0], self.width, dtype=torch.float64, device=vector.device
         )
-        total = self.convolution(ones, exact, edges.radial).to(vector.dtype)
+        total = self.convolution(ones, edges64, edges.radial).to(vector.dtype)
         parts: list[Tensor] = []
         for start, dim in self.parts:
             if start < 0:
@@ -109,30 +109,30 @@ def fuse_equiformer(model: Equiformer, fusion: Fusion, name: str) -> Equiformer:
 @fused_form(EdgeDegreeEmbedding)
 def fuse_edge_degree(plain: EdgeDegreeEmbedding, fusion: Fusion, name: str) -> FusedEdgeDegree:
     """Tabulate what an edge adds."""
-    exact = fusion.exact.get_submodule(name)
-    irreps = o3.Irreps(fusion.exact.config.irreps_node_embedding)
-    irreps_sh = o3.Irreps(fusion.exact.config.irreps_sh)
+    plain64 = fusion.model64.get_submodule(name)
+    irreps = o3.Irreps(fusion.model64.config.irreps_node_embedding)
+    irreps_sh = o3.Irreps(fusion.model64.config.irreps_sh)
 
     def functions(distances: Distances) -> Tensor:
-        radial, envelope = fusion.exact.radial_functions(distances)
-        return degree_functions(exact, irreps, radial, envelope)
+        radial, envelope = fusion.model64.radial_functions(distances)
+        return degree_functions(plain64, irreps, radial, envelope)
 
     tables = fusion.tables.add(name, functions, zero_at_cutoff=False, dtype=torch.float64)
-    return FusedEdgeDegree(exact, irreps, irreps_sh, tables)
+    return FusedEdgeDegree(plain64, irreps, irreps_sh, tables)
 
 
 @fused_form(GraphAttention)
 def fuse_graph_attention(plain: GraphAttention, fusion: Fusion, name: str) -> FusedGraphAttention:
     """Tabulate the last hidden layer of the radial network."""
-    exact = fusion.exact.get_submodule(name)
-    network = exact.mlp.radial
+    plain64 = fusion.model64.get_submodule(name)
+    network = plain64.mlp.radial
 
     def functions(distances: Distances) -> Tensor:
-        return hidden_functions(network, *fusion.exact.radial_functions(distances))
+        return hidden_functions(network, *fusion.model64.radial_functions(distances))
 
     tables = fusion.tables.add(name, functions, zero_at_cutoff=False)
     matrix = torch.cat([network.output.weight.T, network.output.bias[None]]).detach()
-    return FusedGraphAttention(exact, RadialFunctions(tables, matrix), dtype=fusion.dtype)
+    return FusedGraphAttention(plain64, RadialFunctions(tables, matrix), dtype=fusion.dtype)
 
 
 def hidden_functions(network: DistanceNetwork, radial: Tensor, envelope: Tensor) -> Tensor:

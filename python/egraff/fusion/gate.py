@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The gates of NequIP and Equiformer in one pass, which take the place of plain ones on export.
+"""The gates of NequIP and Equiformer, fused: one pass over the nodes.
 
 The operator ``egraff::gate`` reads and writes rows with the channels of each block last. The plain
 forms make an array for every slice, nonlinearity and product, and the derivative of each slice is
@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 
+import e3nn
 import torch
 from e3nn import o3
-from e3nn.nn import Activation, Gate
+from e3nn.nn import Gate
 from torch import Tensor, nn
 
 from egraff import ops
+from egraff.fusion.activations import Activation, activation_of
 from egraff.nn.equivariant import SwishGate
 
-# As in cpp/ops/simd/activations.h.
-SILU, TANH, SIGMOID = 0, 1, 5
-NUMBERS = {nn.functional.silu: SILU, torch.tanh: TANH}
 NO_GATE = -1
 
 
@@ -43,7 +42,7 @@ class GateBlock:
     channels: int
     dim: int
     gate: int
-    activation: int
+    activation: Activation
     factor: float
 
 
@@ -98,7 +97,7 @@ class FusedGate(nn.Module):
     @classmethod
     def of_equiformer(cls, plain: SwishGate) -> FusedGate:
         """Return the form of Equiformer's gate."""
-        silu, sigmoid = (SILU, plain.act.scale), (SIGMOID, plain.gate_act.scale)
+        silu, sigmoid = ((activation_of(act.act), act.scale) for act in (plain.act, plain.gate_act))
         blocks = [GateBlock(0, 0, plain.n_scalars, 1, NO_GATE, *silu)]
         gate, start_out = plain.n_scalars, plain.n_scalars
         start = plain.n_scalars + plain.n_gates
@@ -110,14 +109,12 @@ class FusedGate(nn.Module):
         return cls(blocks)
 
 
-def _activations(plain: Activation) -> list[tuple[int, tuple[int, float]]]:
-    """Return for each block its channels, and number and factor of its nonlinearity."""
-    found = []
-    for block, act in zip(plain.irreps_in, plain.acts, strict=True):
-        if act.f not in NUMBERS:
-            raise ValueError(f"expected SiLU or tanh in a gate, got {act.f}")
-        found.append((block.mul, (NUMBERS[act.f], 1.0 if act._is_id else act.cst)))
-    return found
+def _activations(plain: e3nn.nn.Activation) -> list[tuple[int, tuple[Activation, float]]]:
+    """Return for each block its channels, its nonlinearity and the factor of that."""
+    return [
+        (block.mul, (activation_of(act.f), 1.0 if act._is_id else act.cst))
+        for block, act in zip(plain.irreps_in, plain.acts, strict=True)
+    ]
 
 
 def _start(columns: Tensor) -> int:

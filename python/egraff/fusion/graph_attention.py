@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Equiformer's attention through an operator that stores nothing for an edge.
+"""Equiformer's fused attention: an operator that stores nothing per edge.
 
 ``egraff::graph_attention`` takes a few centres at a time from the rows of atoms to the attended
 values. Radial weights are the product of a few tabulated functions with a constant matrix; linear
@@ -14,10 +14,11 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
+from egraff.fusion.couplings import Coupling, couplings_of
 from egraff.fusion.distance_tables import PairTables
 from egraff.fusion.layout import ChannelsLast, in_lines, in_panels, lanes_of, pad, padded, placed
 from egraff.fusion.linear import FusedEquivariantLinear
-from egraff.fusion.radial_table import GRID_START, with_rises
+from egraff.fusion.radial_table import GRID_START
 from egraff.nn.edges import Edges
 from egraff.nn.equivariant import DepthwiseProduct, EquivariantLinear
 from egraff.nn.graph_attention import GraphAttention
@@ -27,7 +28,7 @@ SCALAR = o3.Irrep("0e")
 
 @dataclass(frozen=True)
 class RadialFunctions:
-    """Functions of the distance, and what the radial weights are of them.
+    """Functions of the distance, and the radial weights as combinations of them.
 
     Attributes:
         tables: of ``n_functions + 1`` functions; the last one is the envelope.
@@ -46,13 +47,13 @@ class _Path:
         block: which block of the features.
         mul: channels.
         first_weight: column of its weights.
-        coupling: ``[dim in, n_harmonics, dim out]`` float64.
+        coupling: its coefficients.
     """
 
     block: int
     mul: int
     first_weight: int
-    coupling: Tensor
+    coupling: Coupling
 
 
 class FusedGraphAttention(nn.Module):
@@ -60,7 +61,6 @@ class FusedGraphAttention(nn.Module):
 
     Args:
         plain: the block to replace, float64, with scores from a perceptron and non-linear messages.
-        irreps: irreps of the node features.
         radial: of the plain block's radial network.
         dtype: floating-point type of the model.
 
@@ -102,8 +102,8 @@ class FusedGraphAttention(nn.Module):
         )
         self.merge_centre = FusedEquivariantLinear(plain.merge_centre, dtype, layout_out=messages)
         self.projection = FusedEquivariantLinear(plain.projection, dtype, layout_in=values)
-        rows = torch.stack([with_rises(knots).to(dtype) for knots in radial.tables.knots])
-        self.register_buffer("table", in_lines(rows, lanes).transpose(2, 3).contiguous())
+        rows = in_lines(radial.tables.in_type(dtype), lanes).transpose(2, 3)
+        self.register_buffer("table", rows.contiguous())
         self.register_buffer("pair_scale", radial.tables.pair_scale)
         self.register_buffer("pair_table", radial.tables.of_pair)
         for name, rows in constants.tables.items():
@@ -201,7 +201,7 @@ class _Constants:
         score: EquivariantLinear,
         first: EquivariantLinear,
     ) -> None:
-        """Add the product with radial weights and the linear maps of what it makes."""
+        """Add the product with radial weights and the linear maps that follow it."""
         order = [block.ir for block in self.irreps]
         for index, (ir, paths) in enumerate(self._groups(product)):
             rows, width = self._add_paths("inner_paths", index, paths)
@@ -291,20 +291,16 @@ class _Constants:
             width += padded(path.mul, self.lanes)
         return torch.cat(columns), width
 
-    def _coupling(self, coupling: Tensor) -> int:
+    def _coupling(self, coupling: Coupling) -> int:
         """Add a matrix of harmonics, unless it is there; return its number."""
-        # coefficients are sums of products of square roots: what is not zero is far from it
-        entries = (coupling.abs() > 1e-6).nonzero().tolist()
-        l_sh = int(max(row for _, row, _ in entries) ** 0.5)
-        dim_in, _, dim_out = coupling.shape
-        key = ((dim_in - 1) // 2, l_sh, (dim_out - 1) // 2)
+        key = (coupling.l_in, coupling.l_sh, coupling.l_out)
         if key not in self._couplings:
             self._couplings[key] = len(self._couplings)
-            first = len(self.values)
-            for a, row, b in entries:
-                self.tables["terms"].append([a * dim_out + b, row])
-                self.values.append(float(coupling[a, row, b]))
-            self.tables["couplings"].append([key[0], key[2], first, len(entries)])
+            first, dim_out = len(self.values), 2 * coupling.l_out + 1
+            self.tables["terms"] += [[a * dim_out + b, row] for a, row, b in coupling.entries]
+            self.values += coupling.values
+            row = [coupling.l_in, coupling.l_out, first, len(coupling.values)]
+            self.tables["couplings"].append(row)
         return self._couplings[key]
 
     def _add(self, matrix: Tensor) -> int:
@@ -319,13 +315,9 @@ class _Constants:
         paths = []
         for part in product.products:
             block = starts.index(part.start)
-            coupling = part.coupling.view(-1, part.dim_in, part.dim_out).transpose(0, 1)
             weight = part.first_weight
-            for ir, piece in zip(
-                part.irreps_out, coupling.split(part.dims_out, dim=2), strict=True
-            ):
-                path = _Path(block, part.mul, weight, piece.to(torch.float64))
-                paths.append((ir, path))
+            for ir, coupling in zip(part.irreps_out, couplings_of(part), strict=True):
+                paths.append((ir, _Path(block, part.mul, weight, coupling)))
                 weight += part.mul
         groups: list[tuple[o3.Irrep, list[_Path]]] = []
         for ir, path in (paths[k] for k in product.order):

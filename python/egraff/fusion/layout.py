@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How operators want their numbers: in cache lines, matrices in panels, channels last."""
+"""Layouts that the operators expect: cache lines, matrices in panels, channels last."""
 
 from __future__ import annotations
 

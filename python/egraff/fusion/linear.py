@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Equivariant linear maps of nodes in one pass, which take the place of plain ones on export.
+"""Equivariant linear maps of nodes, fused: one pass over the nodes.
 
 The operator ``egraff::irreps_linear`` multiplies each block of channels with its matrix and adds
 to the result's channels, node by node; the plain forms make an array for every slice, product and
@@ -15,7 +15,7 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from egraff.fusion.layout import ChannelsLast, lanes_of, pad, placed
-from egraff.fusion.registry import Fusion, fused_form
+from egraff.fusion.registry import drop_in
 from egraff.nn.equivariant import EquivariantLinear
 from egraff.nn.species import SpeciesLinear
 
@@ -41,7 +41,76 @@ class _Block:
     last_out: bool = False
 
 
-class FusedLinear(nn.Module):
+class NodeLinear(nn.Module):
+    """Base of the fused maps: what the operator reads, of the map and of its derivative.
+
+    Args:
+        blocks: the parts of the map.
+        width_out: columns of the result.
+        dtype: floating-point type of the model.
+        n_species: sets of weights.
+        sent: the result goes to `ghost_exchange`, which need not copy it then.
+    """
+
+    def __init__(
+        self,
+        blocks: list[_Block],
+        width_out: int,
+        dtype: torch.dtype,
+        *,
+        n_species: int = 1,
+        sent: bool = False,
+    ) -> None:
+        super().__init__()
+        self.width_out = width_out
+        self.sent = sent
+        weights, weights_back = [], []
+        rows, rows_back = [], []
+        first_out = first_in = 0
+        for block in blocks:
+            matrix = block.matrix.to(dtype)
+            mul_in, mul_out = matrix.shape[1:]
+            side_in = [block.start_in, mul_in, first_in, int(block.last_in)]
+            side_out = [block.start_out, mul_out, first_out, int(block.last_out)]
+            rows.append([*side_in, *side_out, block.dim])
+            rows_back.append([*side_out, *side_in, block.dim])
+            weights.append(_rows(matrix))
+            weights_back.append(_rows(matrix.transpose(1, 2)))  # the derivative's
+            first_out += weights[-1].shape[1]
+            first_in += weights_back[-1].shape[1]
+        none = torch.zeros(n_species, 0, dtype=dtype)
+        self.register_buffer("weights", torch.cat([none, *weights], dim=1))
+        self.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).view(-1, 9))
+        self.register_buffer("weights_back", torch.cat([none, *weights_back], dim=1))
+        self.register_buffer("blocks_back", torch.tensor(rows_back, dtype=torch.int64).view(-1, 9))
+
+    def multiply(self, x: Tensor, species: Tensor | None) -> Tensor:
+        """Map ``[n, columns in]`` to ``[n, columns out]``; species is ``[n]`` int64."""
+        return torch.ops.egraff.irreps_linear(
+            x,
+            species,
+            self.weights,
+            self.blocks,
+            self.weights_back,
+            self.blocks_back,
+            self.width_out,
+            self.sent,
+        )
+
+
+def can_fuse_linear(plain: o3.Linear) -> bool:
+    """Tell whether the operator computes this map of e3nn's."""
+    return (
+        plain.internal_weights
+        and plain.shared_weights
+        and plain.bias_numel == 0
+        and plain.weight_numel > 0
+        and not any(path.i_in < 0 for path in plain.instructions)
+    )
+
+
+@drop_in(o3.Linear, accepts=can_fuse_linear)
+class FusedLinear(NodeLinear):
     """Drop-in replacement for `o3.Linear`.
 
     Args:
@@ -63,8 +132,6 @@ class FusedLinear(nn.Module):
         last_out: bool = False,
         sent: bool = False,
     ) -> None:
-        super().__init__()
-        self.sent = sent
         starts_out = [part.start for part in plain.irreps_out.slices()]
         blocks = []
         blocks_in = plain.irreps_in if last_in is None else last_in
@@ -84,24 +151,15 @@ class FusedLinear(nn.Module):
                         last_out=last_out,
                     )
                 )
-        self.width_out: int = plain.irreps_out.dim
-        _register(self, blocks, 1, dtype)
+        super().__init__(blocks, plain.irreps_out.dim, dtype, sent=sent)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``."""
-        return torch.ops.egraff.irreps_linear(
-            x,
-            None,
-            self.weights,
-            self.blocks,
-            self.weights_back,
-            self.blocks_back,
-            self.width_out,
-            self.sent,
-        )
+        return self.multiply(x, None)
 
 
-class FusedSpeciesLinear(nn.Module):
+@drop_in(SpeciesLinear)
+class FusedSpeciesLinear(NodeLinear):
     """Drop-in replacement for `SpeciesLinear`.
 
     Args:
@@ -111,37 +169,28 @@ class FusedSpeciesLinear(nn.Module):
     """
 
     def __init__(self, plain: SpeciesLinear, dtype: torch.dtype, *, last: bool = False) -> None:
-        super().__init__()
         starts_out = [part.start for part in plain.irreps_out.slices()]
         blocks = [
             _Block(block.start, start, block.dim, block.scale * block.weight.detach(), last, last)
             for block, start in zip(plain.blocks, starts_out, strict=True)
             if block.mul_in > 0
         ]
-        self.width_out: int = plain.irreps_out.dim
-        _register(self, blocks, plain.n_species, dtype)
+        super().__init__(blocks, plain.irreps_out.dim, dtype, n_species=plain.n_species)
 
     def forward(self, x: Tensor, species: Tensor) -> Tensor:
         """Map ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``; species is ``[n]`` int64."""
-        return torch.ops.egraff.irreps_linear(
-            x,
-            species,
-            self.weights,
-            self.blocks,
-            self.weights_back,
-            self.blocks_back,
-            self.width_out,
-        )
+        return self.multiply(x, species)
 
 
-class FusedEquivariantLinear(nn.Module):
+@drop_in(EquivariantLinear)
+class FusedEquivariantLinear(NodeLinear):
     """Drop-in replacement for `EquivariantLinear`.
 
     Args:
         plain: the map to replace.
         dtype: floating-point type of the model.
         layout_in: how the input has its channels; None for an input as e3nn has it.
-        layout_out: how the result shall have them; likewise.
+        layout_out: likewise for the result.
     """
 
     def __init__(
@@ -152,7 +201,6 @@ class FusedEquivariantLinear(nn.Module):
         layout_in: ChannelsLast | None = None,
         layout_out: ChannelsLast | None = None,
     ) -> None:
-        super().__init__()
         blocks = []
         slices = plain.irreps_out.slices()
         for block, part, (start_in, mul_in, mul_out, dim, _), matrix in zip(
@@ -169,8 +217,8 @@ class FusedEquivariantLinear(nn.Module):
             wide = placed(matrix, rows, n_rows, columns, n_columns)[None]
             last_in, last_out = layout_in is not None, layout_out is not None
             blocks.append(_Block(start_in, start_out, dim, wide, last_in, last_out))
-        self.width_out: int = plain.irreps_out.dim if layout_out is None else layout_out.dim
-        _register(self, blocks, 1, dtype)
+        width_out = plain.irreps_out.dim if layout_out is None else layout_out.dim
+        super().__init__(blocks, width_out, dtype)
         bias: Tensor | None = None
         if plain.bias is not None and plain.n_scalars > 0:
             bias = torch.zeros(self.width_out, dtype=dtype)
@@ -182,49 +230,8 @@ class FusedEquivariantLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[n, columns in]`` to ``[n, columns out]``."""
-        y = torch.ops.egraff.irreps_linear(
-            x,
-            None,
-            self.weights,
-            self.blocks,
-            self.weights_back,
-            self.blocks_back,
-            self.width_out,
-        )
-        if self.bias is not None:
-            y = y + self.bias
-        return y
-
-
-def can_fuse_linear(plain: o3.Linear) -> bool:
-    """Tell whether the operator computes this map of e3nn's."""
-    return (
-        plain.internal_weights
-        and plain.shared_weights
-        and plain.bias_numel == 0
-        and plain.weight_numel > 0
-        and not any(path.i_in < 0 for path in plain.instructions)
-    )
-
-
-@fused_form(o3.Linear, accepts=can_fuse_linear)
-def fuse_linear(plain: o3.Linear, fusion: Fusion, _: str) -> FusedLinear:
-    """Make the fused form of one of e3nn's maps."""
-    return FusedLinear(plain, fusion.dtype)
-
-
-@fused_form(SpeciesLinear)
-def fuse_species_linear(plain: SpeciesLinear, fusion: Fusion, _: str) -> FusedSpeciesLinear:
-    """Make the fused form of a map for each element."""
-    return FusedSpeciesLinear(plain, fusion.dtype)
-
-
-@fused_form(EquivariantLinear)
-def fuse_equivariant_linear(
-    plain: EquivariantLinear, fusion: Fusion, _: str
-) -> FusedEquivariantLinear:
-    """Make the fused form of one of Equiformer's maps."""
-    return FusedEquivariantLinear(plain, fusion.dtype)
+        y = self.multiply(x, None)
+        return y if self.bias is None else y + self.bias
 
 
 def _blocks_within(irreps: o3.Irreps, columns: slice) -> list[tuple[int, int]]:
@@ -234,29 +241,6 @@ def _blocks_within(irreps: o3.Irreps, columns: slice) -> list[tuple[int, int]]:
         for block, part in zip(irreps, irreps.slices(), strict=True)
         if block.dim > 0 and columns.start <= part.start and part.stop <= columns.stop
     ]
-
-
-def _register(module: nn.Module, blocks: list[_Block], n_species: int, dtype: torch.dtype) -> None:
-    """Store what the operator reads, of the map and of its transpose, which is its derivative."""
-    weights, weights_back = [], []
-    rows, rows_back = [], []
-    first_out = first_in = 0
-    for block in blocks:
-        matrix = block.matrix.to(dtype)
-        mul_in, mul_out = matrix.shape[1:]
-        side_in = [block.start_in, mul_in, first_in, int(block.last_in)]
-        side_out = [block.start_out, mul_out, first_out, int(block.last_out)]
-        rows.append([*side_in, *side_out, block.dim])
-        rows_back.append([*side_out, *side_in, block.dim])
-        weights.append(_rows(matrix))
-        weights_back.append(_rows(matrix.transpose(1, 2)))
-        first_out += weights[-1].shape[1]
-        first_in += weights_back[-1].shape[1]
-    none = torch.zeros(n_species, 0, dtype=dtype)
-    module.register_buffer("weights", torch.cat([none, *weights], dim=1))
-    module.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).view(-1, 9))
-    module.register_buffer("weights_back", torch.cat([none, *weights_back], dim=1))
-    module.register_buffer("blocks_back", torch.tensor(rows_back, dtype=torch.int64).view(-1, 9))
 
 
 def _rows(matrix: Tensor) -> Tensor:

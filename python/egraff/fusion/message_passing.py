@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """NequIP, BOTNet and MACE: layers with an edge convolution whose weights a radial network makes.
 
-Linear maps before and after a convolution speak its own layout where its channels fill cache lines;
-so do NequIP's gate and MACE's product. Constant factors go into the weights.
+Linear maps around a convolution use its layout where its channels fill cache lines; so do NequIP's
+gate and MACE's product. Constant factors go into the weights.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from e3nn import o3
@@ -45,7 +47,7 @@ def every_convolution_has_a_form(model: ForceField) -> bool:
 @fused_form(nequip.NequIP, botnet.BOTNet, mace.MACE, accepts=every_convolution_has_a_form)
 def fuse_layers(model: ForceField, fusion: Fusion, name: str) -> ForceField:
     """Swap the parts of a model with harmonics and a radial basis."""
-    check_harmonics(fusion.exact)
+    check_harmonics(fusion.model64)
     return fuse_parts(model, fusion, name)
 
 
@@ -123,11 +125,11 @@ def fuse_convolution(
     Returns:
         Whether the maps have been swapped.
     """
-    exact = fusion.exact.get_submodule(name)
+    plain64 = fusion.model64.get_submodule(name)
 
     def weights(distances: Distances) -> Tensor:
-        radial, envelope = fusion.exact.radial_functions(distances)
-        made = exact.radial(radial)
+        radial, envelope = fusion.model64.radial_functions(distances)
+        made = plain64.radial(radial)
         return made if envelope is None else made * envelope[:, None]
 
     tables = fusion.tables.add(name, weights, zero_at_cutoff=True, grids=EVEN)
@@ -145,7 +147,7 @@ def fuse_convolution(
         setattr(layer, layer.around_convolution[0], sent)
         setattr(layer, layer.around_convolution[1], PassThrough())
     layer.convolution = FusedEdgeConvolution(
-        exact.convolution, tables, dtype=fusion.dtype, channels_last=surround, after=after
+        plain64.convolution, tables, dtype=fusion.dtype, channels_last=surround, after=after
     )
     layer.radial = PassThrough()
     return surround
@@ -161,8 +163,11 @@ def check_harmonics(model: ForceField) -> None:
     harmonics = model.harmonics(vectors)
     orders = list(range(round(harmonics.shape[1] ** 0.5)))
     expected = o3.spherical_harmonics(orders, vectors, True, "component")
-    if expected.shape != harmonics.shape or (expected - harmonics).abs().max() > 1e-10:
+    same_shape = expected.shape == harmonics.shape
+    difference = float((expected - harmonics).abs().max()) if same_shape else math.inf
+    if not difference <= 1e-10:
         raise EgraffError(
             "expected all harmonics from l = 0 to l_max with e3nn's component normalisation, got "
-            f"others in {model.architecture}\n  fix: export with --no-fuse"
+            f"{harmonics.shape[1]} that differ by {difference:.1e} in {model.architecture}\n"
+            "  fix: export with --no-fuse"
         )

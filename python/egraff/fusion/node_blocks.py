@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from egraff.fusion.gate import FusedGate
 from egraff.fusion.layout import ChannelsLast
 from egraff.fusion.linear import FusedEquivariantLinear
-from egraff.fusion.registry import Fusion, fused_form
+from egraff.fusion.registry import drop_in
 from egraff.nn.equivariant import EquivariantLayerNorm, FeedForward
 
 
+@drop_in(FeedForward)
 class FusedFeedForward(nn.Module):
     """Drop-in replacement for `FeedForward`.
 
@@ -40,6 +41,7 @@ class FusedFeedForward(nn.Module):
         return self.second(self.gate(self.first(x)))
 
 
+@drop_in(EquivariantLayerNorm)
 class FusedLayerNorm(nn.Module):
     """Drop-in replacement for `EquivariantLayerNorm`.
 
@@ -61,15 +63,3 @@ class FusedLayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[n, irreps.dim]`` to the same shape."""
         return torch.ops.egraff.block_norm(x, self.weight, self.bias, self.sizes, self.eps)
-
-
-@fused_form(FeedForward)
-def fuse_feed_forward(plain: FeedForward, fusion: Fusion, _: str) -> FusedFeedForward:
-    """Make the fused form of a feed-forward network."""
-    return FusedFeedForward(plain, fusion.dtype)
-
-
-@fused_form(EquivariantLayerNorm)
-def fuse_layer_norm(plain: EquivariantLayerNorm, fusion: Fusion, _: str) -> FusedLayerNorm:
-    """Make the fused form of a layer norm."""
-    return FusedLayerNorm(plain, fusion.dtype)

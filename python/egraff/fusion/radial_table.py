@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Functions of the distance as splines: what an exported model has in place of radial networks.
 
-A radial network costs the more, the deeper it is, and is evaluated for every edge; but it depends
-on the distance alone. Here each of its outputs becomes a quintic Hermite spline: value, first and
+A radial network is evaluated for every edge, although it depends on the distance alone. Here each
+of its outputs becomes a quintic Hermite spline: value, first and
 second derivative at equidistant knots are those of the network, so the spline is twice
 continuously differentiable, its error falls with the sixth power of the spacing, and the force,
 taken as the derivative of the spline, belongs to the tabulated energy exactly.
@@ -27,10 +27,10 @@ Taylor = tuple[Tensor, Tensor, Tensor]
 GRID_START = 0.02
 # Refinement stops here. Bases of 128 functions need half as many in float64.
 MAX_KNOTS = 2**15 + 1
-# From so many intervals on, an error that falls more slowly than with the second power of the
-# spacing is that of a kink, or rounding, which slopes of ever shorter intervals make larger ...
+# From this many intervals on, an error that falls more slowly than with the second power of the
+# spacing comes from a kink, or from rounding, which grows as intervals become shorter ...
 ASYMPTOTIC = 2048
-# ... and of which so many times the tolerance is put up with: what an export compares decides.
+# ... and is accepted up to this many times the tolerance: the comparison on export decides.
 ROUNDING_ROOM = 10.0
 # Numbers of a function at a knot, with the rise to the next one, and which one is the value: see
 # with_rises.
@@ -147,8 +147,8 @@ def tabulate(
         grid: where the knots lie.
         tolerance: bound on the error of values, relative to the largest value.
         derivative_tolerance: bound on the error of first derivatives, relative to the largest.
-        zero_at_cutoff: the functions vanish at x = 1 with two derivatives, and the last knot shall
-            have zeros exactly; otherwise it has what ``function`` says.
+        zero_at_cutoff: the functions vanish at x = 1 with two derivatives, and the last knot is
+            set to zero; otherwise it has the values of ``function``.
         n_intervals: of the coarsest table to try.
         multiple: of which the number of intervals is always one.
 
@@ -245,7 +245,7 @@ def knots_of(
 
 
 def with_rises(knots: Tensor) -> Tensor:
-    """Add to every knot how much the value rises to the next one, as some operators want it.
+    """Add to every knot how much the value rises to the next one, as some operators read it.
 
     A spline's derivative contains the difference of the values at both ends of an interval. Taken
     of values that are rounded to float32, it would lose as many digits as a table has knots; hence
@@ -272,8 +272,8 @@ def table_of(
     probes = positions[:-1, None] + spacing * torch.tensor(PROBES, dtype=torch.float64)
     differences, sizes = [0.0, 0.0], [1e-300, 1e-300]
     for part in probes.flatten().split(max(1, PROBE_NUMBERS // knots.shape[2])):
-        exact = function(part)
+        expected = function(part)
         for k, spline in enumerate(evaluate(knots, part)):
-            differences[k] = max(differences[k], float((spline - exact[k]).abs().max()))
-            sizes[k] = max(sizes[k], float(exact[k].abs().max()))
+            differences[k] = max(differences[k], float((spline - expected[k]).abs().max()))
+            sizes[k] = max(sizes[k], float(expected[k].abs().max()))
     return RadialTable(grid, knots, differences[0] / sizes[0], differences[1] / sizes[1])

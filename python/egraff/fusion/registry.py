@@ -6,6 +6,11 @@ A fused form is registered beside its definition, for whole architectures as for
     @fused_form(SomeBlock, accepts=has_kernels)
     def fuse_some_block(plain: SomeBlock, fusion: Fusion, name: str) -> nn.Module: ...
 
+or, for a class that needs nothing but the plain block and the model's type,
+
+    @drop_in(SomeBlock)
+    class FusedSomeBlock(nn.Module): ...
+
 :func:`fused` looks a block up, and goes into those that have no form.
 """
 
@@ -14,6 +19,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -24,6 +30,7 @@ from egraff.models.base import ForceField
 # Maps a plain block, what belongs to the model, and the block's name there to the fused block.
 # The plain block belongs to a copy of the model and may be changed.
 Make = Callable[[nn.Module, "Fusion", str], nn.Module]
+Block = TypeVar("Block", bound=type[nn.Module])
 
 
 class Fusion:
@@ -35,7 +42,7 @@ class Fusion:
         max_bytes: bound on the size of the tables of one block.
 
     Attributes:
-        exact: a copy of the model in float64, which tables are made from.
+        model64: a copy of the model in float64, which tables are made from.
         dtype: floating-point type of the model.
         tables: of functions of the distance.
     """
@@ -43,14 +50,14 @@ class Fusion:
     def __init__(
         self, model: ForceField, *, tolerance: tuple[float, float], max_bytes: int
     ) -> None:
-        self.exact = copy.deepcopy(model).to(torch.float64).requires_grad_(False)
-        for module in list(self.exact.modules()):
+        self.model64 = copy.deepcopy(model).to(torch.float64).requires_grad_(False)
+        for module in list(self.model64.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.LayerNorm):
                     setattr(module, name, StepwiseLayerNorm(child))
         self.dtype: torch.dtype = getattr(torch, model.dtype)
         self.tables = DistanceTables(
-            self.exact.cutoffs, self.dtype, tolerance=tolerance, max_bytes=max_bytes
+            self.model64.cutoffs, self.dtype, tolerance=tolerance, max_bytes=max_bytes
         )
 
 
@@ -79,6 +86,18 @@ def fused_form(
         for cls in plain:
             _FORMS[cls] = Form(make, accepts)
         return make
+
+    return register
+
+
+def drop_in(
+    plain: type[nn.Module], *, accepts: Callable[[nn.Module], bool] = lambda _: True
+) -> Callable[[Block], Block]:
+    """Register a class whose arguments are the plain block and the model's floating-point type."""
+
+    def register(cls: Block) -> Block:
+        _FORMS[plain] = Form(lambda block, fusion, _: cls(block, fusion.dtype), accepts)
+        return cls
 
     return register
 

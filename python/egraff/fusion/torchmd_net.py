@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The equivariant transformer with layers that read tables."""
+"""Fused forms of the equivariant transformer's blocks."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def fuse_neighbour_embedding(
     plain: NeighbourEmbedding, fusion: Fusion, name: str
 ) -> FusedNeighbourEmbedding:
     """Tabulate the filter of a neighbour embedding."""
-    exact = fusion.exact.get_submodule(name)
+    plain64 = fusion.model64.get_submodule(name)
 
     def filters(distances: Distances) -> Tensor:
-        radial, envelope = fusion.exact.radial_functions(distances)
-        return exact.filter(radial) * envelope[:, None]
+        radial, envelope = fusion.model64.radial_functions(distances)
+        return plain64.filter(radial) * envelope[:, None]
 
     tables = fusion.tables.add(name, filters, zero_at_cutoff=False)
     return FusedNeighbourEmbedding(plain, tables, dtype=fusion.dtype)
@@ -43,17 +43,17 @@ def fuse_attention(
     plain: ScalarVectorAttention, fusion: Fusion, name: str
 ) -> FusedScalarVectorAttention:
     """Tabulate the filters of an attention layer."""
-    exact = fusion.exact.get_submodule(name)
+    plain64 = fusion.model64.get_submodule(name)
 
     def filters(distances: Distances) -> Tensor:
-        radial, envelope = fusion.exact.radial_functions(distances)
-        return torch.cat(exact.filters(radial, envelope), dim=1)
+        radial, envelope = fusion.model64.radial_functions(distances)
+        return torch.cat(plain64.filters(radial, envelope), dim=1)
 
     own = filters(fusion.tables.at(0, torch.zeros(1, dtype=torch.float64)))[0]
     return FusedScalarVectorAttention(
         plain,
         fusion.tables.add(name, filters, zero_at_cutoff=False),
         own,
-        attention_act=fusion.exact.config.attn_activation,
+        attention_act=fusion.model64.config.attn_activation,
         dtype=fusion.dtype,
     )

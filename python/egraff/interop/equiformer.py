@@ -12,49 +12,40 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from ase.data import atomic_numbers
 from e3nn import o3
 from torch import Tensor
 
-from egraff.errors import InputError
+from egraff.interop.options import OptionTable, embedded_numbers, same
+from egraff.interop.weights import NamedWeights, Target
 from egraff.models import build
 from egraff.nn.equivariant import DepthwiseProduct
 
-REPOSITORY = "Equiformer model"
 # constants of the repository: statistics of QM9, used for MD17 too
 AVG_DEGREE = 15.57930850982666
 AVG_NUM_NODES = 18.03065905448718
 # the repository's Gaussians are normalised with this value
 ROUNDED_PI = 3.14159
 
-_SAME = (
-    "irreps_node_embedding",
-    "irreps_sh",
-    "irreps_head",
-    "irreps_pre_attn",
-    "irreps_mlp_mid",
-    "irreps_feature",
-    "num_layers",
-    "num_heads",
-    "number_of_basis",
-    "basis_type",
-    "fc_neurons",
-    "nonlinear_message",
-    "alpha_drop",
-    "proj_drop",
-    "out_drop",
-    "drop_path_rate",
-    "attention",
+TABLE = OptionTable(
+    "Equiformer",
+    renamed={
+        "max_radius": "r_max",
+        **same(
+            "irreps_node_embedding irreps_sh irreps_head irreps_pre_attn irreps_mlp_mid "
+            "irreps_feature num_layers num_heads number_of_basis basis_type fc_neurons attention "
+            "nonlinear_message alpha_drop proj_drop out_drop drop_path_rate"
+        ),
+    },
+    assumed={
+        "irreps_node_attr": ["1x0e"],
+        "rescale_degree": [False],
+        "use_attn_head": [False],
+        "norm_layer": ["layer"],
+        "atomref": [None],
+    },
+    # the input's irreps follow from the elements; mean and deviation belong to the training script
+    elsewhere=frozenset({"irreps_in", "scale", "mean", "std"}),
 )
-# options with one value that egraff's Equiformer stands for
-_ASSUMED: dict[str, tuple[Any, ...]] = {
-    "basis_type": ("exp", "gaussian"),
-    "irreps_node_attr": ("1x0e",),
-    "rescale_degree": (False,),
-    "use_attn_head": (False,),
-    "norm_layer": ("layer",),
-    "atomref": (None,),
-}
 
 
 def convert_state(
@@ -66,7 +57,7 @@ def convert_state(
         config: the options of ``GraphAttentionTransformerMD17`` (``attention`` = ``mlp``) or
             ``DotProductAttentionTransformerMD17`` (``attention`` = ``dot_product``).
         state: its ``state_dict()``.
-        elements: chemical symbols that the converted model shall know; the original has weights
+        elements: chemical symbols that the converted model is to know; the original has weights
             for atomic numbers below 64, trained or not.
 
     Returns:
@@ -76,29 +67,15 @@ def convert_state(
     Raises:
         InputError: an option that egraff's Equiformer lacks.
     """
-    for name, allowed in _ASSUMED.items():
-        if config.get(name, allowed[0]) not in allowed:
-            raise InputError(
-                f"expected {' or '.join(repr(value) for value in allowed)}, got {config[name]!r}",
-                where=REPOSITORY,
-                field=name,
-                fix="egraff has no counterpart of this option; convert a model without it",
-            )
-    embedding = state["atom_embed.atom_type_lin.tp.weight"]
-    bias = state["atom_embed.atom_type_lin.bias.0"]
+    TABLE.require("basis_type", config.get("basis_type", "exp"), "exp", "gaussian")
+    weights = NamedWeights(state, "an Equiformer of the authors' repository")
+    embedding = weights["atom_embed.atom_type_lin.tp.weight"]
+    bias = weights["atom_embed.atom_type_lin.bias.0"]
     embedding = embedding.reshape(embedding.numel() // bias.numel(), bias.numel())
-    numbers = [atomic_numbers[symbol] for symbol in elements]
-    if too_heavy := [s for s, z in zip(elements, numbers, strict=True) if z >= len(embedding)]:
-        raise InputError(
-            f"expected atomic numbers below {len(embedding)}, got {', '.join(too_heavy)}",
-            where=REPOSITORY,
-            field="elements",
-            fix="name only elements that the model has weights for",
-        )
-    options = {name: config[name] for name in _SAME if name in config}
-    options |= {
+    numbers = embedded_numbers(elements, len(embedding), where="Equiformer model")
+    options = {
+        **TABLE.translate(config),
         "elements": list(elements),
-        "r_max": config["max_radius"],
         "dtype": str(embedding.dtype).removeprefix("torch."),
         "avg_num_neighbours": AVG_DEGREE,
         "energy_scale": (config.get("scale") or 1.0) / math.sqrt(AVG_NUM_NODES),
@@ -106,25 +83,23 @@ def convert_state(
         "smooth_cutoff": False,
     }
     model = build("equiformer", **options)
-    result = model.state_dict()
-    result["embedding.weight"] = embedding[numbers] + bias
+    target = Target(model)
+    target["embedding.weight"] = embedding[numbers] + bias
 
-    copier = _Copier(state, result, dict(model.named_modules()))
-    if options["basis_type"] == "exp":
-        result["basis.centres"], result["basis.widths"] = state["rbf.means"], state["rbf.betas"]
-    else:
+    copier = _Copier(weights, target, dict(model.named_modules()))
+    names = {"centres": "means", "widths": "betas"}
+    if model.config.basis_type == "gaussian":
         copier.basis_scale = math.sqrt(math.pi / ROUNDED_PI)
-        for theirs, ours in (("mean", "centres"), ("std", "widths")):
-            result[f"basis.{ours}"] = state[f"rbf.{theirs}"].reshape(-1)
-        for theirs, ours in (("weight", "slope"), ("bias", "offset")):
-            result[f"basis.{ours}"] = state[f"rbf.{theirs}"].reshape(())
+        names = {"centres": "mean", "widths": "std", "slope": "weight", "offset": "bias"}
+    for ours, theirs in names.items():
+        target.fill(f"basis.{ours}", weights[f"rbf.{theirs}"])
     copier.edge_degree()
     for number in range(len(model.blocks)):
-        copier.block(f"blocks.{number}", mlp=options.get("attention", "mlp") == "mlp")
+        copier.block(f"blocks.{number}", mlp=model.config.attention == "mlp")
     copier.norm("norm", "norm")
     copier.linear("head.0", "hidden")
     copier.linear("head.2", "readout")
-    return options, result
+    return options, target.finished()
 
 
 class _Copier:
@@ -132,55 +107,55 @@ class _Copier:
 
     def __init__(
         self,
-        state: dict[str, Tensor],
-        result: dict[str, Tensor],
+        weights: NamedWeights,
+        target: Target,
         modules: dict[str, torch.nn.Module],
     ) -> None:
-        self.state = state
-        self.result = result
+        self.weights = weights
+        self.target = target
         self.modules = modules
         self.basis_scale = 1.0
 
     def linear(self, theirs: str, ours: str) -> None:
         """Copy an equivariant linear map; egraff's divides by the square root of the fan-in."""
-        weight = self.state[f"{theirs}.tp.weight"].clone()
+        weight = self.weights[f"{theirs}.tp.weight"].clone()
         for _, n_in, n_out, _, start in self.modules[ours].paths:
             weight[start : start + n_in * n_out] *= math.sqrt(n_in)
-        self.result[f"{ours}.weight"] = weight
-        if f"{theirs}.bias.0" in self.state:
-            self.result[f"{ours}.bias"] = self.state[f"{theirs}.bias.0"]
+        self.target[f"{ours}.weight"] = weight
+        if f"{theirs}.bias.0" in self.weights:
+            self.target[f"{ours}.bias"] = self.weights[f"{theirs}.bias.0"]
 
     def norm(self, theirs: str, ours: str) -> None:
         """Copy a layer norm."""
-        self.result[f"{ours}.weight"] = self.state[f"{theirs}.affine_weight"]
-        self.result[f"{ours}.bias"] = self.state[f"{theirs}.affine_bias"]
+        self.target[f"{ours}.weight"] = self.weights[f"{theirs}.affine_weight"]
+        self.target[f"{ours}.bias"] = self.weights[f"{theirs}.affine_bias"]
 
     def radial(self, theirs: str, ours: str) -> None:
         """Copy a radial network; the last map keeps as many outputs as the product here needs."""
-        n_weights = self.result[f"{ours}.output.bias"].shape[0]
+        n_weights = self.target[f"{ours}.output.bias"].shape[0]
         prefix = f"{theirs}.net."
-        names = [name.removeprefix(prefix) for name in self.state if name.startswith(prefix)]
+        names = [name.removeprefix(prefix) for name in self.weights if name.startswith(prefix)]
         last = str(max(int(name.partition(".")[0]) for name in names))
         for name in names:
-            value = self.state[prefix + name]
+            value = self.weights[prefix + name]
             if name == "0.weight":
                 value = value * self.basis_scale
             if name == f"{last}.weight":
-                self.result[f"{ours}.output.weight"] = value[:n_weights]
+                self.target[f"{ours}.output.weight"] = value[:n_weights]
             else:
-                self.result[f"{ours}.hidden.{name}"] = value
-        self.result[f"{ours}.output.bias"] = self.state[f"{theirs}.offset"][:n_weights]
+                self.target[f"{ours}.hidden.{name}"] = value
+        self.target[f"{ours}.output.bias"] = self.weights[f"{theirs}.offset"][:n_weights]
 
     def edge_degree(self) -> None:
         """Copy the edge-degree embedding, whose features other than even scalars are zero."""
         theirs, ours = "edge_deg_embed", "edge_degree"
-        constant = self.state[f"{theirs}.exp.tp.weight"] + self.state[f"{theirs}.exp.bias.0"]
-        self.result[f"{ours}.constant"] = constant
+        constant = self.weights[f"{theirs}.exp.tp.weight"] + self.weights[f"{theirs}.exp.bias.0"]
+        self.target[f"{ours}.constant"] = constant
         self.radial(f"{theirs}.rad", f"{ours}.radial")
-        self.result[f"{ours}.bias"] = self.state[f"{theirs}.proj.bias.0"]
+        self.target[f"{ours}.bias"] = self.weights[f"{theirs}.proj.bias.0"]
 
         projection = self.modules[f"{ours}.projection"]
-        weight = self.state[f"{theirs}.proj.tp.weight"]
+        weight = self.weights[f"{theirs}.proj.tp.weight"]
         irreps = projection.irreps_out
         full = _full_product(irreps, self.modules[""].config.irreps_sh)
         parts = []
@@ -195,7 +170,7 @@ class _Copier:
             rows = weight[start:stop].reshape(block.mul, n_out)[:n_in]
             parts.append(rows.reshape(-1) * math.sqrt(max(n_in, 1)))
             start = stop
-        self.result[f"{ours}.projection.weight"] = torch.cat(parts)
+        self.target[f"{ours}.projection.weight"] = torch.cat(parts)
 
     def block(self, name: str, *, mlp: bool) -> None:
         """Copy a transformer block."""
@@ -210,20 +185,20 @@ class _Copier:
             self.linear(f"{theirs}.key_value.lin", f"{ours}.dot_product.key_value")
             self.linear(f"{theirs}.query", f"{ours}.dot_product.query")
         else:
-            self.result[f"{ours}.mlp.direction"] = self.state[f"{theirs}.alpha_dot"][0]
-            if f"{theirs}.sep_alpha.tp.weight" in self.state:
+            self.target[f"{ours}.mlp.direction"] = self.weights[f"{theirs}.alpha_dot"][0]
+            if f"{theirs}.sep_alpha.tp.weight" in self.weights:
                 self.radial(f"{theirs}.sep_act.dtp_rad", f"{ours}.mlp.radial")
                 self.linear(f"{theirs}.sep_alpha", f"{ours}.mlp.score")
                 self.linear(f"{theirs}.sep_act.lin", f"{ours}.mlp.value.first")
-                product = self.state[f"{theirs}.sep_value.dtp.tp.weight"]
-                self.result[f"{ours}.mlp.value.weight"] = product[None]
+                product = self.weights[f"{theirs}.sep_value.dtp.tp.weight"]
+                self.target[f"{ours}.mlp.value.weight"] = product[None]
                 self.linear(f"{theirs}.sep_value.lin", f"{ours}.mlp.value.second")
             else:
                 self.radial(f"{theirs}.sep.dtp_rad", f"{ours}.mlp.radial")
                 self.linear(f"{theirs}.sep.lin", f"{ours}.mlp.score")
         self.linear(f"{name}.ffn.fctp_1", f"{name}.feed_forward.first")
         self.linear(f"{name}.ffn.fctp_2", f"{name}.feed_forward.second")
-        if f"{name}.ffn_shortcut.tp.weight" in self.state:
+        if f"{name}.ffn_shortcut.tp.weight" in self.weights:
             self.linear(f"{name}.ffn_shortcut", f"{name}.shortcut")
 
 

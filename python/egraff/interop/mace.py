@@ -15,7 +15,6 @@ What differs, and is translated:
 from __future__ import annotations
 
 import itertools
-import math
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,9 @@ from e3nn import o3
 from torch import Tensor
 
 from egraff.errors import InputError
-from egraff.interop.weights import SILU_SCALE, NamedWeights, fold_product
+from egraff.interop import mace_family
+from egraff.interop.options import OptionTable, same
+from egraff.interop.weights import NamedWeights, Target
 from egraff.models import build
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.polynomials import multiplicity, polynomial_basis
@@ -37,48 +38,27 @@ _INTERACTIONS = {
     "RealAgnosticDensityInteractionBlock": "real_agnostic_density",
     "RealAgnosticDensityResidualInteractionBlock": "real_agnostic_density_residual",
 }
-# argument of mace-torch -> option of egraff, where the value is the same
-_OPTIONS = {
-    "r_max": "r_max",
-    "num_bessel": "n_radial",
-    "num_polynomial_cutoff": "cutoff_p",
-    "max_ell": "l_max",
-    "num_interactions": "n_layers",
-    "hidden_irreps": "hidden_irreps",
-    "avg_num_neighbors": "avg_num_neighbours",
-    "correlation": "correlation",
-    "gate": "gate",
-    "pair_repulsion": "zbl",
-    "apply_cutoff": "apply_cutoff",
-    "radial_type": "radial_basis",
-    "radial_MLP": "radial_widths",
-    "edge_irreps": "edge_irreps",
-    "use_edge_irreps_first": "edge_irreps_first",
-    "use_last_readout_only": "last_readout_only",
-    "heads": "heads",
-    "head": "head",
-}
-# translated below, or without influence on the energy of this class of models
-_OTHER = {
-    "class",
-    "elements",
-    "atomic_energies",
-    "atomic_inter_scale",
-    "atomic_inter_shift",
-    "MLP_irreps",
-    "interaction_cls",
-    "interaction_cls_first",
-    "distance_transform",
-    "use_agnostic_product",
-    "use_reduced_cg",
-    "keep_last_layer_irreps",
-}
-_ASSUMED: dict[str, tuple[Any, ...]] = {
-    "use_so3": (False,),
-    "use_embedding_readout": (False,),
-    "embedding_specs": (None,),
-    "readout_cls": (None, "NonLinearReadoutBlock"),
-}
+TABLE = OptionTable(
+    "MACE",
+    renamed={
+        **mace_family.OPTIONS,
+        "pair_repulsion": "zbl",
+        "radial_type": "radial_basis",
+        "radial_MLP": "radial_widths",
+        "use_edge_irreps_first": "edge_irreps_first",
+        "use_last_readout_only": "last_readout_only",
+        **same("correlation apply_cutoff edge_irreps heads head"),
+    },
+    assumed={
+        "use_so3": [False],
+        "use_embedding_readout": [False],
+        "embedding_specs": [None],
+        "readout_cls": [None, "NonLinearReadoutBlock"],
+    },
+    # the last two have no influence on the energy of this class of models
+    elsewhere=mace_family.ELSEWHERE
+    | {"distance_transform", "use_agnostic_product", "use_reduced_cg", "keep_last_layer_irreps"},
+)
 
 
 def convert_config(config: dict[str, Any], dtype: str) -> dict[str, Any]:
@@ -93,38 +73,22 @@ def convert_config(config: dict[str, Any], dtype: str) -> dict[str, Any]:
         InputError: a block or an argument that egraff's MACE does not have.
     """
     model_class = config.get("class", "ScaleShiftMACE")
-    if model_class not in ("MACE", "ScaleShiftMACE"):
-        raise _unsupported("class", model_class)
-    options: dict[str, Any] = {"dtype": dtype}
-    for name, value in config.items():
-        if name in _OPTIONS:
-            if value is not None or name == "gate":
-                options[_OPTIONS[name]] = "none" if value is None else value
-        elif name in _ASSUMED:
-            if value not in _ASSUMED[name]:
-                raise _unsupported(name, value)
-        elif name not in _OTHER:
-            raise _unsupported(name, value)
-    for name, ours in (
-        ("interaction_cls", "interaction"),
-        ("interaction_cls_first", "interaction_first"),
-    ):
-        if config[name] not in _INTERACTIONS:
-            raise _unsupported(name, config[name])
-        options[ours] = _INTERACTIONS[config[name]]
-    width = o3.Irreps(config["MLP_irreps"])
-    if len(width) != 1 or width[0].ir != o3.Irrep("0e"):
-        raise _unsupported("MLP_irreps", config["MLP_irreps"])
-    elements = [chemical_symbols[number] for number in config["elements"]]
-    options |= {
-        "elements": elements,
-        "readout_width": width[0].mul,
+    TABLE.require("class", model_class, "MACE", "ScaleShiftMACE")
+    options = {
+        **TABLE.translate(config),
+        **mace_family.interaction_kinds(TABLE, config, _INTERACTIONS),
+        "dtype": dtype,
+        "elements": [chemical_symbols[number] for number in config["elements"]],
+        "readout_width": TABLE.scalar_width("MLP_irreps", config["MLP_irreps"]),
         "distance_transform": str(config.get("distance_transform") or "None").lower(),
         "species_product": not config.get("use_agnostic_product", False),
         # as there: a residual first interaction gives isolated atoms an energy
         "isolated_atom": "network",
+        **_energies(config, model_class),
     }
-    return options | _energies(config, model_class)
+    if "gate" in config:
+        options["gate"] = "none" if config["gate"] is None else config["gate"]
+    return options
 
 
 def _energies(config: dict[str, Any], model_class: str) -> dict[str, Any]:
@@ -156,91 +120,51 @@ def _energies(config: dict[str, Any], model_class: str) -> dict[str, Any]:
 def convert_state(
     config: dict[str, Any], state: dict[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Translate options and weights.
+    """Translate options and weights; see :mod:`egraff.interop`.
 
     Args:
         config: see :func:`convert_config`.
         state: the original's ``state_dict()``.
-
-    Returns:
-        Options for :func:`egraff.models.build`, and the state of the model it makes.
-
-    Raises:
-        InputError: something that egraff's MACE does not have, or a weight that is missing.
     """
     weights = NamedWeights(state, "a MACE model of mace-torch")
     embedding = weights["node_embedding.linear.weight"]
     options = convert_config(config, str(embedding.dtype).removeprefix("torch."))
     model = build("mace", **options)
-    result = model.state_dict()
-    n_species = len(options["elements"])
-    identity = torch.eye(n_species, dtype=embedding.dtype)
-
-    result["embedding.weight"] = embedding.reshape(n_species, -1) / math.sqrt(n_species)
-    first_scale = 1.0
+    target = Target(model)
+    mace_family.copy_embedding(weights, target)
+    scale = 1.0
     if model.config.radial_basis == "bessel":
-        first_scale = math.sqrt(model.r_max / 2.0)
-        roots = weights["radial_embedding.bessel_fn.bessel_weights"]
-        result["basis.roots"] = roots * (model.r_max / math.pi)
-    _copy_pair_constants(weights, result, config["elements"])
+        scale = mace_family.copy_bessel(weights, target, model.r_max)
+    _copy_pair_constants(weights, target, config["elements"])
     for number, layer in enumerate(model.layers):
-        theirs, ours = f"interactions.{number}", f"layers.{number}.interaction"
-        for name in ("linear_up", "linear"):
-            result[f"{ours}.{name}.weight"] = weights[f"{theirs}.{name}.weight"]
-        _copy_radial(weights, theirs, result, ours, layer.interaction, first_scale)
-        folded = fold_product(layer.interaction.skip, weights[f"{theirs}.skip_tp.weight"], identity)
-        for block, weight in folded.items():
-            result[f"{ours}.skip.blocks.{block}.weight"] = weight
+        interaction = layer.interaction
+        columns = _column_order(interaction.convolution)
+        mace_family.copy_interaction(
+            weights, target, number, interaction, basis_scale=scale, columns=columns
+        )
+        if interaction.density is not None:
+            weight = weights[f"interactions.{number}.density_fn.layer0.weight"] * scale
+            target[f"layers.{number}.interaction.density.weights.0"] = weight
         theirs, ours = f"products.{number}", f"layers.{number}"
-        result[f"{ours}.linear.weight"] = weights[f"{theirs}.linear.weight"]
-        _copy_product(weights, theirs, result, ours, layer.product)
-    _copy_readouts(weights, result)
-    return options, {
-        name: value.to(model.state_dict()[name].dtype) for name, value in result.items()
-    }
+        target[f"{ours}.linear.weight"] = weights[f"{theirs}.linear.weight"]
+        _copy_product(weights, theirs, target, ours, layer.product)
+    mace_family.copy_readouts(weights, target)
+    return options, target.finished()
 
 
-def _copy_pair_constants(
-    weights: NamedWeights, result: dict[str, Tensor], numbers: list[int]
-) -> None:
+def _copy_pair_constants(weights: NamedWeights, target: Target, numbers: list[int]) -> None:
     """Copy the constants of the distance transform and of the nuclear repulsion."""
-    for theirs, ours in (
-        ("radial_embedding.distance_transform.a", "transform.a"),
-        ("radial_embedding.distance_transform.q", "transform.q"),
-        ("radial_embedding.distance_transform.p", "transform.p"),
-        ("radial_embedding.distance_transform.alpha", "transform.alpha"),
-        ("pair_repulsion_fn.a_exp", "zbl.a_exponent"),
-        ("pair_repulsion_fn.a_prefactor", "zbl.a_prefactor"),
+    transform, repulsion = "radial_embedding.distance_transform", "pair_repulsion_fn"
+    for ours, theirs in (
+        *((f"transform.{name}", f"{transform}.{name}") for name in ("a", "q", "p", "alpha")),
+        ("zbl.a_exponent", f"{repulsion}.a_exp"),
+        ("zbl.a_prefactor", f"{repulsion}.a_prefactor"),
     ):
-        if ours in result:
-            result[ours] = weights[theirs]
-    for theirs, ours in (
-        ("radial_embedding.distance_transform.covalent_radii", "transform.radii"),
-        ("pair_repulsion_fn.covalent_radii", "zbl.radii"),
-    ):
-        if ours in result:
-            result[ours] = weights[theirs][numbers]
-
-
-def _copy_radial(
-    weights: NamedWeights,
-    theirs: str,
-    result: dict[str, Tensor],
-    ours: str,
-    interaction: Any,
-    first_scale: float,
-) -> None:
-    """Copy the radial network and the density's, with the constants that differ."""
-    last = len(interaction.radial.weights) - 1
-    for layer in range(last + 1):
-        weight = weights[f"{theirs}.conv_tp_weights.layer{layer}.weight"]
-        weight = weight * (first_scale if layer == 0 else SILU_SCALE)
-        if layer == last:
-            weight = weight[:, _column_order(interaction.convolution)]
-        result[f"{ours}.radial.weights.{layer}"] = weight
-    if interaction.density is not None:
-        weight = weights[f"{theirs}.density_fn.layer0.weight"]
-        result[f"{ours}.density.weights.0"] = weight * first_scale
+        if ours in target:
+            target[ours] = weights[theirs]
+    for ours, theirs in (("transform.radii", transform), ("zbl.radii", repulsion)):
+        if ours in target:
+            target[ours] = weights[f"{theirs}.covalent_radii"][numbers]
 
 
 def _column_order(convolution: EdgeConvolution) -> list[int]:
@@ -257,7 +181,7 @@ def _column_order(convolution: EdgeConvolution) -> list[int]:
 def _copy_product(
     weights: NamedWeights,
     theirs: str,
-    result: dict[str, Tensor],
+    target: Target,
     ours: str,
     product: SymmetricContraction,
 ) -> None:
@@ -272,7 +196,7 @@ def _copy_product(
                 product.variables, irrep.ir, degree, weights[f"{source}.U_matrix_{degree}"]
             )
             weight = weights[f"{source}.{name}"]  # [n_species, n_paths, channels]
-            result[f"{ours}.product.blocks.{number}.degrees.{index}.weight"] = torch.einsum(
+            target[f"{ours}.product.blocks.{number}.degrees.{index}.weight"] = torch.einsum(
                 "kp,spc->ksc", change, weight.to(torch.float64)
             )
 
@@ -314,25 +238,3 @@ def change_of_basis(
             fix="this model's symmetric contraction cannot be converted",
         )
     return torch.from_numpy(change)
-
-
-def _copy_readouts(weights: NamedWeights, result: dict[str, Tensor]) -> None:
-    names = [name.rpartition(".readout.")[0] for name in result if ".readout.weight" in name]
-    for number, layer in enumerate(dict.fromkeys(names)):
-        for theirs, ours in (
-            ("linear", "weight"),
-            ("linear_1", "weight_1"),
-            ("linear_2", "weight_2"),
-        ):
-            name = f"{layer}.readout.{ours}"
-            if name in result:
-                weight = weights[f"readouts.{number}.{theirs}.weight"]
-                result[name] = weight.reshape(result[name].shape)
-
-
-def _unsupported(name: str, value: Any) -> InputError:
-    return InputError(
-        f"egraff's MACE has no {name} = {value!r}",
-        field=name,
-        fix="this model cannot be converted",
-    )

@@ -13,13 +13,38 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from ase.data import atomic_numbers
 from torch import Tensor
 
 from egraff.errors import InputError
+from egraff.interop.options import OptionTable, embedded_numbers, same
+from egraff.interop.weights import NamedWeights
 
 PACKAGE = "torchmd-net model"
 
+# `create_model` is given all settings of a training; those that are not here change no number
+TABLE = OptionTable(
+    "TorchMD-Net",
+    renamed={
+        "cutoff_upper": "r_max",
+        "cutoff_lower": "cutoff_lower",
+        "embedding_dimension": "hidden_channels",
+        "neighbor_embedding": "neighbour_embedding",
+        **same(
+            "num_layers num_heads num_rbf rbf_type trainable_rbf activation attn_activation "
+            "distance_influence vector_cutoff"
+        ),
+    },
+    assumed={
+        "model": ["equivariant-transformer"],
+        "output_model": ["Scalar", "EquivariantScalar"],
+        "prior_model": [None, "Atomref"],
+        "reduce_op": ["add", "sum"],
+    },
+)
+# of options that older checkpoints lack
+_DEFAULTS = {"output_model": "Scalar", "reduce_op": "add", "precision": 32}
+_DEFAULTS |= {"vector_cutoff": False, "cutoff_lower": 0.0}
+# what a weight is called there -> here, as regular expressions
 _LAYER = {
     "layernorm": "norm",
     "q_proj": "query",
@@ -30,7 +55,26 @@ _LAYER = {
     "dk_proj": "key_filter",
     "dv_proj": "value_filter",
 }
-_BASIS = {"means": "centres", "betas": "widths", "offset": "centres", "coeff": "coefficient"}
+_NAMES = {
+    r"embedding\.(.*)": r"embedding.\1",
+    r"distance_expansion\.(means|offset)": r"basis.centres",
+    r"distance_expansion\.betas": r"basis.widths",
+    r"distance_expansion\.coeff": r"basis.coefficient",
+    r"neighbor_embedding\.distance_proj\.(.*)": r"neighbour_embedding.filter.\1",
+    r"neighbor_embedding\.((embedding|combine)\..*)": r"neighbour_embedding.\1",
+    r"out_norm\.(.*)": r"norm.\1",
+    **{rf"attention_layers\.(\d+)\.{a}\.(.*)": rf"layers.\1.{b}.\2" for a, b in _LAYER.items()},
+    r"output_network\.(\d)\.vec1_proj\.(.*)": r"readout.\1.length.\2",
+    r"output_network\.0\.vec2_proj\.(.*)": r"readout.0.vector.\1",
+    r"output_network\.(\d)\.update_net\.layers\.0\.(.*)": r"readout.\1.hidden.\2",
+    r"output_network\.(\d)\.update_net\.layers\.2\.(.*)": r"readout.\1.output.\2",
+}
+# what becomes an option, or does not act on the energy: statistics of the training set, the search
+# for neighbours, vectors that are still zero, vectors that are not read
+_UNUSED = re.compile(
+    r"mean|std|prior_model\..*|distance\..*"
+    r"|attention_layers\.0\.vec_proj\..*|output_network\.1\.vec2_proj\..*"
+)
 
 
 def convert_state(
@@ -46,7 +90,7 @@ def convert_state(
         config: the arguments of ``torchmdnet.models.model.create_model``.
         state: the model's weights; a leading ``model.`` of the trainer and the names of versions
             before 2.0 are understood.
-        elements: chemical symbols that the converted model shall know; the original has weights
+        elements: chemical symbols that the converted model is to know; the original has weights
             for every element, trained or not.
         drop_mean: leave out the constant that the original adds once per structure, which no sum
             of atomic energies can represent. Forces do not change.
@@ -58,13 +102,12 @@ def convert_state(
     Raises:
         InputError: another architecture or output, an option that egraff lacks, or a mean.
     """
-    _refuse("model", config["model"], "equivariant-transformer")
-    _refuse("output_model", config.get("output_model", "Scalar"), "Scalar", "EquivariantScalar")
-    _refuse("prior_model", config.get("prior_model") or None, None, "Atomref")
-    _refuse("reduce_op", config.get("reduce_op", "add"), "add", "sum")
-    state = {_current_name(name): value for name, value in state.items()}
+    given = {**_DEFAULTS, **config, "prior_model": config.get("prior_model") or None}
+    renamed = TABLE.translate({name: given[name] for name in (*TABLE.renamed, *TABLE.assumed)})
+    precision = TABLE.choice("precision", given["precision"], {32: "float32", 64: "float64"})
+    weights = NamedWeights({_current_name(name): w for name, w in state.items()}, PACKAGE)
 
-    mean = float(state.get("mean", torch.zeros(())))
+    mean = float(weights.get("mean", torch.zeros(())))
     if mean != 0.0 and not drop_mean:
         raise InputError(
             f"expected atomic energies only, got a constant of {mean:g} per structure",
@@ -72,39 +115,20 @@ def convert_state(
             field="mean",
             fix="convert with drop_mean=True: energies lose the constant, forces stay",
         )
-    numbers = [atomic_numbers[symbol] for symbol in elements]
-    max_z = state["representation_model.embedding.weight"].shape[0]
-    if too_heavy := [s for s, z in zip(elements, numbers, strict=True) if z >= max_z]:
-        raise InputError(
-            f"expected atomic numbers below {max_z}, got {', '.join(too_heavy)}",
-            where=PACKAGE,
-            field="max_z",
-            fix="name only elements that the model has weights for",
-        )
+    max_z = weights["representation_model.embedding.weight"].shape[0]
+    numbers = embedded_numbers(elements, max_z, where=PACKAGE)
     shift = [0.0] * len(elements)
-    if "prior_model.0.atomref.weight" in state:
-        shift = state["prior_model.0.atomref.weight"][numbers, 0].to(torch.float64).tolist()
+    if "prior_model.0.atomref.weight" in weights:
+        shift = weights["prior_model.0.atomref.weight"][numbers, 0].to(torch.float64).tolist()
     options = {
+        **renamed,
         "elements": list(elements),
-        "r_max": float(config["cutoff_upper"]),
-        "dtype": {32: "float32", 64: "float64"}[config.get("precision", 32)],
-        "energy_scale": [float(state.get("std", torch.ones(())))] * len(elements),
+        "dtype": precision,
+        "energy_scale": [float(weights.get("std", torch.ones(())))] * len(elements),
         "energy_shift": shift,
         "isolated_atom": "network",
-        "hidden_channels": config["embedding_dimension"],
-        "num_layers": config["num_layers"],
-        "num_heads": config["num_heads"],
-        "num_rbf": config["num_rbf"],
-        "rbf_type": config["rbf_type"],
-        "trainable_rbf": config["trainable_rbf"],
-        "activation": config["activation"],
-        "attn_activation": config["attn_activation"],
-        "neighbour_embedding": config["neighbor_embedding"],
-        "distance_influence": config["distance_influence"],
-        "vector_cutoff": config.get("vector_cutoff", False),
-        "cutoff_lower": float(config.get("cutoff_lower", 0.0)),
     }
-    return options, _weights(state, numbers, options)
+    return options, _weights(weights, numbers, options)
 
 
 def _weights(
@@ -128,38 +152,18 @@ def _weights(
 
 def _new_name(name: str) -> str | None:
     """Return egraff's name of a weight, or None for one that the energy does not depend on."""
-    if not name.startswith("representation_model."):
-        patterns = [
-            (r"output_model\.output_network\.(\d)\.vec1_proj\.(.*)", r"readout.\1.length.\2"),
-            (r"output_model\.output_network\.(0)\.vec2_proj\.(.*)", r"readout.\1.vector.\2"),
-            (
-                r"output_model\.output_network\.(\d)\.update_net\.layers\.0\.(.*)",
-                r"readout.\1.hidden.\2",
-            ),
-            (
-                r"output_model\.output_network\.(\d)\.update_net\.layers\.2\.(.*)",
-                r"readout.\1.output.\2",
-            ),
-        ]
-        for pattern, replacement in patterns:
-            if re.fullmatch(pattern, name):
-                return re.sub(pattern, replacement, name)
+    bare = re.sub(r"^(representation_model|output_model)\.", "", name)
+    if _UNUSED.fullmatch(bare):
         return None
-    part, *rest = name.removeprefix("representation_model.").split(".")
-    if part == "embedding":
-        return f"embedding.{rest[0]}"
-    if part == "distance_expansion":
-        return f"basis.{_BASIS[rest[0]]}"
-    if part == "neighbor_embedding":
-        inner = {"distance_proj": "filter"}.get(rest[0], rest[0])
-        return f"neighbour_embedding.{inner}.{rest[1]}"
-    if part == "out_norm":
-        return f"norm.{rest[0]}"
-    if part == "attention_layers":
-        if rest[:2] == ["0", "vec_proj"]:
-            return None  # acts on vectors that are still zero
-        return f"layers.{rest[0]}.{_LAYER[rest[1]]}.{rest[2]}"
-    return None
+    for pattern, replacement in _NAMES.items():
+        if match := re.fullmatch(pattern, bare):
+            return match.expand(replacement)
+    raise InputError(
+        f"egraff's TorchMD-Net has no weight {name}",
+        where=PACKAGE,
+        field="state",
+        fix="this model cannot be converted",
+    )
 
 
 def _current_name(name: str) -> str:
@@ -167,13 +171,3 @@ def _current_name(name: str) -> str:
     return re.sub(
         r"^(output_model\.output_network\.\d+\.update_net)\.(\d+)\.", r"\1.layers.\2.", name
     )
-
-
-def _refuse(field: str, got: object, *expected: object) -> None:
-    if got not in expected:
-        raise InputError(
-            f"expected {' or '.join(repr(value) for value in expected)}, got {got!r}",
-            where=PACKAGE,
-            field=field,
-            fix="egraff has no counterpart of this option; convert a model without it",
-        )

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from e3nn.math import normalize2mom
-from torch import Tensor
+from torch import Tensor, nn
 
 from egraff.errors import InputError
 from egraff.nn.species import SpeciesLinear
@@ -25,19 +25,23 @@ class NamedWeights(dict[str, Tensor]):
         origin: what it should be the state of.
     """
 
-    def __init__(self, state: dict[str, Tensor], origin: str) -> None:
+    def __init__(self, state: Mapping[str, Tensor], origin: str) -> None:
         super().__init__(state)
         self.origin = origin
 
     def __missing__(self, name: str) -> Tensor:
-        raise InputError(
+        raise self.missing(name)
+
+    def missing(self, name: str) -> InputError:
+        """Return the error for a weight that is not there."""
+        return InputError(
             f"expected a weight {name}, found none among {len(self)}",
             field="state",
-            fix=f"give the state_dict of {self.origin}, and the arguments it was built with",
+            fix=f"give the state_dict of {self.origin}, and the options it was built with",
         )
 
 
-def without_prefix(state: dict[str, Tensor], mark: str, origin: str) -> dict[str, Tensor]:
+def without_prefix(state: Mapping[str, Tensor], mark: str, origin: str) -> NamedWeights:
     """Drop what wrappers and trainers put before the names of weights.
 
     Args:
@@ -48,41 +52,68 @@ def without_prefix(state: dict[str, Tensor], mark: str, origin: str) -> dict[str
     Raises:
         InputError: no name ends with ``mark``.
     """
-    found = [name for name in state if name.endswith(mark)]
-    if not found:
-        raise InputError(
-            f"expected a weight ...{mark}, found none among {len(state)}",
-            field="state",
-            fix=f"give the state_dict of {origin}",
-        )
-    prefix = found[0].removesuffix(mark)
-    return {name.removeprefix(prefix): value for name, value in state.items()}
+    found = next((name for name in state if name.endswith(mark)), None)
+    if found is None:
+        raise NamedWeights(state, origin).missing(f"...{mark}")
+    prefix = found.removesuffix(mark)
+    return NamedWeights({name.removeprefix(prefix): w for name, w in state.items()}, origin)
 
 
-def unsupported(architecture: str, name: str, value: Any) -> InputError:
-    """Return the error that refuses an option of the original."""
-    return InputError(
-        f"egraff's {architecture} has no {name} = {value!r}",
-        field=name,
-        fix="this model cannot be converted",
-    )
-
-
-def by_position(converted: dict[str, Any]) -> dict[str, Any]:
-    """Turn options that the nequip packages key by element into lists.
+class Target(dict[str, Tensor]):
+    """The state of the model that a converter fills, in the model's type.
 
     Args:
-        converted: options with egraff's names, changed in place and returned.
+        model: a model with the translated options.
     """
-    for name in ("energy_scale", "energy_shift", "avg_num_neighbours"):
-        if isinstance(converted.get(name), dict):
-            converted[name] = [converted[name][element] for element in converted["elements"]]
-    return converted
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model.state_dict())
+        # scales and shifts of the energy may come from the options
+        self._open = {
+            name
+            for name, weight in model.named_parameters()
+            if weight.numel() and not name.startswith("scale_shift.")
+        }
+
+    def __setitem__(self, name: str, value: Tensor) -> None:
+        """Set a weight.
+
+        Raises:
+            InputError: the model's has another shape.
+        """
+        old = self[name]
+        if value.shape != old.shape:
+            raise InputError(
+                f"expected {name} of shape {list(old.shape)}, got {list(value.shape)}",
+                field="state",
+                fix="give the options with which this model was built",
+            )
+        self._open.discard(name)
+        super().__setitem__(name, value.to(old.dtype))
+
+    def fill(self, name: str, value: Tensor) -> None:
+        """Set a weight from as many numbers in another shape."""
+        same = value.numel() == self[name].numel()
+        self[name] = value.reshape(self[name].shape) if same else value
+
+    def finished(self) -> dict[str, Tensor]:
+        """Return the state.
+
+        Raises:
+            InputError: weights were left as they were drawn.
+        """
+        if self._open:
+            raise InputError(
+                f"expected weights for all of the model, found none for {min(self._open)}",
+                field="state",
+                fix="give the options with which this model was built",
+            )
+        return dict(self)
 
 
 def fold_product(
     connection: SpeciesLinear, product: Tensor, embedding: Tensor
-) -> dict[int, Tensor]:
+) -> dict[str, Tensor]:
     """Turn a product with an embedding of the element into one linear map for each element.
 
     Args:
@@ -93,7 +124,8 @@ def fold_product(
             one-hot element.
 
     Returns:
-        ``[n_species, mul_in, mul_out]`` for each output block that the input reaches.
+        ``[n_species, mul_in, mul_out]`` for each output block that the input reaches, under the
+        name that it has in the map.
     """
     n_embedding = embedding.shape[1]
     folded = {}
@@ -106,5 +138,6 @@ def fold_product(
             weight = product[start : start + math.prod(shape)].reshape(shape)
             start += math.prod(shape)
             # both divide by sqrt(mul_in); e3nn also by the number of channels that it sums
-            folded[number] = torch.einsum("uvw,sv->suw", weight, embedding) / math.sqrt(n_embedding)
+            weight = torch.einsum("uvw,sv->suw", weight, embedding) / math.sqrt(n_embedding)
+            folded[f"blocks.{number}.weight"] = weight
     return folded

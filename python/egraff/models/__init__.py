@@ -4,14 +4,15 @@
 Each module here describes one: options, presets, papers, network, and what to import from. Another
 package adds its own with the decorator :func:`register`, and its fused form, if it has one, with
 :func:`egraff.fusion.registry.fused_form`; named as an entry point of the group
-``egraff.architectures``, its module is imported here, and the shell commands know it, too.
+``egraff.architectures``, its module is imported here and known to the command line as well.
 
 On the presets: on the embedded molecule sixty epochs of ``small``, of BOTNet and Equiformer thirty,
 take 32 to 69 s on two cores, and leave force errors of a twelfth of the trivial predictor's or
 less. ``egraffbench`` holds what the benchmark's configuration files and logs say (Bihani et al.,
 Digital Discovery 3, 759 (2024); repository MDBENCHGNN), not what the original papers recommend; its
-cutoff was 5 Angstrom, which is the default, but 8 for MACE on GeTe. Where the others come from is
-said beside each. What belongs to a training (optimiser, loss, schedule) is in none.
+cutoff was 5 Angstrom, which is the default, but 8 for MACE on GeTe. The origin of
+the others is stated beside each. None includes settings of the training (optimiser, loss,
+schedule).
 """
 
 from __future__ import annotations

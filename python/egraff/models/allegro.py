@@ -46,9 +46,9 @@ from egraff.models.base import ForceField
 from egraff.models.originals import NEQUIP_RECIPE, Original
 from egraff.models.registry import register
 from egraff.nn.edge_tensors import ChannelProduct, WeightedHarmonics
-from egraff.nn.edges import Distances
+from egraff.nn.edges import Distances, sum_at_centres
 from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
-from egraff.nn.species import EnergyScaleShift, NeighbourNorm
+from egraff.nn.species import NeighbourNorm
 from egraff.nn.spline import PairSpline
 
 
@@ -65,9 +65,7 @@ class Allegro(ForceField):
 
     def __init__(self, config: AllegroConfig) -> None:
         super().__init__(config)
-        n_species = len(config.elements)
         irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
-        self.n_species = n_species
         self.n_scalars = config.n_scalar_features
         self.n_tensors = config.n_tensor_features
         self.residual = config.latent_update == "residual"
@@ -111,12 +109,7 @@ class Allegro(ForceField):
             ],
             nonlinearity=config.readout_nonlinearity,
         )
-        self.scale_shift = EnergyScaleShift(
-            config.energy_scale,
-            config.energy_shift,
-            scale_trainable=config.energy_scale_trainable,
-            shift_trainable=config.energy_shift_trainable,
-        )
+        self.scale_shift = config.scale_shift()
 
     def forward(
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
@@ -134,20 +127,13 @@ class Allegro(ForceField):
 
         for layer in self.layers:
             weighted = self.environment(harmonics, environment_weights)
-            environment = torch.zeros(
-                n_local,
-                self.n_tensors,
-                weighted.shape[2],
-                dtype=weighted.dtype,
-                device=weighted.device,
-            ).index_add(0, centre, weighted)
+            environment = sum_at_centres(weighted, centre, n_local)
             environment = self.norm(environment, species[:n_local]).index_select(0, centre)
             tensors, latents, environment_weights = layer(tensors, latents, environment)
 
         edge_energy = self.readout(latents)[:, 0]
-        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
         # each pair is counted from both ends: two independent terms for one unit of variance
-        energy = self.norm(energy.index_add(0, centre, edge_energy), species[:n_local])
+        energy = self.norm(sum_at_centres(edge_energy, centre, n_local), species[:n_local])
         energy = energy * math.sqrt(0.5)
         return {"atomic_energy": self.scale_shift(energy, species[:n_local])}
 

@@ -86,7 +86,7 @@ class AllegroConfig(NeighbourCountsConfig):
     individual_weights: bool = True
     latent_update: Literal["concatenate", "residual"] = "concatenate"
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             # with l_max 2 force errors on the embedded molecule are a third lower, but the barrier
@@ -120,19 +120,11 @@ class AllegroConfig(NeighbourCountsConfig):
         # instead of mixed by a matrix, and one scalar of each product instead of one for each path.
         # Counted in tests/models/test_benchmark_counts.py; on learnt scales, see NequIP's
         "egraffbench": {
+            **_PAPER,
             "n_layers": 2,
             "l_max": 2,
-            "parity": True,
-            "n_scalar_features": 1024,
             "n_tensor_features": 64,
-            "n_bessel": 8,
             "bessel_trainable": True,
-            "cutoff_p": 6.0,
-            "embedding_hidden": [128, 256, 512],
-            "latent_hidden": [1024, 1024],
-            "readout_hidden": [128],
-            "readout_nonlinearity": None,
-            "latent_update": "residual",
         },
     }
     #: every mechanism of the architecture at widths that a test can afford

@@ -22,11 +22,13 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ase.data import atomic_numbers
+from e3nn import o3
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from egraff.models.originals import Original
 from egraff.nn.edges import Distances, Edges, PairCutoffs, bare_edges
+from egraff.nn.species import EnergyScaleShift
 
 
 class ModelConfig(BaseModel):
@@ -91,6 +93,15 @@ class ModelConfig(BaseModel):
         self.cutoff_table()
         return self
 
+    def scale_shift(self) -> EnergyScaleShift:
+        """Return the block that turns what a network gives into energies."""
+        return EnergyScaleShift(
+            self.energy_scale,
+            self.energy_shift,
+            scale_trainable=self.energy_scale_trainable,
+            shift_trainable=self.energy_shift_trainable,
+        )
+
     def cutoff_table(self) -> list[list[float]] | None:
         """Return the cutoff of every pair, ``[n_species][n_species]``, or None if all are r_max."""
         if self.pair_cutoffs is None:
@@ -117,6 +128,18 @@ class ModelConfig(BaseModel):
         return table
 
 
+def parse_irreps(text: str) -> o3.Irreps:
+    """Return the irreps that an option names.
+
+    Raises:
+        ValueError: it names none.
+    """
+    try:
+        return o3.Irreps(text)
+    except ValueError as error:
+        raise ValueError(f"expected irreps such as 16x0e+8x1o, got {text!r}") from error
+
+
 class ForceField(nn.Module):
     """Base of the architectures; subclasses implement :meth:`forward` as the contract says.
 
@@ -127,6 +150,7 @@ class ForceField(nn.Module):
         original: what it was compared with, if there is a converter.
         config: the options of this instance.
         elements: chemical symbols in the order of the species indices.
+        n_species: number of elements.
         r_max: cutoff in Angstrom.
         pair_cutoffs: ``[n_species][n_species]`` in Angstrom, row = receiving centre, or None.
         cutoffs: the same as a block, which measures edges in units of the cutoff; None in a fused
@@ -152,6 +176,7 @@ class ForceField(nn.Module):
         super().__init__()
         self.config = config
         self.elements = list(config.elements)
+        self.n_species: int = len(config.elements)
         self.r_max: float = config.r_max
         self.pair_cutoffs = config.cutoff_table()
         self.cutoffs: PairCutoffs | None = PairCutoffs(

@@ -31,14 +31,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-import torch
 from e3nn import o3
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from egraff import ops
-from egraff.models.isolated import IsolatedAtomConfig, IsolatedAtomForceField
+from egraff.models.base import parse_irreps
+from egraff.models.isolated import IsolatedAtomConfig
 from egraff.models.originals import BY_HAND_RECIPE, Original
+from egraff.models.readouts import ReadoutsForceField
 from egraff.models.registry import register
 from egraff.nn.edges import Distances, Edges
 from egraff.nn.interaction import Interaction
@@ -46,6 +47,14 @@ from egraff.nn.radial import BesselBasis, PolynomialCutoff
 from egraff.nn.readout import LinearReadout, NonLinearReadout
 
 Kind = Literal["agnostic", "agnostic_residual", "element_dependent", "element_dependent_residual"]
+
+
+# the authors' command for 3BPA: scale-shifted BOTNet with agnostic radial functions
+_PAPER: dict[str, Any] = {
+    "n_layers": 5,
+    "l_max": 3,
+    "hidden_irreps": "80x0o+80x0e+80x1o+80x1e+80x2o+80x2e+80x3o+80x3e",
+}
 
 
 class BOTNetConfig(IsolatedAtomConfig):
@@ -80,7 +89,7 @@ class BOTNetConfig(IsolatedAtomConfig):
     gate: Literal["silu", "tanh", "abs", "none"] = "silu"
     last_readout_only: bool = False
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "n_layers": 3,
@@ -93,19 +102,9 @@ class BOTNetConfig(IsolatedAtomConfig):
             "n_radial": 5,
             "radial_widths": [32, 32],
         },
-        # the authors' command for 3BPA: scale-shifted BOTNet with agnostic radial functions
-        "paper": {
-            "n_layers": 5,
-            "l_max": 3,
-            "hidden_irreps": "80x0o+80x0e+80x1o+80x1e+80x2o+80x2e+80x3o+80x3e",
-        },
+        "paper": _PAPER,
         # the same with radial functions that depend on the neighbour's element
-        "paper_element": {
-            "n_layers": 5,
-            "l_max": 3,
-            "hidden_irreps": "80x0o+80x0e+80x1o+80x1e+80x2o+80x2e+80x3o+80x3e",
-            "interaction": "element_dependent_residual",
-        },
+        "paper_element": {**_PAPER, "interaction": "element_dependent_residual"},
         # EGraFFBench ran no BOTNet: what it called so is mace-c1-n5 among MACE's presets
     }
     #: every mechanism of the architecture at widths that a test can afford
@@ -121,10 +120,7 @@ class BOTNetConfig(IsolatedAtomConfig):
     @field_validator("hidden_irreps")
     @classmethod
     def _irreps_with_scalars(cls, text: str) -> str:
-        try:
-            irreps = o3.Irreps(text)
-        except ValueError as error:
-            raise ValueError(f"not irreps: {text!r}") from error
+        irreps = parse_irreps(text)
         if irreps.count("0e") == 0:
             raise ValueError(f"expected even scalars among the irreps, got {irreps}")
         if len({block.ir for block in irreps}) < len(irreps):
@@ -133,7 +129,7 @@ class BOTNetConfig(IsolatedAtomConfig):
 
 
 @register
-class BOTNet(IsolatedAtomForceField):
+class BOTNet(ReadoutsForceField):
     """The BOTNet force field; see the module's text for the equations."""
 
     architecture = "botnet"
@@ -145,8 +141,6 @@ class BOTNet(IsolatedAtomForceField):
 
     def __init__(self, config: BOTNetConfig) -> None:
         super().__init__(config)
-        # without a residual connection in the first layer, no neighbours means no energy
-        self.subtract_isolated = self.subtract_isolated and "residual" in config.interaction_first
         channels = o3.Irreps(config.hidden_irreps).count("0e")
         irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
         self.embedding = nn.Embedding(self.n_species, channels)
@@ -163,24 +157,6 @@ class BOTNet(IsolatedAtomForceField):
             layers.append(layer)
             irreps = layer.irreps_out
         self.layers = nn.ModuleList(layers)
-
-    def network(
-        self,
-        species: Tensor,
-        edge_index: Tensor,
-        edge_vec: Tensor,
-        n_local: int,
-        exchange: bool,
-    ) -> Tensor:
-        """Return the sum of the readouts for each local atom, ``[n_local]``."""
-        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
-        features = self.embedding(species)
-        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
-        for layer in self.layers:
-            features = layer(features, edges, exchange)
-            if layer.readout is not None:
-                energy = energy + layer.readout(features)
-        return energy
 
     def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
         """Return the Bessel functions under the envelope; see :class:`ForceField`."""

@@ -58,7 +58,7 @@ from egraff.models.isolated import IsolatedAtomForceField
 from egraff.models.originals import BY_HAND_RECIPE, Original
 from egraff.models.registry import register
 from egraff.nn.dropout import BranchDropout, ChannelDropout
-from egraff.nn.edges import Distances, Edges, envelope_of
+from egraff.nn.edges import Distances, Edges, envelope_of, sum_at_centres
 from egraff.nn.equivariant import (
     DepthwiseProduct,
     DistanceNetwork,
@@ -113,12 +113,7 @@ class Equiformer(IsolatedAtomForceField):
         self.readout = EquivariantLinear(irreps_feature, o3.Irreps("0e"))
 
     def network(
-        self,
-        species: Tensor,
-        edge_index: Tensor,
-        edge_vec: Tensor,
-        n_local: int,
-        exchange: bool,
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int, exchange: bool
     ) -> Tensor:
         """Return the network's output per local atom, ``[n_local]``."""
         edges = self.embed_edges(species, edge_index, edge_vec, n_local)
@@ -140,11 +135,11 @@ class Equiformer(IsolatedAtomForceField):
 
 
 class EdgeDegreeEmbedding(nn.Module):
-    """What an atom knows of its surroundings at the start: how many neighbours, and where.
+    """The first features of an atom: how many neighbours it has, and in which directions.
 
     A learnt constant times the harmonics of every edge; elements do not enter. Summed in float64:
-    where a site is symmetric vectors cancel, and the layer norms that follow make hundreds of times
-    more of what is left.
+    on a symmetric site vectors cancel, and the layer norms that follow magnify what is left
+    hundreds of times.
 
     Args:
         irreps: irreps of the node features.
@@ -168,7 +163,6 @@ class EdgeDegreeEmbedding(nn.Module):
         self.radial = DistanceNetwork([*radial_widths, self.product.n_weights])
         self.projection = EquivariantLinear(self.product.irreps_out, irreps, bias=False)
         self.bias = nn.Parameter(torch.zeros(self.n_scalars))
-        self.dim: int = self.product.irreps_out.dim
 
     def forward(self, edges: Edges) -> Tensor:
         """Sum over the edges of each atom; return ``[n_local, irreps.dim]``."""
@@ -176,11 +170,9 @@ class EdgeDegreeEmbedding(nn.Module):
         sh, envelope = edges.harmonics, envelope_of(edges)
         constant = self.constant.expand(sh.shape[0], self.n_scalars)
         messages = self.product(constant, sh, self.radial(edges.radial)) * envelope[:, None]
-        total = torch.zeros(n_local, self.dim, dtype=torch.float64, device=sh.device)
-        total = total.index_add(0, centre, messages.to(torch.float64)).to(sh.dtype)
+        total = sum_at_centres(messages.to(torch.float64), centre, n_local).to(sh.dtype)
         total = self.projection(total)
-        degree = torch.zeros(n_local, dtype=sh.dtype, device=sh.device)
-        degree = degree.index_add(0, centre, envelope)
+        degree = sum_at_centres(envelope, centre, n_local)
         scalars = total[:, : self.n_scalars] + degree[:, None] * self.bias
         return torch.cat([scalars, total[:, self.n_scalars :]], dim=1) * self.normalisation
 

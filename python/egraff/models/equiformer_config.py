@@ -8,10 +8,24 @@ from typing import Any, ClassVar, Literal
 from e3nn import o3
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from egraff.models.base import parse_irreps
 from egraff.models.isolated import IsolatedAtomConfig
-from egraff.nn.equivariant import (
-    sort_even_first,
-)
+from egraff.nn.equivariant import sort_even_first
+
+# the paper's MD17 table, l up to 2, rotations only, with 32 basis functions: the authors'
+# graph_attention_transformer_nonlinear_exp_l2_md17
+_PAPER: dict[str, Any] = {
+    "irreps_node_embedding": "128x0e+64x1e+32x2e",
+    "irreps_sh": "1x0e+1x1e+1x2e",
+    "irreps_head": "32x0e+16x1e+8x2e",
+    "irreps_mlp_mid": "384x0e+192x1e+96x2e",
+    "irreps_feature": "512x0e",
+    "num_layers": 6,
+    "num_heads": 4,
+    "number_of_basis": 32,
+    "basis_type": "exp",
+    "fc_neurons": [64, 64],
+}
 
 
 class EquiformerConfig(IsolatedAtomConfig):
@@ -61,7 +75,7 @@ class EquiformerConfig(IsolatedAtomConfig):
     smooth_cutoff: bool = True
     cutoff_p: float = Field(default=6.0, ge=2.0)
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             # tensors of l = 2 would take 1.7 times the time
@@ -75,62 +89,21 @@ class EquiformerConfig(IsolatedAtomConfig):
             "number_of_basis": 16,
             "fc_neurons": [32],
         },
-        # the paper's MD17 table, l up to 2 and 3, rotations only: the authors'
-        # graph_attention_transformer_nonlinear_exp_l2_md17 and ..._l3_md17, with 32 basis functions
-        "paper": {
-            "irreps_node_embedding": "128x0e+64x1e+32x2e",
-            "irreps_sh": "1x0e+1x1e+1x2e",
-            "irreps_head": "32x0e+16x1e+8x2e",
-            "irreps_mlp_mid": "384x0e+192x1e+96x2e",
-            "irreps_feature": "512x0e",
-            "num_layers": 6,
-            "num_heads": 4,
-            "number_of_basis": 32,
-            "basis_type": "exp",
-            "fc_neurons": [64, 64],
-        },
+        "paper": _PAPER,
+        # the same with l up to 3
         "paper_l3": {
+            **_PAPER,
             "irreps_node_embedding": "128x0e+64x1e+64x2e+32x3e",
             "irreps_sh": "1x0e+1x1e+1x2e+1x3e",
             "irreps_head": "32x0e+16x1e+16x2e+8x3e",
             "irreps_mlp_mid": "384x0e+192x1e+192x2e+96x3e",
-            "irreps_feature": "512x0e",
-            "num_layers": 6,
-            "num_heads": 4,
-            "number_of_basis": 32,
-            "basis_type": "exp",
-            "fc_neurons": [64, 64],
         },
         # graph_attention_transformer_nonlinear_l2_md17 of the authors' repository
-        "md17": {
-            "irreps_node_embedding": "128x0e+64x1e+32x2e",
-            "irreps_sh": "1x0e+1x1e+1x2e",
-            "irreps_head": "32x0e+16x1e+8x2e",
-            "irreps_mlp_mid": "384x0e+192x1e+96x2e",
-            "irreps_feature": "512x0e",
-            "num_layers": 6,
-            "num_heads": 4,
-            "number_of_basis": 128,
-            "basis_type": "gaussian",
-            "fc_neurons": [64, 64],
-            "alpha_drop": 0.2,
-        },
+        "md17": {**_PAPER, "number_of_basis": 128, "basis_type": "gaussian", "alpha_drop": 0.2},
         # as the benchmark ran it, the paper's model of l up to 2: the energy jumps at the cutoff.
         # All logs count 3,496,001 weights. These are 3,414,785 for four elements: what is missing
         # multiplies zeros or embeds elements that do not occur (test_benchmark_counts.py)
-        "egraffbench": {
-            "irreps_node_embedding": "128x0e+64x1e+32x2e",
-            "irreps_sh": "1x0e+1x1e+1x2e",
-            "irreps_head": "32x0e+16x1e+8x2e",
-            "irreps_mlp_mid": "384x0e+192x1e+96x2e",
-            "irreps_feature": "512x0e",
-            "num_layers": 6,
-            "num_heads": 4,
-            "number_of_basis": 32,
-            "basis_type": "exp",
-            "fc_neurons": [64, 64],
-            "smooth_cutoff": False,
-        },
+        "egraffbench": {**_PAPER, "smooth_cutoff": False},
     }
     #: every mechanism of the architecture at widths that a test can afford
     tiny: ClassVar[dict[str, Any]] = {
@@ -157,10 +130,7 @@ class EquiformerConfig(IsolatedAtomConfig):
     def _sorted_with_scalars(cls, text: str | None) -> str | None:
         if text is None:
             return None
-        try:
-            irreps = o3.Irreps(text)
-        except ValueError as error:
-            raise ValueError(f"expected irreps such as 16x0e+8x1o, got {text!r}") from error
+        irreps = parse_irreps(text)
         if irreps.count("0e") == 0 or irreps != sort_even_first(irreps)[0].simplify():
             raise ValueError(
                 "expected even scalars first, then each irrep once by increasing l, even before "

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from egraff.models.base import ForceField, ModelConfig
-from egraff.nn.species import EnergyScaleShift
 
 
 class IsolatedAtomConfig(ModelConfig):
@@ -38,24 +37,13 @@ class IsolatedAtomForceField(ForceField):
 
     def __init__(self, config: IsolatedAtomConfig) -> None:
         super().__init__(config)
-        self.n_species = len(config.elements)
         self.subtract_isolated = config.isolated_atom == "reference"
-        self.scale_shift = EnergyScaleShift(
-            config.energy_scale,
-            config.energy_shift,
-            scale_trainable=config.energy_scale_trainable,
-            shift_trainable=config.energy_shift_trainable,
-        )
+        self.scale_shift = config.scale_shift()
         # what isolated_atoms returns, in a fused model, whose weights do not change any more
         self.register_buffer("alone", None)
 
     def network(
-        self,
-        species: Tensor,
-        edge_index: Tensor,
-        edge_vec: Tensor,
-        n_local: int,
-        exchange: bool,
+        self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int, exchange: bool
     ) -> Tensor:
         """Return the network's output per local atom, before scale and shift.
 

@@ -29,7 +29,6 @@ With a residual first interaction the network gives an isolated atom an energy o
 
 from __future__ import annotations
 
-import copy
 from typing import ClassVar
 
 import torch
@@ -37,10 +36,9 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from egraff import ops
-from egraff.errors import InputError
-from egraff.models.isolated import IsolatedAtomForceField
 from egraff.models.mace_config import MACEConfig
 from egraff.models.originals import MACE_RECIPE, Original
+from egraff.models.readouts import ReadoutsForceField
 from egraff.models.registry import register
 from egraff.nn.edges import Distances, Edges
 from egraff.nn.interaction import Interaction
@@ -57,7 +55,7 @@ from egraff.nn.symmetric_contraction import SymmetricContraction
 
 
 @register
-class MACE(IsolatedAtomForceField):
+class MACE(ReadoutsForceField):
     """The MACE force field; see the module's text for the equations."""
 
     architecture = "mace"
@@ -71,8 +69,6 @@ class MACE(IsolatedAtomForceField):
 
     def __init__(self, config: MACEConfig) -> None:
         super().__init__(config)
-        # without a residual connection around the first product, no neighbours means no energy
-        self.subtract_isolated = self.subtract_isolated and "residual" in config.interaction_first
         hidden = o3.Irreps(config.hidden_irreps)
         channels = hidden[0].mul
         irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
@@ -112,24 +108,6 @@ class MACE(IsolatedAtomForceField):
             energy = energy + (self.zbl_scale * zbl).to(energy.dtype)
         return {"atomic_energy": energy}
 
-    def network(
-        self,
-        species: Tensor,
-        edge_index: Tensor,
-        edge_vec: Tensor,
-        n_local: int,
-        exchange: bool,
-    ) -> Tensor:
-        """Return the sum of the readouts for each local atom, ``[n_local]``."""
-        edges = self.embed_edges(species, edge_index, edge_vec, n_local)
-        features = self.embedding(species)
-        energy = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
-        for layer in self.layers:
-            features = layer(features, edges, exchange)
-            if layer.readout is not None:
-                energy = energy + layer.readout(features)
-        return energy
-
     def radial_functions(self, distances: Distances) -> tuple[Tensor, Tensor | None]:
         """Return basis and late envelope (``apply_cutoff``); see :class:`ForceField`."""
         r, x, centre, neighbour = distances
@@ -141,34 +119,6 @@ class MACE(IsolatedAtomForceField):
         if self.apply_cutoff:
             return radial * envelope[:, None], None
         return radial, envelope
-
-    def with_head(self, head: str) -> MACE:
-        """Return a model with the same weights that predicts for another head.
-
-        Raises:
-            InputError: there is no such head.
-        """
-        if head not in self.config.heads:
-            raise InputError(
-                f"expected one of {', '.join(self.config.heads)}, got {head!r}",
-                field="head",
-                fix="choose one of the heads that the model was trained with",
-            )
-        model = copy.deepcopy(self)
-        model.config = MACEConfig(**{**self.config.model_dump(), "head": head})
-        for layer in model.layers:
-            if layer.readout is not None:
-                layer.readout.head = self.config.heads.index(head)
-        with torch.no_grad():
-            if self.config.head_energy_scale is not None:
-                model.scale_shift.scale.copy_(
-                    torch.tensor(model.config.energy_scale, dtype=torch.float64)
-                )
-            if self.config.head_energy_shift is not None:
-                model.scale_shift.shift.copy_(
-                    torch.tensor(model.config.energy_shift, dtype=torch.float64)
-                )
-        return model
 
 
 def _basis(config: MACEConfig) -> nn.Module:

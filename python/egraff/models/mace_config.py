@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from e3nn import o3
 from pydantic import Field, field_validator, model_validator
 
+from egraff.models.base import parse_irreps
 from egraff.models.isolated import IsolatedAtomConfig
 
 Kind = Literal[
@@ -74,7 +75,7 @@ class MACEConfig(IsolatedAtomConfig):
     head_energy_scale: dict[str, list[float]] | None = None
     head_energy_shift: dict[str, list[float]] | None = None
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "hidden_irreps": "16x0e + 16x1o",
@@ -137,7 +138,7 @@ class MACEConfig(IsolatedAtomConfig):
     @field_validator("hidden_irreps")
     @classmethod
     def _scalars_first_and_equal_channels(cls, text: str) -> str:
-        irreps = _irreps(text)
+        irreps = parse_irreps(text)
         if not irreps or irreps[0].ir != o3.Irrep("0e"):
             raise ValueError(f"expected even scalars first, as in 64x0e + 64x1o, got {irreps}")
         if len({block.mul for block in irreps}) > 1:
@@ -150,7 +151,7 @@ class MACEConfig(IsolatedAtomConfig):
     @classmethod
     def _known_irreps(cls, text: str | None) -> str | None:
         if text is not None:
-            _irreps(text)
+            parse_irreps(text)
         return text
 
     @model_validator(mode="after")
@@ -189,10 +190,3 @@ class MACEConfig(IsolatedAtomConfig):
     def active_head(self) -> str:
         """Return the name of the head that is used."""
         return self.heads[0] if self.head is None else self.head
-
-
-def _irreps(text: str) -> o3.Irreps:
-    try:
-        return o3.Irreps(text)
-    except ValueError as error:
-        raise ValueError(f"not irreps: {text!r}") from error

@@ -43,7 +43,7 @@ from egraff.models.registry import register
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.edges import Distances, Edges
 from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
-from egraff.nn.species import EnergyScaleShift, NeighbourNorm, SpeciesLinear
+from egraff.nn.species import NeighbourNorm, SpeciesLinear
 
 
 class NequIPConfig(NeighbourCountsConfig):
@@ -79,7 +79,7 @@ class NequIPConfig(NeighbourCountsConfig):
     readout_depth: int = Field(default=0, ge=0)
     readout_width: int | None = Field(default=None, ge=1)
 
-    #: named options; ``small`` is ours, to start with
+    #: named options; ``small`` is egraff's own, to start with
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {
             "n_layers": 3,
@@ -183,15 +183,13 @@ class NequIP(ForceField):
 
     def __init__(self, config: NequIPConfig) -> None:
         super().__init__(config)
-        n_species = len(config.elements)
         scalars = config.multiplicities()[0]
         irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
 
-        self.n_species = n_species
         self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
         self.basis = BesselBasis(config.n_bessel, config.r_max, trainable=config.bessel_trainable)
         self.envelope = PolynomialCutoff(config.cutoff_p)
-        self.embedding = nn.Embedding(n_species, config.n_type_features or scalars)
+        self.embedding = nn.Embedding(self.n_species, config.n_type_features or scalars)
 
         irreps = o3.Irreps([(self.embedding.embedding_dim, (0, 1))])
         layers = []
@@ -207,12 +205,7 @@ class NequIP(ForceField):
 
         hidden = [config.readout_width or scalars] * config.readout_depth
         self.readout = RadialNetwork([scalars, *hidden, 1])
-        self.scale_shift = EnergyScaleShift(
-            config.energy_scale,
-            config.energy_shift,
-            scale_trainable=config.energy_scale_trainable,
-            shift_trainable=config.energy_shift_trainable,
-        )
+        self.scale_shift = config.scale_shift()
 
     def forward(
         self, species: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int

@@ -17,7 +17,7 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from egraff.nn.edges import Edges
+from egraff.nn.edges import Edges, sum_at_centres
 
 
 class EdgeConvolution(nn.Module):
@@ -36,18 +36,9 @@ class EdgeConvolution(nn.Module):
 
     def __init__(self, irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_keep: o3.Irreps) -> None:
         super().__init__()
-        products = []
-        paths: list[tuple[int, o3.Irrep]] = []
-        n_weights = 0
-        for block, slice_in in zip(irreps_in, irreps_in.slices(), strict=True):
-            product = BlockProduct(block, slice_in.start, irreps_sh, irreps_keep, n_weights)
-            if product.irreps_out:
-                products.append(product)
-                paths.extend((block.mul, ir) for ir in product.irreps_out)
-                n_weights += product.n_weights
-        self.products = nn.ModuleList(products)
-        self.n_weights = n_weights
-        sorted_irreps = o3.Irreps(paths).sort()
+        self.products = block_products(irreps_in, irreps_sh, irreps_keep)
+        self.n_weights: int = sum(product.n_weights for product in self.products)
+        sorted_irreps = paths_of(self.products).sort()
         self.irreps_out = sorted_irreps.irreps
         self.order: list[int] = [int(i) for i in sorted_irreps.inv]
 
@@ -67,12 +58,29 @@ class EdgeConvolution(nn.Module):
         for product in self.products:
             features = x[:, product.start : product.stop].index_select(0, edges.index[1])
             messages = product(features, edges.harmonics, weights)
-            total = torch.zeros(
-                n_local, product.mul, product.dim_out, dtype=messages.dtype, device=messages.device
-            ).index_add(0, edges.index[0], messages)
+            total = sum_at_centres(messages, edges.index[0], n_local)
             for part in total.split_with_sizes(product.dims_out, dim=2):
                 sums.append(part.reshape(n_local, product.mul * part.shape[2]))
         return torch.cat([sums[i] for i in self.order], dim=1)
+
+
+def block_products(
+    irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_keep: o3.Irreps
+) -> nn.ModuleList:
+    """Return a :class:`BlockProduct` for each block of the features that has paths."""
+    products = nn.ModuleList()
+    n_weights = 0
+    for block, part in zip(irreps_in, irreps_in.slices(), strict=True):
+        product = BlockProduct(block, part.start, irreps_sh, irreps_keep, n_weights)
+        if product.irreps_out:
+            products.append(product)
+            n_weights += product.n_weights
+    return products
+
+
+def paths_of(products: nn.ModuleList) -> o3.Irreps:
+    """Return what block products make, one block for each path, in the order of the weights."""
+    return o3.Irreps([(product.mul, ir) for product in products for ir in product.irreps_out])
 
 
 class BlockProduct(nn.Module):

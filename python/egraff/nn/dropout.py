@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Random omissions of a training that leave equivariance intact; in evaluation they do nothing.
+"""Dropout that leaves equivariance intact; inactive in evaluation.
 
 N. Srivastava et al., J. Mach. Learn. Res. 15, 1929 (2014); G. Huang et al., ECCV 2016,
 arXiv:1603.09382 (stochastic depth). What is kept is divided by the share that is kept, so that

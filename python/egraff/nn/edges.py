@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What models read of the edges of a graph.
+"""What models read from the edges of a graph.
 
 No ``from __future__ import annotations`` here: TorchScript reads the types of named tuples.
 """
@@ -13,7 +13,7 @@ from egraff.nn.radial import edge_lengths
 
 
 class Distances(NamedTuple):
-    """Lengths of edges, and whose they are.
+    """Lengths of the edges, and the species at their ends.
 
     Attributes:
         length: ``[n_edges]`` float64 in Angstrom.
@@ -29,11 +29,11 @@ class Distances(NamedTuple):
 
 
 class Edges(NamedTuple):
-    """All that a layer reads of edges, in its plain form or in its fused one.
+    """Everything that a layer reads from the edges, in its plain form or its fused one.
 
     The plain form reads harmonics and functions of the distance. The fused form has tables of
-    these functions, so it reads vectors and species; of a fused model's edges, the other arrays
-    have no columns.
+    these functions, so it reads vectors and species; in a fused model the other arrays have no
+    columns.
 
     Attributes:
         vector: ``[n_edges, 3]`` in Angstrom.
@@ -61,10 +61,24 @@ def bare_edges(species: Tensor, index: Tensor, vector: Tensor, n_local: int) -> 
 
 
 def envelope_of(edges: Edges) -> Tensor:
-    """Return the envelope where a model always has it apart from the basis."""
+    """Return the envelope of a model that keeps it apart from the basis."""
     envelope = edges.envelope
     assert envelope is not None
     return envelope
+
+
+def sum_at_centres(values: Tensor, centre: Tensor, n_local: int) -> Tensor:
+    """Sum values of edges over the edges of each centre.
+
+    Args:
+        values: ``[n_edges, ...]``.
+        centre: ``[n_edges]``, whose edges they are.
+        n_local: number of centres.
+
+    Returns:
+        ``[n_local, ...]``.
+    """
+    return values.new_zeros([n_local] + list(values.shape[1:])).index_add(0, centre, values)
 
 
 class UnitVectors(nn.Module):

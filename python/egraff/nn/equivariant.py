@@ -15,7 +15,7 @@ from e3nn import o3
 from e3nn.math import normalize2mom
 from torch import Tensor, nn
 
-from egraff.nn.convolution import BlockProduct
+from egraff.nn.convolution import block_products, paths_of
 
 
 def sort_even_first(irreps: o3.Irreps) -> tuple[o3.Irreps, list[int]]:
@@ -75,7 +75,7 @@ class EquivariantLinear(nn.Module):
                 matrix = matrix * (1.0 / math.sqrt(mul_in))
                 block = x[:, start : start + mul_in * dim]
                 if dim == 1:
-                    # the general case without what moves nothing: a tenth of a training step
+                    # the general case without its transpositions: a tenth of a training step
                     parts.append(torch.mm(block, matrix))
                     continue
                 block = block.reshape(n, mul_in, dim).transpose(1, 2).reshape(n * dim, mul_in)
@@ -220,18 +220,9 @@ class DepthwiseProduct(nn.Module):
     def __init__(self, irreps_in: o3.Irreps, irreps_sh: o3.Irreps, irreps_keep: o3.Irreps) -> None:
         super().__init__()
         keep = irreps_keep + o3.Irreps("0e")
-        products = []
-        paths = []
-        n_weights = 0
-        for block, part in zip(irreps_in, irreps_in.slices(), strict=True):
-            product = BlockProduct(block, part.start, irreps_sh, keep, n_weights)
-            if product.irreps_out:
-                products.append(product)
-                paths.extend((block.mul, ir) for ir in product.irreps_out)
-                n_weights += product.n_weights
-        self.products = nn.ModuleList(products)
-        self.n_weights = n_weights
-        irreps_out, order = sort_even_first(o3.Irreps(paths))
+        self.products = block_products(irreps_in, irreps_sh, keep)
+        self.n_weights: int = sum(product.n_weights for product in self.products)
+        irreps_out, order = sort_even_first(paths_of(self.products))
         self.order: list[int] = order
         self.irreps_out = irreps_out.simplify()
 
@@ -270,7 +261,7 @@ class DistanceNetwork(nn.Module):
             nn.init.zeros_(hidden.bias)
             layers += [hidden, nn.LayerNorm(n_out), nn.SiLU()]
         self.hidden = nn.Sequential(*layers)
-        # the output's bias is drawn at random: weights shall not vanish at any distance
+        # the output's bias is drawn at random, lest the weights vanish at some distance
         self.output = nn.Linear(widths[-2], widths[-1])
 
     def forward(self, radial: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from egraff.nn.edges import Edges, envelope_of
+from egraff.nn.edges import Edges, envelope_of, sum_at_centres
 from egraff.nn.equivariant import (
     DepthwiseProduct,
     DistanceNetwork,
@@ -47,7 +47,7 @@ def edge_softmax(scores: Tensor, envelope: Tensor, centre: Tensor, n_local: int)
     index = centre[:, None].expand(centre.shape[0], n_heads)
     largest = largest.scatter_reduce(0, index, scores.detach(), "amax", include_self=False)
     weights = torch.exp(scores - largest.index_select(0, centre)) * envelope[:, None]
-    total = torch.zeros_like(largest).index_add(0, centre, weights)
+    total = sum_at_centres(weights, centre, n_local)
     return envelope[:, None] * weights / (total.index_select(0, centre) + 1e-16)
 
 
@@ -151,10 +151,7 @@ class MLPAttention(nn.Module):
             value = both[:, :, self.n_scores :]
         scores = (self.act(both[:, :, : self.n_scores]) * self.direction).sum(dim=2)
         weights = self.dropout(edge_softmax(scores, envelope_of(edges), centre, n_local))
-        total = torch.zeros(
-            n_local, value.shape[1], value.shape[2], dtype=value.dtype, device=value.device
-        ).index_add(0, centre, value * weights[:, :, None])
-        return self.merge(total)
+        return self.merge(sum_at_centres(value * weights[:, :, None], centre, n_local))
 
 
 class _GatedValue(nn.Module):
@@ -211,7 +208,7 @@ class DotProductAttention(nn.Module):
         self.product = DepthwiseProduct(irreps_message, irreps_sh, self.heads.irreps)
         self.radial = DistanceNetwork([*radial_widths, self.product.n_weights])
         self.key_value = EquivariantLinear(self.product.irreps_out, self.heads.irreps)
-        # each irrep counts alike, whatever its dimension
+        # every irrep counts equally, whatever its dimension
         factors = [
             (irreps_head.num_irreps * block.ir.dim) ** -0.5
             for block in irreps_head
@@ -231,8 +228,7 @@ class DotProductAttention(nn.Module):
         key, value = both[:, : self.n_heads], both[:, self.n_heads :]
         scores = (query.index_select(0, centre) * key).sum(dim=2)
         weights = self.dropout(edge_softmax(scores, envelope_of(edges), centre, edges.n_local))
-        total = torch.zeros_like(query).index_add(0, centre, value * weights[:, :, None])
-        return self.merge(total)
+        return self.merge(sum_at_centres(value * weights[:, :, None], centre, edges.n_local))
 
 
 class GraphAttention(nn.Module):

@@ -15,7 +15,7 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.edges import Edges
+from egraff.nn.edges import Edges, sum_at_centres
 from egraff.nn.radial import RadialNetwork
 from egraff.nn.species import SpeciesLinear
 
@@ -144,8 +144,7 @@ class Interaction(nn.Module):
             share = torch.tanh(self.density(edges.radial)[:, 0] ** 2)
             if envelope is not None:
                 share = share * envelope
-            count = torch.zeros(n_local, dtype=share.dtype, device=share.device)
-            count = count.index_add(0, edges.index[0], share)
+            count = sum_at_centres(share, edges.index[0], n_local)
             message = message / (count + 1.0)[:, None]
         elif self.scale != 1.0:
             message = message * self.scale

@@ -7,6 +7,7 @@ import torch
 from ase.data import atomic_numbers, covalent_radii
 from torch import Tensor, nn
 
+from egraff.nn.edges import sum_at_centres
 from egraff.nn.radial import PolynomialCutoff
 
 
@@ -110,5 +111,4 @@ class ZBLRepulsion(nn.Module):
             phi = phi + weight * torch.exp(-decay * r / length)
         x = r / (radii[centre] + radii[neighbour])
         energy = 0.5 * 14.3996 * z_i * z_j / r * phi * self.envelope(x)
-        total = torch.zeros(n_local, dtype=torch.float64, device=r.device)
-        return total.index_add(0, edge_index[0], energy)
+        return sum_at_centres(energy, edge_index[0], n_local)

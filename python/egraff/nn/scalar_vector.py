@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from egraff.nn.activations import ActivationName, activation
-from egraff.nn.edges import Edges, envelope_of
+from egraff.nn.edges import Edges, envelope_of, sum_at_centres
 
 
 def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
@@ -70,7 +70,7 @@ class NeighbourEmbedding(nn.Module):
         self.combine = linear(2 * width, width)
 
     def forward(self, x: Tensor, edges: Edges) -> Tensor:
-        """Add what the neighbours are to what the atom is.
+        """Mix the elements of the neighbours into the features of the atom.
 
         Args:
             x: ``[n_local, width]``.
@@ -81,15 +81,15 @@ class NeighbourEmbedding(nn.Module):
         """
         weights = self.filter(edges.radial) * envelope_of(edges)[:, None]
         messages = weights * self.embedding(edges.species).index_select(0, edges.index[1])
-        around = torch.zeros_like(x).index_add(0, edges.index[0], messages)
+        around = sum_at_centres(messages, edges.index[0], x.shape[0])
         return self.combine(torch.cat([x, around], dim=1))
 
 
 class ScalarVectorAttention(nn.Module):
     """One attention layer: scores from scalars and distances, messages to scalars and vectors.
 
-    Everything that others read of an atom is mapped by the rank that owns it (:meth:`source`), so
-    that ghosts only have to be fetched.
+    Everything that others read from an atom is computed by the rank that owns it
+    (:meth:`source`), so that ghosts only have to be fetched.
 
     An atom also attends to itself, at distance zero and without a direction. That is a term on
     the atom alone, so the graph needs no edge from an atom to itself.
@@ -142,7 +142,7 @@ class ScalarVectorAttention(nn.Module):
         self.attention_act = activation(attention_act)
 
     def source(self, normed: Tensor, v: Tensor) -> Tensor:
-        """Return all that an edge reads of its neighbour.
+        """Return everything that an edge reads from its neighbour.
 
         Args:
             normed: ``[n, width]``, normalised (:attr:`norm`) scalars.
@@ -152,14 +152,14 @@ class ScalarVectorAttention(nn.Module):
             ``[n, exchange_width]``: keys, values for scalars and for the direction, and, with
             vectors, these times the values for them.
         """
-        scalar, turn, push = self._parts(self.value(normed))
-        rows = [self.key(normed), scalar, push]
+        scalar, vector, direction = self._parts(self.value(normed))
+        rows = [self.key(normed), scalar, direction]
         if self.vectors_in:
-            rows.append((v * turn[:, None, :]).reshape(v.shape[0], 3 * self.width))
+            rows.append((v * vector[:, None, :]).reshape(v.shape[0], 3 * self.width))
         return torch.cat(rows, dim=1)
 
     def filters(self, radial: Tensor, envelope: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return what the layer makes of distances.
+        """Return the filters of distances.
 
         Args:
             radial: ``[n, n_basis]``.
@@ -170,16 +170,16 @@ class ScalarVectorAttention(nn.Module):
             vectors and for the direction, the envelope included wherever it acts.
         """
         key = 1.0 + 0.0 * envelope[:, None].expand(envelope.shape[0], self.width)
-        scalar, turn, push = key, key, key
+        scalar, vector, direction = key, key, key
         if self.key_filter is not None:
             key = self.act(self.key_filter(radial))
         if self.value_filter is not None:
-            scalar, turn, push = self._parts(self.act(self.value_filter(radial)))
+            scalar, vector, direction = self._parts(self.act(self.value_filter(radial)))
         # the envelope of a score is a factor of the scalar message, like that of a value
         scalar = scalar * envelope[:, None]
         if self.vector_cutoff:
-            turn, push = turn * envelope[:, None], push * envelope[:, None]
-        return key, scalar, turn, push
+            vector, direction = vector * envelope[:, None], direction * envelope[:, None]
+        return key, scalar, vector, direction
 
     def forward(
         self,
@@ -210,22 +210,21 @@ class ScalarVectorAttention(nn.Module):
         query = self.query(normed)
 
         rows = source.index_select(0, neighbour)
-        by_key, by_scalar, by_turn, by_push = self.filters(edges.radial, envelope_of(edges))
+        by_key, by_scalar, by_vector, by_direction = self.filters(edges.radial, envelope_of(edges))
         scalars = self._scalars(query.index_select(0, centre), rows, by_key, by_scalar)
-        push = rows[:, 2 * width : 3 * width] * by_push
-        vectors = push[:, None, :] * edges.harmonics[:, :, None]
+        along = rows[:, 2 * width : 3 * width] * by_direction
+        vectors = along[:, None, :] * edges.harmonics[:, :, None]
         if self.vectors_in:
-            vectors = vectors + self._turned(rows, by_turn)
-        around = torch.zeros_like(query).index_add(0, centre, scalars)
-        dv = torch.zeros(n_local, 3, width, dtype=x.dtype, device=x.device)
-        dv = dv.index_add(0, centre, vectors)
+            vectors = vectors + self._vectors(rows, by_vector)
+        around = sum_at_centres(scalars, centre, n_local)
+        dv = sum_at_centres(vectors, centre, n_local)
 
         rows = source[:n_local]
-        by_key, by_scalar, by_turn, by_push = self.filters(own[0], own[1])
+        by_key, by_scalar, by_vector, by_direction = self.filters(own[0], own[1])
         out = self.output(around + self._scalars(query, rows, by_key, by_scalar))
         if self.vector is None:
             return x + out[:, 2 * width :], dv
-        dv = dv + self._turned(rows, by_turn)
+        dv = dv + self._vectors(rows, by_vector)
         vector = map_channels(v, self.vector.weight)
         first, second, third = vector.split_with_sizes([width] * 3, dim=2)
         dx = (first * second).sum(dim=1) * out[:, width : 2 * width] + out[:, 2 * width :]
@@ -239,10 +238,10 @@ class ScalarVectorAttention(nn.Module):
         value = (rows[:, width : 2 * width] * by_scalar).view(n, self.n_heads, self.head_width)
         return (value * weight[:, :, None]).view(n, width)
 
-    def _turned(self, rows: Tensor, by_turn: Tensor) -> Tensor:
+    def _vectors(self, rows: Tensor, by_vector: Tensor) -> Tensor:
         """Return what the neighbours' vectors add to vectors, ``[n, 3, width]``."""
         vectors = rows[:, 3 * self.width :].reshape(rows.shape[0], 3, self.width)
-        return vectors * by_turn[:, None, :]
+        return vectors * by_vector[:, None, :]
 
     def _parts(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Split ``[n, 3 width]``, sorted by head, into the three parts of all heads."""

@@ -61,7 +61,7 @@ class TrainConfig(LabelKeys):
     Model:
         model: architecture, ``preset``: a named set of its options, ``model_options``: single
             options on top of the preset.
-        elements: chemical symbols the model shall know; default: those of the training frames.
+        elements: chemical symbols that the model is to know; default: those of the training frames.
         r_max: cutoff in Angstrom; default: the preset's, or else 5.
         dtype: floating-point type of the network.
         isolated_atoms: file of labelled isolated atoms. Such atoms among the frames of ``data`` and

@@ -37,7 +37,7 @@ class Splits:
     Attributes:
         train: training frames.
         val: validation frames.
-        elements: chemical symbols the model shall know.
+        elements: chemical symbols that the model is to know.
         remarks: oddities of the data that a user should read.
         isolated: isolated atoms found among the frames, which are in neither of the two.
     """

@@ -33,7 +33,7 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the weights after an optimiser step into the average."""
+        """Update the average after a step of the optimiser."""
         decay = min(self.decay, (1 + self.n_updates) / (10 + self.n_updates))
         self.n_updates += 1
         weights = dict(model.named_parameters())

@@ -17,6 +17,7 @@ from egraff.files import make_folder, write_json
 from egraff.graph import collate
 from egraff.locks import locked
 from egraff.models import ForceField
+from egraff.names import BEST, LAST, METRICS, SETTINGS, SUMMARY
 from egraff.training import summary as report
 from egraff.training.checkpoint import KEY, load_raw
 from egraff.training.config import (
@@ -28,7 +29,7 @@ from egraff.training.config import (
 )
 from egraff.training.dataset import ShuffledBatches, Splits, join_graphs, model_graphs, read_splits
 from egraff.training.evaluate import evaluate, open_model
-from egraff.training.logs import BEST, LAST, METRICS, Display, MetricsLog, RunFiles
+from egraff.training.logs import Display, MetricsLog, RunFiles
 from egraff.training.machine import choose_threads, pick_device
 from egraff.training.metrics import concatenate, error_metrics, ratios, trivial_errors
 from egraff.training.module import ForceFieldTraining
@@ -41,8 +42,6 @@ from egraff.training.setup import (
 )
 from egraff.training.tables import evaluation_table
 from egraff.training.trainer import Interrupted, run_fit
-
-SUMMARY, SETTINGS = "summary.json", "config.yaml"
 
 
 def fit(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a training leaves and shows while it runs: metrics.csv, checkpoints, a bar or lines."""
+"""What a training writes and shows while it runs: metrics.csv, checkpoints, a bar or lines."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from egraff.errors import InputError
 from egraff.files import atomic_path
+from egraff.names import BEST, LAST
 from egraff.training.checkpoint import KEY
 from egraff.training.module import EpochResult, ForceFieldTraining
 from egraff.units import MEV_PER_EV
 
-BEST, LAST, METRICS = "best.ckpt", "last.ckpt", "metrics.csv"
 LINES_PER_RUN = 20
 
 
@@ -106,12 +106,12 @@ class RunFiles(Callback):
         self.stopped_because = "all epochs done"
 
     def on_train_start(self, trainer: Trainer, training: ForceFieldTraining) -> None:
-        """Leave something to continue from before the first epoch."""
+        """Write a checkpoint to continue from before the first epoch."""
         if training.current_epoch == 0:
             self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, training: ForceFieldTraining) -> None:
-        """Write what the epoch gave, and decide whether it was the last."""
+        """Write the results of the epoch, and decide whether it was the last."""
         result = training.result
         self.metrics.add(result)
         if result.improved:
@@ -182,13 +182,13 @@ class Display(Callback):
             )
 
     def on_train_end(self, trainer: Trainer, training: ForceFieldTraining) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._close()
 
     def on_exception(
         self, trainer: Trainer, training: ForceFieldTraining, exception: BaseException
     ) -> None:
-        """Take the bar away, so that the message can be read."""
+        """Remove the bar, so that the message can be read."""
         self._close()
 
     def _close(self) -> None:

@@ -5,7 +5,7 @@
 
 <> is the mean over the frames, components or tensor elements of the batch that carry the label;
 l(x) is x^2, |x| or Huber's function. E/N and s V/N are in eV per atom, F in eV/A, so that frames
-of different size and density count alike.
+of different size and density count equally.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Loss:
         )
 
     def _mean(self, predicted: Tensor, label: Tensor) -> Tensor:
-        """Average l(predicted - label) over what is labelled; NaN marks labels that are not there.
+        """Average l(predicted - label) over all labels; NaN marks those that are missing.
 
         A prediction that is NaN stays NaN: a broken model must not pass for an unlabelled frame.
         """

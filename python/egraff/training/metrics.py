@@ -102,7 +102,7 @@ def trivial_errors(batch: Graph, baseline: Sequence[float]) -> FrameErrors:
 
 
 def concatenate(parts: Iterable[FrameErrors]) -> FrameErrors:
-    """Put the errors of several batches behind one another."""
+    """Concatenate the errors of several batches."""
     parts = list(parts)
     return FrameErrors(
         *(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(FrameErrors))

@@ -56,7 +56,7 @@ class EpochResult:
 
 
 class ForceFieldTraining(LightningModule):
-    """Training and validation steps, and everything a continued training has to know.
+    """Training and validation steps, and the state that a continued training needs.
 
     Args:
         model: the model to train.
@@ -117,11 +117,11 @@ class ForceFieldTraining(LightningModule):
         return batch.to(device)
 
     def on_fit_start(self) -> None:
-        """Bring the averaged weights to where the model is."""
+        """Move the averaged weights to the model's device."""
         self.ema.to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        """Start the clock; order and random layers follow from the epoch, not from what was before.
+        """Start the clock; seed order and random layers by the epoch, whatever came before.
 
         Lightning announces epochs to the samplers inside batch samplers only, hence the call here.
         """
@@ -140,7 +140,7 @@ class ForceFieldTraining(LightningModule):
         return self._step(batch, self._train, create_graph=True)
 
     def on_train_batch_end(self, outputs: Any, batch: Graph, batch_idx: int) -> None:
-        """Take the new weights into the average."""
+        """Update the average of the weights."""
         self.ema.update(self.model)
 
     def on_validation_epoch_start(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which options of the architecture, and which cutoff, the settings of a training amount to."""
+"""The options of the architecture and the cutoff that the settings of a training stand for."""
 
 from __future__ import annotations
 

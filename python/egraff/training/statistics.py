@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a model is told about the training set before it learns: energies, forces, neighbours."""
+"""What a model needs to know of the training set before it learns: energies, forces, neighbours."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VAGUE = 1.0  # eV; as large as a bond, so that energies of other molecules are 
 
 @dataclass(frozen=True)
 class ReferenceEnergies:
-    """E0 of every element, and how it came about.
+    """E0 of every element, and its origin.
 
     Attributes:
         values: in eV, in the order of the elements.
@@ -153,7 +153,7 @@ def _unused(isolated: Sequence[Frame]) -> list[str]:
 def _undetermined(
     frames: Sequence[Frame], fitted: Mapping[str, float], known: Iterable[str] = ()
 ) -> list[str]:
-    """Say which fitted energies mean little, and what follows from it."""
+    """Describe which fitted energies the data do not determine, and the consequence."""
     remedy = "isolated atoms (--isolated-atoms) would determine it"
     if open_ := undetermined_elements(frames, list(fitted), known=known):
         return [

@@ -30,7 +30,7 @@ def describe_model(model: ForceField, *, reference_energies_from: str) -> dict[s
 def progress(
     training: ForceFieldTraining, *, threads: int, device: str, stopped_because: str | None
 ) -> dict[str, Any]:
-    """Return how far the training is."""
+    """Return the progress of the training."""
     return {
         "epochs": training.epochs_done,
         "steps": training.steps_done,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Lightning's trainer, told to be quiet and to leave nothing but what we ask for."""
+"""Lightning's trainer, quiet and without files of its own."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from egraff.errors import EgraffError
+from egraff.names import LAST
 from egraff.training.module import ForceFieldTraining
 
 
@@ -81,7 +82,7 @@ def run_fit(
                 weights_only=True,
             )
         except SIGTERMException:
-            raise Interrupted("terminated; the last complete epoch is in last.ckpt") from None
+            raise Interrupted(f"terminated; the last complete epoch is in {LAST}") from None
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def _interruptible() -> Iterator[None]:
         return
 
     def stop(signum: int, frame: object) -> None:
-        raise Interrupted("interrupted; the last complete epoch is in last.ckpt")
+        raise Interrupted(f"interrupted; the last complete epoch is in {LAST}")
 
     before = signal.signal(signal.SIGINT, stop)
     try:

@@ -62,7 +62,7 @@ def check_symbols(
     field: str = "element",
     fix: str = GIVE_ELEMENTS,
 ) -> None:
-    """Refuse words that are no element symbols.
+    """Refuse words that are not element symbols.
 
     Raises:
         InputError: a word is not one; type numbers (``1``) are not.
