@@ -202,6 +202,9 @@ def test_first_minimum():
     g = 1 + np.where(r > 2.0, 2 * np.cos(2 * np.pi * (r - 3.0) / 3.0) * np.exp(-r / 5), -1.0)
     assert first_minimum(r, g) == pytest.approx(4.5, abs=0.15)
     assert first_minimum(r, np.zeros(200)) is None
+    # noise of 0.1 per bin makes minima of its own, but none that it explains
+    noisy = g + np.random.default_rng(1).normal(scale=0.1, size=200)
+    assert first_minimum(r, noisy, np.full(200, 0.1)) == pytest.approx(4.5, abs=0.35)
     assert first_minimum(r, np.exp(-r) + 1.0 + (r < 3)) is None
 
 

@@ -31,10 +31,12 @@ _LONG, _MEDIUM, _SHORT = (7, 8, 9), (14, 16, 18), (28, 32, 36)
 #: Where the squared error still grows by more than this from short to long blocks, no length of
 #: blocks is long enough.
 _GROWTH = 3.0
-#: Blocks that scatter so much less than autocorrelations have it (in the square) mean that the
-#: series oscillates about its mean: what correlations add up to before their first zero is then
-#: taken back by those behind it.
-_OSCILLATES = 0.4
+#: Blocks that scatter so much less than autocorrelations have it (in the square) mean the same as a
+#: trough of these, see below.
+_MUCH_LESS = 0.4
+#: A correlation that many standard errors below zero behind the first zero means that the series
+#: oscillates about its mean: what correlations add up to before it is then taken back behind it.
+_OSCILLATES = 5.0
 #: Share of resampled sets that must have a value for their spread to be an error.
 _MOSTLY = 0.95
 
@@ -78,8 +80,22 @@ def statistical_inefficiency(series: np.ndarray) -> float:
     if n < max(_MEDIUM):
         return from_correlations
     from_blocks = float(min(n * _variance_of_mean(series) / np.var(series), n))
-    oscillates = from_blocks < _OSCILLATES * from_correlations
+    oscillates = from_blocks < _MUCH_LESS * from_correlations or _oscillates(series)
     return from_blocks if oscillates else max(from_blocks, from_correlations)
+
+
+def _oscillates(series: np.ndarray) -> bool:
+    """Whether correlations become negative for certain before they die away."""
+    covariance = autocovariance(series)
+    rho = covariance[: len(series) // 4] / covariance[0]
+    below = np.flatnonzero(rho <= 0.0)
+    if not below.size:
+        return False
+    # as far behind the first zero as it took to get there, and once more: the first trough
+    trough = rho[below[0] : 3 * below[0] + 2].min()
+    # Bartlett's formula at lags beyond all correlations
+    error = np.sqrt((1.0 + 2.0 * np.sum(rho[1 : below[0]] ** 2)) / len(series))
+    return bool(trough < -_OSCILLATES * error)
 
 
 def _checked(series: np.ndarray) -> np.ndarray:

@@ -10,6 +10,9 @@ from egraff.analysis.rdf import RadialDistribution
 from egraff.analysis.series import mean_metric
 from egraff.errors import InputError
 
+#: Bins over which g is smoothed, and standard errors that make a rise or a fall.
+_SMOOTHED, _RESOLVED = 5, 3.0
+
 
 def structure_factor(
     q: np.ndarray, r: np.ndarray, g: np.ndarray, number_density: float, *, window: bool = False
@@ -47,22 +50,39 @@ def structure_factor(
     return 1.0 + 4.0 * np.pi * number_density * np.diff(primitive, axis=1) @ h
 
 
-def first_minimum(r: np.ndarray, g: np.ndarray) -> float | None:
+def first_minimum(r: np.ndarray, g: np.ndarray, error: np.ndarray | None = None) -> float | None:
     """Distance of the first minimum of g after its first peak above 1, or None.
 
-    g is smoothed over five bins first, so that noise makes no minimum.
+    g is smoothed over five bins first. With its errors, ups and downs of less than three of them
+    are no peaks and no minima, so that two samples of one structure have the same minimum.
+
+    Args:
+        r: bin centres, `[n_bins]`.
+        g: `[n_bins]`.
+        error: standard error of g, `[n_bins]`; None for none.
     """
-    smooth = np.convolve(g, np.ones(5) / 5.0, mode="same")
-    above = np.flatnonzero(smooth > 1.0)
+    window = np.ones(_SMOOTHED) / _SMOOTHED
+    smooth = np.convolve(g, window, mode="same")
+    noise = np.zeros(len(g))
+    if error is not None:
+        noise = _RESOLVED * np.sqrt(np.convolve(error**2, window, mode="same") / _SMOOTHED)
+    above = np.flatnonzero(smooth > 1.0 + noise)
     if not above.size:
         return None
     peak = int(above[0])
-    while peak + 1 < len(g) and smooth[peak + 1] >= smooth[peak]:
-        peak += 1
+    for bin_ in range(peak, len(g)):
+        if smooth[bin_] >= smooth[peak]:
+            peak = bin_
+        elif smooth[bin_] < smooth[peak] - noise[bin_]:
+            break
     bottom = peak
-    while bottom + 1 < len(g) and smooth[bottom + 1] < smooth[bottom]:
-        bottom += 1
-    # still falling at the end of the range: the minimum is not in sight
+    for bin_ in range(peak, len(g)):
+        if smooth[bin_] < smooth[bottom]:
+            bottom = bin_
+        elif smooth[bin_] > smooth[bottom] + noise[bin_]:
+            break
+    else:
+        return None  # it does not rise again within the range: the minimum is not in sight
     return None if bottom >= len(g) - 3 else float(r[bottom])
 
 

@@ -68,8 +68,10 @@ def order(context: AnalysisContext) -> Section:
 def _shells(structure: Structure) -> dict[str, float]:
     """Radius of the first coordination shell of every species pair that has one, Angstrom."""
     found = {}
-    for pair, g in zip(structure.pairs[:-1], structure.g[:-1], strict=True):
-        minimum = first_minimum(structure.r, g)
+    errors = structure.g_error
+    for index, pair in enumerate(structure.pairs[:-1]):
+        error = None if errors is None else errors[index]
+        minimum = first_minimum(structure.r, structure.g[index], error)
         if minimum is not None:
             found[pair] = minimum
     return found

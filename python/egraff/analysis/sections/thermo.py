@@ -13,9 +13,7 @@ from egraff.analysis.section import Section
 from egraff.analysis.series import mean_metric
 from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.thermo import conserved_drift, nve_drift, production_mean
-
-#: 1 amu/A^3 in g/cm^3 (CODATA 2022 atomic mass constant).
-AMU_PER_ANG3_IN_G_PER_CM3 = 1.66053906892
+from egraff.units import AMU_PER_ANG3_IN_G_PER_CM3
 
 _FEWEST_ROWS = 10
 #: Cells of single-precision trajectories differ by rounding.
