@@ -40,6 +40,14 @@ def test_the_worst_of_a_group_decides_and_gives_its_reasons():
     )
 
 
+def test_a_reason_of_every_run_is_said_once():
+    runs = [simulation("a", 1, SOUND), simulation("b", 2, SOUND)]
+    (table,) = verdicts(Study(Path(), simulations=runs)).tables
+    ((_, word, because),) = table.rows
+    assert word.text == "sound (2 sound)"
+    assert because.text == "The structure differs from the reference’s by no more than noise"
+
+
 def test_the_worst_group_comes_first():
     good, bad = simulation("good", 1, SOUND), simulation("bad", 1, UNSOUND)
     bad.run.record["ensemble"] = "nve"
@@ -114,6 +122,14 @@ def test_without_blocks_the_halves_of_the_reference_are_the_noise():
 def test_without_any_noise_the_distance_itself_is_shown():
     tile = structure_tile(simulation("x", 1, None, **{"wasserstein[total]": distance(0.5)}))
     assert (tile.value, tile.unit, tile.kind, tile.word) == ("0.500", "Å", "", "")
+
+
+def test_an_error_too_small_for_a_tile_is_left_out():
+    metric = Metric(
+        name="replay_fv", value=0.123456, error=1e-11, unit="1", definition="d", provenance="p"
+    )
+    study = Study(Path(), simulations=[simulation("x", 1, None, replay_fv=metric)])
+    assert [tile.value for tile in tiles(study)] == ["0.123"]
 
 
 def test_the_page_begins_with_the_verdict(page):

@@ -65,14 +65,15 @@ def _first_reasons(word: str, group: list[Simulation]) -> str | None:
         ),
         key=lambda pair: (pair[0].level != word, -pair[0].weight),
     )
-    texts = list(
-        dict.fromkeys(
-            (f"{one.name}: " if len(group) > 1 else "") + reason.text.rstrip(".")
-            for reason, one in found
-        )
-    )
-    if not texts:
+    if not found:
         return None
+    names: dict[str, list[str]] = {}
+    for reason, one in found:
+        names.setdefault(reason.text.rstrip("."), []).append(one.name)
+    # what is true of every run of the group needs no names
+    texts = [
+        text if len(of) == len(group) else f"{', '.join(of)}: {text}" for text, of in names.items()
+    ]
     more = len(texts) - _FIRST_REASONS
     return "; ".join(texts[:_FIRST_REASONS]) + (f"; and {more} more" if more > 0 else "")
 

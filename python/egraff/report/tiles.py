@@ -74,6 +74,8 @@ def tiles(study: Study) -> list[Tile]:
     return found
 
 
+#: Characters that a tile has room for.
+_LONGEST = 18
 #: Name, label, and whether it is a difference that statistical errors alone keep from zero.
 _WANTED = (
     ("wasserstein[total]", "Structure, Wasserstein-1", True),
@@ -102,7 +104,7 @@ def _metric_tiles(simulations: Sequence[Simulation]) -> list[Tile]:
         measured = [one for one in having if of_noise and one.times_noise(name) is not None]
         worst = max(measured or having, key=size)
         metric = worst.metrics[name]
-        value, unit = str(format_number(metric.value, metric.error)), _unit(metric)
+        value, unit = _short(metric), _unit(metric)
         note = worst.name + (", the worst" if len(having) > 1 else "")
         ratio = worst.times_noise(name) if of_noise else None
         if ratio is not None:
@@ -113,6 +115,12 @@ def _metric_tiles(simulations: Sequence[Simulation]) -> list[Tile]:
         kind = kind_of(level) if level is not None else ""
         found.append(Tile(label, value, unit, note, kind, level or ""))
     return found
+
+
+def _short(metric: Metric) -> str:
+    """The number with its error; without an error that is too small to be read in a tile."""
+    text = str(format_number(metric.value, metric.error))
+    return text if len(text) <= _LONGEST else str(format_number(metric.value))
 
 
 def _unit(metric: Metric) -> str:
