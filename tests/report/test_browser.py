@@ -46,7 +46,8 @@ window.addEventListener("load", () => setTimeout(() => {
   found.tables = tables.length;
   found.wider = tables.filter(wider).map((box) => box.querySelector("table").id);
   found.marked = document.querySelectorAll(".scroll.wide").length;
-  found.hints = [...document.querySelectorAll(".scroll > .hint")].filter((p) => p.offsetHeight).length;
+  const hints = [...document.querySelectorAll(".scroll > .hint")];
+  found.hints = hints.filter((hint) => hint.offsetHeight).length;
   found.stops = document.querySelectorAll(".scroll[tabindex]").length;
   press("d");
   found.closed = document.querySelectorAll("details[open]").length;
