@@ -33,7 +33,7 @@ def test_the_worst_of_a_group_decides_and_gives_its_reasons():
     assert names.text == "a, b, c"
     assert word.text == "unsound (1 sound, 1 no verdict, 1 unsound)"
     assert word.kind == "bad"
-    # the heaviest first, of the level that decided; a lighter level counts among the others
+    # the heaviest of the level that decided; a milder level counts among the others
     assert because.text == (
         "b: The structure is 52 times the noise floor from the reference’s; "
         "b: The total energy drifts; and 2 more"
@@ -111,6 +111,21 @@ def test_a_tile_counts_the_noise_floor_and_has_the_word_of_the_verdict():
     assert (tile.value, tile.unit) == ("52 ×", "the noise floor")
     assert (tile.word, tile.kind) == ("unsound", "bad")
     assert tile.note == "0.257 Å over 0.0049 Å; far, the worst"
+
+
+def test_a_tile_says_of_which_pair_the_verdict_is():
+    reason = {**UNSOUND["reasons"][1], "metric": "wasserstein[H-O]"}
+    verdict = {"word": "unsound", "reasons": [reason]}
+    tile = structure_tile(simulation("x", 1, verdict, **{"wasserstein[total]": distance(0.5)}))
+    assert (tile.word, tile.note) == ("unsound", "x; because of wasserstein[H-O]")
+
+
+def test_a_sound_run_without_reasons():
+    verdict = {"word": "sound", "reasons": []}
+    one = simulation("x", 1, verdict, **{"wasserstein[total]": distance(0.5)})
+    assert structure_tile(one).word == "sound"
+    ((_, word, because),) = verdicts(Study(Path(), simulations=[one])).tables[0].rows
+    assert (word.text, because.text) == ("sound", "no limit is exceeded")
 
 
 def test_without_blocks_the_halves_of_the_reference_are_the_noise():

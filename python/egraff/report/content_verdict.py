@@ -66,7 +66,7 @@ def _first_reasons(word: str, group: list[Simulation]) -> str | None:
         key=lambda pair: (pair[0].level != word, -pair[0].weight),
     )
     if not found:
-        return None
+        return "no limit is exceeded" if word == "sound" else None
     names: dict[str, list[str]] = {}
     for reason, one in found:
         names.setdefault(reason.text.rstrip("."), []).append(one.name)

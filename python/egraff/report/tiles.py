@@ -111,10 +111,24 @@ def _metric_tiles(simulations: Sequence[Simulation]) -> list[Tile]:
             noise = format_number(worst.noise(name), digits=2)
             note = f"{value} {unit} over {noise} {unit}; {note}"
             value, unit = f"{format_number(ratio, digits=2)} ×", "the noise floor"
-        level = worst.verdict.level_of(name) if worst.verdict is not None else None
-        kind = kind_of(level) if level is not None else ""
-        found.append(Tile(label, value, unit, note, kind, level or ""))
+        word, about = _word(worst, name)
+        note += f"; {about}" if about else ""
+        found.append(Tile(label, value, unit, note, kind_of(word) if word else "", word))
     return found
+
+
+def _word(one: Simulation, name: str) -> tuple[str, str]:
+    """What a run's verdict says about a metric, and of which species if of others than asked for.
+
+    A sound run has nothing against any of its numbers; of another, a number without a reason is
+    not said to be good.
+    """
+    if one.verdict is None:
+        return "", ""
+    reason = one.verdict.reason_about(name)
+    if reason is None:
+        return ("sound" if one.verdict.word == "sound" else ""), ""
+    return reason.level, "" if reason.metric == name else f"because of {reason.metric}"
 
 
 def _short(metric: Metric) -> str:
