@@ -29,9 +29,9 @@ def colour(palette: Palette, index: int) -> str:
 
 
 def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most `_MOST_POINTS` points, ends included: the page need not carry more than the eye sees.
+    """At most `_MOST_POINTS` points, which is all that the eye resolves.
 
-    A run that breaks does so at its end.
+    The ends are included: a run that breaks does so at its end.
     """
     chosen = evenly_spaced(len(x), _MOST_POINTS)
     return x[chosen], y[chosen]
