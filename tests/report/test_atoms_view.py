@@ -50,4 +50,4 @@ def test_what_is_too_much_is_said(study, monkeypatch):
     assert [frame["label"] for frame in frames] == ["run: final frame"]
     assert left_out == ["run: first bad frame has 9 atoms, more than 5."]
     monkeypatch.setattr(atoms_view, "MOST_FRAMES", 0)
-    assert atoms_view.frames_of(study)[1][-1] == "1 more frames are not shown."
+    assert atoms_view.frames_of(study)[1][-1] == "Not shown: 1 more, of 1 frames."

@@ -130,7 +130,8 @@ def test_files_beside_the_page(study, page):
         rows = list(csv.DictReader(stream))
     assert [row["Run"] for row in rows] == ["runs/first", "runs/second"]
     assert float(rows[0]["Wright factor"]) > 0
-    assert float(rows[0]["Wasserstein-1 (Å)"]) > float(rows[0]["Wasserstein-1: noise (Å)"]) > 0
+    distance, noise = (float(rows[1][f"Wasserstein-1{of} (Å)"]) for of in ("", ": noise"))
+    assert distance == pytest.approx(52 * noise)
     assert float(rows[0]["Wright factor standard error"]) > 0
     with (tables / "errors-mae.csv").open(newline="") as stream:
         reader = csv.DictReader(stream)

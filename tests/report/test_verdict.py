@@ -34,11 +34,19 @@ def test_the_worst_of_a_group_decides_and_gives_its_reasons():
     assert names.text == "a, b, c"
     assert word.text == "unsound (1 sound, 1 no verdict, 1 unsound)"
     assert word.kind == "bad"
-    # the heaviest first, of the level that decided; a lighter level counts among the others
+    # the heaviest of the level that decided; a milder level counts among the others
     assert because.text == (
         "b: The structure is 52 times the noise floor from the reference’s; "
         "b: The total energy drifts; and 2 more"
     )
+
+
+def test_a_reason_of_every_run_is_said_once():
+    runs = [simulation("a", 1, SOUND), simulation("b", 2, SOUND)]
+    (table,) = verdicts(Study(Path(), simulations=runs)).tables
+    ((_, word, because),) = table.rows
+    assert word.text == "sound (2 sound)"
+    assert because.text == "The structure differs from the reference’s by no more than noise"
 
 
 def test_the_worst_group_comes_first():
@@ -106,6 +114,21 @@ def test_a_tile_counts_the_noise_floor_and_has_the_word_of_the_verdict():
     assert tile.note == "0.257 Å over 0.0049 Å; far, the worst"
 
 
+def test_a_tile_says_of_which_pair_the_verdict_is():
+    reason = {**UNSOUND["reasons"][1], "metric": "wasserstein[H-O]"}
+    verdict = {"word": "unsound", "reasons": [reason]}
+    tile = structure_tile(simulation("x", 1, verdict, **{"wasserstein[total]": distance(0.5)}))
+    assert (tile.word, tile.note) == ("unsound", "x; because of wasserstein[H-O]")
+
+
+def test_a_sound_run_without_reasons():
+    verdict = {"word": "sound", "reasons": []}
+    one = simulation("x", 1, verdict, **{"wasserstein[total]": distance(0.5)})
+    assert structure_tile(one).word == "sound"
+    ((_, word, because),) = verdicts(Study(Path(), simulations=[one])).tables[0].rows
+    assert (word.text, because.text) == ("sound", "no limit is exceeded")
+
+
 def test_without_blocks_the_halves_of_the_reference_are_the_noise():
     halves = distance(0.1, name="noise_floor_wasserstein[total]")
     metrics = {"wasserstein[total]": distance(0.5), halves.name: halves}
@@ -115,6 +138,14 @@ def test_without_blocks_the_halves_of_the_reference_are_the_noise():
 def test_without_any_noise_the_distance_itself_is_shown():
     tile = structure_tile(simulation("x", 1, None, **{"wasserstein[total]": distance(0.5)}))
     assert (tile.value, tile.unit, tile.kind, tile.word) == ("0.500", "Å", "", "")
+
+
+def test_an_error_too_small_for_a_tile_is_left_out():
+    metric = Metric(
+        name="replay_fv", value=0.123456, error=1e-11, unit="1", definition="d", provenance="p"
+    )
+    study = Study(Path(), simulations=[simulation("x", 1, None, replay_fv=metric)])
+    assert [tile.value for tile in tiles(study)] == ["0.123"]
 
 
 def test_the_page_begins_with_the_verdict(page):

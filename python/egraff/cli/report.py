@@ -19,7 +19,10 @@ def report(
         typer.Option("--output", "-o", help="The HTML file (default: DIR/report.html)."),
     ] = None,
 ) -> None:
-    """Write one self-contained HTML page about DIR, with tables and figures beside it."""
+    """Write one self-contained HTML page about DIR: verdicts first, then why, tables and figures.
+
+    Tables are also written as CSV and LaTeX, figures as PDF and PNG, to report/ beside the page.
+    """
     from egraff.report.page import write_report
 
     typer.echo(write_report(directory, output))

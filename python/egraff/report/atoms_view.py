@@ -39,7 +39,7 @@ def _xyz(atoms: Atoms) -> str:
 
 
 def frames_of(study: Study) -> tuple[list[dict[str, Any]], list[str]]:
-    """What the viewer shows, and what was left out.
+    """The frames that the viewer shows, and what was left out.
 
     Returns:
         Frames as JSON-able dictionaries (``label``, ``xyz``, ``edges``, ``sticks``), those that are
@@ -64,5 +64,5 @@ def frames_of(study: Study) -> tuple[list[dict[str, Any]], list[str]]:
             found.append((name == BAD_FRAME, frame))
     found.sort(key=lambda entry: not entry[0])
     if len(found) > MOST_FRAMES:
-        left_out.append(f"{len(found) - MOST_FRAMES} more frames are not shown.")
+        left_out.append(f"Not shown: {len(found) - MOST_FRAMES} more, of {len(found)} frames.")
     return [frame for _, frame in found[:MOST_FRAMES]], left_out

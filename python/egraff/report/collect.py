@@ -98,7 +98,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class RankAgreement:
-    """What one rank and two ranks give for the same thing."""
+    """Energies and forces of the same frame on one and on two MPI ranks."""
 
     name: str
     quantities: list[dict[str, Any]]
@@ -177,7 +177,7 @@ def _learning_curves(path: Path) -> dict[str, np.ndarray]:
 
 
 def _add_training(study: Study, path: Path, name: str) -> None:
-    """Take over a training's summary; other commands leave summaries of other kinds."""
+    """Add a training's summary; other commands write summaries of other kinds."""
     summary = _json(path, dict)
     if summary.get("kind", "training") == "training":
         curves = _learning_curves(path.parent / "metrics.csv")

@@ -128,7 +128,7 @@ def provenance(study: Study) -> Section:
             Column("Unit", numeric=False),
             Column("n_eff"),
             Column("Definition", numeric=False),
-            Column("From", numeric=False),
+            Column("Source", numeric=False),
         ]
         section.details.append(Table("metrics", "Every metric.", columns, rows))
     problems = [

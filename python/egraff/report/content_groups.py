@@ -27,7 +27,7 @@ _MEASURES = (
 _GEOMETRIC = frozenset({"rollout_ev", "rollout_fv"})
 
 
-def alike(simulations: Iterable[Simulation]) -> list[list[Simulation]]:
+def replicas(simulations: Iterable[Simulation]) -> list[list[Simulation]]:
     """Runs of one experiment, compared with one reference, in the order of their first."""
     groups: dict[tuple, list[Simulation]] = {}
     for one in simulations:
@@ -41,7 +41,7 @@ def groups_of(study: Study) -> list[list[Simulation]]:
     Runs from one start, on other numbers of ranks say, are one sample, of which the first is taken.
     """
     groups = []
-    for group in alike(one for one in study.simulations if one.analysed):
+    for group in replicas(one for one in study.simulations if one.analysed):
         starts: dict[tuple, Simulation] = {}
         for one in group:
             starts.setdefault(start_of(one.run), one)

@@ -64,7 +64,12 @@ def order(study: Study) -> Section:
     )
     for name, key, caption, draw in (
         ("adf", "adf/density", "Distributions of angles; grey: reference.", order_figures.angles),
-        ("sq", "sq/s", "Structure factor of all atoms alike.", order_figures.scattering),
+        (
+            "sq",
+            "sq/s",
+            "Structure factor of all species.",
+            order_figures.scattering,
+        ),
     ):
         groups: dict[object, list[Simulation]] = {}
         for one in study.simulations:
@@ -96,7 +101,7 @@ def _long_table(
     beside: tuple[str, str],
     caption: str,
 ) -> None:
-    """One row for each run and species; it may be long, so it goes to the details."""
+    """One row for each run and species, among the details because it may be long."""
     name, metric, title, value, unit = what
     rows = [
         [
@@ -175,7 +180,7 @@ def models(study: Study) -> Section:
         "The models themselves",
         "Dimers pulled apart and atoms pushed along a line, where force and energy must belong to "
         "each other, and errors under rotation, translation and permutation. Lone dimers are not "
-        "in most training data: their curves tell smoothness, not accuracy.",
+        "in most training data: their curves show smoothness, not accuracy.",
         short="Models",
     )
     checked: dict[object, Simulation] = {}

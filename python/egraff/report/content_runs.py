@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The section about simulations: whether they lived, temperature, conservation, speed."""
+"""The section about simulations: survival, temperature, conservation of energy, speed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _STATUS_KINDS = {"completed": "good", "interrupted": "", "running": ""}
 
 
 def simulations(study: Study) -> Section:
-    """Every run: what it was, whether it lived, temperature, drift, speed."""
+    """Every run: settings, survival, temperature, drift, speed."""
     section = Section(
         "simulations",
         "Simulations",
         "Means are over the part after equilibration; errors are one standard error, corrected for "
-        "correlation in time. Point at a number for its definition and provenance, or read them "
-        "under Provenance.",
+        "correlation in time. Hover over a number for its definition and provenance, or read "
+        "them under Provenance.",
         short="Simulations",
     )
     if not study.simulations:
@@ -112,7 +112,7 @@ def _troubles(study: Study, section: Section) -> None:
             Column("Time", "ps"),
             Column("What happened", numeric=False),
         ]
-        caption = "Runs that failed, and where trajectories stopped being physical."
+        caption = "Failed runs, and where trajectories stopped being physical."
         section.tables.append(Table("stability", caption, columns, rows))
 
 

@@ -50,7 +50,7 @@ def training(study: Study) -> Section:
     section = Section(
         "training",
         "What training learned",
-        "The trivial predictor answers with the mean energy of each element and with zero forces "
+        "The trivial predictor gives the mean energy of each element and zero forces "
         "and stress. “Better” is its error over the model’s: 1 means that nothing was learned.",
         short="Training",
     )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from egraff.report.collect import Simulation, Study
-from egraff.report.content_groups import alike
+from egraff.report.content_groups import replicas
 from egraff.report.parts import Section
 from egraff.report.tables import Cell, Column, Table, number_cell, text_cell
 from egraff.report.verdict import ANALYSE_AGAIN, ORDER, counted, kind_of, worst_word
@@ -31,7 +31,7 @@ def verdicts(study: Study) -> Section:
         short="Verdict",
     )
     groups = [
-        (worst_word([one.verdict for one in group]), group) for group in alike(study.simulations)
+        (worst_word([one.verdict for one in group]), group) for group in replicas(study.simulations)
     ]
     groups.sort(key=lambda pair: -ORDER.index(pair[0]))
     rows = [
@@ -65,14 +65,15 @@ def _first_reasons(word: str, group: list[Simulation]) -> str | None:
         ),
         key=lambda pair: (pair[0].level != word, -pair[0].weight),
     )
-    texts = list(
-        dict.fromkeys(
-            (f"{one.name}: " if len(group) > 1 else "") + reason.text.rstrip(".")
-            for reason, one in found
-        )
-    )
-    if not texts:
-        return None
+    if not found:
+        return "no limit is exceeded" if word == "sound" else None
+    names: dict[str, list[str]] = {}
+    for reason, one in found:
+        names.setdefault(reason.text.rstrip("."), []).append(one.name)
+    # what is true of every run of the group needs no names
+    texts = [
+        text if len(of) == len(group) else f"{', '.join(of)}: {text}" for text, of in names.items()
+    ]
     more = len(texts) - _FIRST_REASONS
     return "; ".join(texts[:_FIRST_REASONS]) + (f"; and {more} more" if more > 0 else "")
 

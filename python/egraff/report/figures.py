@@ -18,6 +18,9 @@ from egraff.report.style import N_SERIES, Palette, panels
 
 _MOST_POINTS = 800
 _BAND = 2.0
+#: Of a legend, whose handles and gaps take as much room as so many characters.
+_CHARACTERS_PER_INCH = 13.5
+_HANDLE_CHARACTERS = 8
 
 
 def colour(palette: Palette, index: int) -> str:
@@ -26,9 +29,9 @@ def colour(palette: Palette, index: int) -> str:
 
 
 def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most `_MOST_POINTS` points, ends included: the page need not carry more than the eye sees.
+    """At most `_MOST_POINTS` points, which is all that the eye resolves.
 
-    A run that breaks does so at its end.
+    The ends are included: a run that breaks does so at its end.
     """
     chosen = evenly_spaced(len(x), _MOST_POINTS)
     return x[chosen], y[chosen]
@@ -66,7 +69,11 @@ def legend(figure: Figure, axes: Axes) -> None:
     """One legend above all panels, of the series in ``axes``."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
-        figure.legend(handles, labels, loc="outside upper left", ncols=min(4, len(labels)))
+        room = figure.get_size_inches()[0] * _CHARACTERS_PER_INCH
+        columns = int(room / (max(map(len, labels)) + _HANDLE_CHARACTERS))
+        figure.legend(
+            handles, labels, loc="outside upper left", ncols=max(1, min(4, columns, len(labels)))
+        )
 
 
 def rdf(simulations: Sequence[Simulation], palette: Palette) -> Figure:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 MINUS = "\N{MINUS SIGN}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
-#: Beyond it an error is that of the last digit of a double.
+#: Further decimals of a double are rounding errors.
 _MOST_DECIMALS = 15
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 

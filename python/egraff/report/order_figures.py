@@ -51,7 +51,7 @@ def angles(simulations: Sequence[Simulation], palette: Palette) -> Figure:
 
 
 def scattering(simulations: Sequence[Simulation], palette: Palette) -> Figure:
-    """S(q) of all atoms alike."""
+    """S(q) of all atoms, regardless of species."""
     figure, (panel,) = panels(1, width=7.4, height=2.5)
     first = simulations[0].curves
     if "sq/s_reference" in first:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The report itself: one HTML file that needs nothing else, with tables and figures beside it."""
+"""The report: one self-contained HTML file, with tables and figures in a folder beside it."""
 
 from __future__ import annotations
 

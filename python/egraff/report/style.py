@@ -123,7 +123,7 @@ def to_svg(figure: Figure, name: str) -> str:
     Args:
         figure: drawn with `PAGE`.
         name: unique on the page; ids inside the SVG get it as a prefix, so that figures do not
-            take each other's clip paths and markers.
+            use each other's clip paths and markers.
     """
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
@@ -144,5 +144,5 @@ def to_svg(figure: Figure, name: str) -> str:
 
 
 def rc(palette: Palette):
-    """Context in which figures are drawn and saved."""
+    """Matplotlib context in which figures are drawn and saved."""
     return mpl.rc_context(settings(palette))

@@ -43,10 +43,10 @@ class Cell:
 
     Attributes:
         text: what is shown when it is not a number.
-        number: rounded for show.
+        number: rounded for display.
         raw: the number itself, for CSV.
         raw_error: its standard error, for CSV.
-        title: longer text shown when pointed at.
+        title: longer text, shown on hover.
         kind: ``""``, ``good``, ``warn``, ``bad`` or ``muted``.
     """
 
@@ -106,7 +106,7 @@ def number_cell(
 
 
 def metric_cell(metric: Metric | None, *, exponent: int = 0, kind: str = "") -> Cell:
-    """A cell of a metric: its definition, provenance and note show when pointed at."""
+    """A cell of a metric; its definition, provenance and note are shown on hover."""
     if metric is None:
         return Cell("–", kind="muted", title="not computed")
     parts = [metric.definition, metric.provenance]

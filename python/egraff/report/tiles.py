@@ -74,6 +74,8 @@ def tiles(study: Study) -> list[Tile]:
     return found
 
 
+#: Characters that a tile has room for.
+_LONGEST = 18
 #: Name, label, and whether it is a difference that statistical errors alone keep from zero.
 _WANTED = (
     ("wasserstein[total]", "Structure, Wasserstein-1", True),
@@ -102,17 +104,37 @@ def _metric_tiles(simulations: Sequence[Simulation]) -> list[Tile]:
         measured = [one for one in having if of_noise and one.times_noise(name) is not None]
         worst = max(measured or having, key=size)
         metric = worst.metrics[name]
-        value, unit = str(format_number(metric.value, metric.error)), _unit(metric)
+        value, unit = _short(metric), _unit(metric)
         note = worst.name + (", the worst" if len(having) > 1 else "")
         ratio = worst.times_noise(name) if of_noise else None
         if ratio is not None:
             noise = format_number(worst.noise(name), digits=2)
             note = f"{value} {unit} over {noise} {unit}; {note}"
             value, unit = f"{format_number(ratio, digits=2)} ×", "the noise floor"
-        level = worst.verdict.level_of(name) if worst.verdict is not None else None
-        kind = kind_of(level) if level is not None else ""
-        found.append(Tile(label, value, unit, note, kind, level or ""))
+        word, about = _word(worst, name)
+        note += f"; {about}" if about else ""
+        found.append(Tile(label, value, unit, note, kind_of(word) if word else "", word))
     return found
+
+
+def _word(one: Simulation, name: str) -> tuple[str, str]:
+    """What a run's verdict says about a metric, and of which species if of others than asked for.
+
+    A sound run has nothing against any of its numbers; of another, a number without a reason is
+    not said to be good.
+    """
+    if one.verdict is None:
+        return "", ""
+    reason = one.verdict.reason_about(name)
+    if reason is None:
+        return ("sound" if one.verdict.word == "sound" else ""), ""
+    return reason.level, "" if reason.metric == name else f"because of {reason.metric}"
+
+
+def _short(metric: Metric) -> str:
+    """The number with its error; without an error that is too small to be read in a tile."""
+    text = str(format_number(metric.value, metric.error))
+    return text if len(text) <= _LONGEST else str(format_number(metric.value))
 
 
 def _unit(metric: Metric) -> str:

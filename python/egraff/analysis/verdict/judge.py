@@ -86,9 +86,12 @@ class Verdict:
         ]
         return cls(_word(content["word"], where, "verdict.word"), tuple(reasons))
 
-    def level_of(self, metric: str) -> str | None:
-        """Level of the first reason that rests on ``metric``, or None."""
-        return next((one.level for one in self.reasons if one.metric == metric), None)
+    def reason_about(self, metric: str) -> Reason | None:
+        """The first reason that rests on ``metric``, or on it for other species; or None."""
+        kind = metric.partition("[")[0]
+        of_kind = [one for one in self.reasons if one.metric.partition("[")[0] == kind]
+        exact = [one for one in of_kind if one.metric == metric]
+        return next(iter([*exact, *of_kind]), None)
 
     def __str__(self) -> str:
         """Name it for people, with its first reasons."""

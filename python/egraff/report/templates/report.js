@@ -16,18 +16,22 @@
   system.addEventListener("change", label);
   label();
 
-  const setDetails = (open) => document.querySelectorAll("details").forEach((d) => { d.open = open; });
-
   // what is wider than the page says so, and only then is a stop for the tab key
-  const tables = document.querySelectorAll(".scroll, .plot");
   const measure = (box) => {
     const wide = box.scrollWidth > box.clientWidth + 1;
     box.classList.toggle("wide", wide);
     if (wide) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   };
-  const watch = new ResizeObserver((entries) => entries.forEach((entry) => measure(entry.target)));
-  tables.forEach((box) => watch.observe(box));
+  const measureAll = () => document.querySelectorAll(".scroll, .plot").forEach(measure);
+  window.addEventListener("load", measureAll);
+  window.addEventListener("resize", measureAll);
+  document.addEventListener("toggle", measureAll, true);
+
+  const setDetails = (open) => {
+    document.querySelectorAll("details").forEach((d) => { d.open = open; });
+    measureAll();
+  };
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
