@@ -79,6 +79,10 @@ def test_limits_by_hand_and_none():
 
     assert found.min_distance == pytest.approx({"H-O": 0.5, "H-H": 0.0, "O-O": 1.68})
     assert (found.max_force, found.max_temperature) == (7.0, 1234.0)
+    assert found.lines()[0].startswith(
+        "distances below 0.5 A (H-O) to 1.68 A (O-O): given, or 0.7 x"
+    )
+    assert guards(min_distance=0.4).lines()[0] == "distances below 0.4 A: given"
     assert guards(min_distance="0.4").min_distance == dict.fromkeys(SHORTEST, 0.4)
     assert guards(min_distance="H-O:0.5,O-O:1").min_distance["H-O"] == 0.5
     off = guards(min_distance=None, max_force=None, max_temperature=None)

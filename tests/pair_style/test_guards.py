@@ -59,8 +59,9 @@ def test_short_distances_stop_the_run(here, ranks, graph):
     assert np.abs(saved["x"] - SYSTEMS["orthogonal"].positions[:, 0]).max() < 1e-12
 
 
-@pytest.mark.parametrize(("ranks", "graph"), [(1, "device"), (2, "host")])
-@pytest.mark.parametrize("names", ["H-O", "O-O", "H-H"])
+@pytest.mark.parametrize(
+    ("names", "ranks", "graph"), [("H-O", 2, "host"), ("O-O", 1, "device"), ("H-H", 1, "host")]
+)
 def test_every_pair_of_elements_has_a_limit_of_its_own(here, names, ranks, graph):
     """The pair named is held to its limit, and no other, however close those come."""
     system = SYSTEMS["orthogonal"]

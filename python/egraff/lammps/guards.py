@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -77,12 +78,13 @@ class Guards:
     def lines(self) -> list[str]:
         """Say what the limits are."""
         values = {}
-        if self.min_distance:
-            pair, distance = min(self.min_distance.items(), key=lambda item: item[1])
-            values["min_distance"] = f"distances below {distance:.3g} A ({pair})"
-            if len(self.min_distance) > 1:
-                pair, distance = max(self.min_distance.items(), key=lambda item: item[1])
-                values["min_distance"] += f" to {distance:.3g} A ({pair})"
+        limits = sorted((limit, pair) for pair, limit in (self.min_distance or {}).items() if limit)
+        if limits:
+            (low, low_pair), (high, high_pair) = limits[0], limits[-1]
+            ends = f"{low:.3g} A"
+            if low < high:
+                ends += f" ({low_pair}) to {high:.3g} A ({high_pair})"
+            values["min_distance"] = f"distances below {ends}"
         if self.max_force is not None:
             values["max_force"] = f"forces above {self.max_force:.4g} eV/A"
         if self.max_temperature is not None:
@@ -119,19 +121,23 @@ def choose_guards(settings: RunSettings, system: System, metadata: Mapping[str, 
     return Guards(distances, force, temperature, origins, tuple(remarks))
 
 
-def check_start(guards: Guards, structure: LammpsStructure, *, where: object = None) -> None:
+def check_start(
+    guards: Guards, structure: LammpsStructure, *, where: str | PathLike[str] | None = None
+) -> None:
     """Refuse a structure that begins beyond the limits on distances.
+
+    Args:
+        guards: the limits.
+        structure: where the run would start.
+        where: the structure file, for the message.
 
     Raises:
         InputError: two atoms are closer than the limit of their pair.
     """
-    if not guards.min_distance:
-        return
+    by_pair = guards.min_distance or {}
+    elements = structure.elements
     limits = np.array(
-        [
-            [guards.min_distance.get(pair_name(first, second), 0.0) for first in structure.elements]
-            for second in structure.elements
-        ]
+        [[by_pair.get(pair_name(one, other), 0.0) for one in elements] for other in elements]
     )
     if not limits.any():
         return
@@ -143,12 +149,12 @@ def check_start(guards: Guards, structure: LammpsStructure, *, where: object = N
     if (distances < smallest).any():
         worst = int(np.argmin(distances / np.where(smallest > 0, smallest, np.inf)))
         i, j = sorted(edges.index[:, worst].tolist())
-        pair = pair_name(*(structure.elements[species[k]] for k in (i, j)))
+        pair = pair_name(*(elements[species[k]] for k in (i, j)))
         raise InputError(
             f"expected {pair} distances of at least {smallest[worst]:.4g} A "
             f"({guards.origin_of(pair)}), got atoms {i} and {j} at "
             f"{distances[worst]:.4g} A",
-            where=str(where) if where else None,
+            where=where,
             field="--min-distance",
             fix="start from another structure; or, if the model is right there, give another "
             "--min-distance or --no-guard-distance",
