@@ -242,7 +242,8 @@ void PairEgraff::check_surroundings() const {
                             "neigh_modify include all");
     }
     if (needs_extended() && comm->mode != Comm::SINGLE) {
-        throw egraff::Error("expected comm_modify mode single, got another mode",
+        throw egraff::Error(std::string("expected comm_modify mode single, got mode ") +
+                                (comm->mode == Comm::MULTI ? "multi" : "multi/old"),
                             {"pair_style egraff", "mode extended"},
                             "comm_modify mode single, or mode exchange of the pair style");
     }
