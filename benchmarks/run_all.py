@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """All tables of the engine, one after the other.
 
-    python benchmarks/run_all.py [--parts engine scaling small committee sizes flops large]
+    python benchmarks/run_all.py [--parts engine scaling small sizes flops large]
         [--external NAME=PYTHON ...] [--out FOLDER]
 
 README.md beside this file says what each table shows and how to make the environments of other
@@ -35,7 +35,6 @@ def commands(options: argparse.Namespace) -> dict[str, list[object]]:
         ],
         "scaling": ["ranks.py", *models, *seconds],
         "small": ["small_systems.py", *models, *seconds],
-        "committee": ["committee.py", *models, *seconds],
         "flops": ["flops.py", *models, *seconds, "--threads", 1, 2],
         "sizes": [
             "sizes.py", *models, "--largest", options.largest, "--budget", options.budget,
@@ -50,7 +49,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[object]]:
 def main() -> None:
     """Read the command line, and run what it asks for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parts = ["engine", "scaling", "small", "committee", "flops", "sizes", "large"]
+    parts = ["engine", "scaling", "small", "flops", "sizes", "large"]
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts[:-1])
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
     parser.add_argument("--external", nargs="+", default=[], metavar="NAME=PYTHON")

@@ -92,7 +92,8 @@ endif()
 message(STATUS "LAMMPS ${EGRAFF_LAMMPS_RELEASE}: ${lammps_include}")
 
 # nlohmann's JSON parser comes with LAMMPS, in a namespace of LAMMPS's own, so there is nothing to
-# install and nothing to clash with.
+# install and nothing to clash with. It is headers only: cpp/core is compiled with it, and neither
+# links nor loads anything of LAMMPS.
 if(NOT EXISTS "${lammps_include}/nlohmann/json.hpp")
   message(FATAL_ERROR
     "expected nlohmann/json.hpp beside LAMMPS's headers in '${lammps_include}', found none.\n"

@@ -36,7 +36,7 @@ void check_alike(const std::vector<std::unique_ptr<Model>> &members) {
         }
         if (theirs.r_max != ours.r_max || theirs.pair_cutoffs != ours.pair_cutoffs) {
             refuse("the cutoffs (largest " + std::to_string(ours.r_max) + ")",
-                   "others (largest " + std::to_string(theirs.r_max) + ")");
+                   "other cutoffs (largest " + std::to_string(theirs.r_max) + ")");
         }
         if (theirs.float64 != ours.float64) {
             refuse(ours.dtype(), theirs.dtype());

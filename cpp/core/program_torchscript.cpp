@@ -3,12 +3,15 @@
 // TorchScript: the file holds the model, and the gradient is made by autograd in each call.
 #include "core/error.h"
 #include "core/program.h"
-#include "ops/exchange.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/AutogradState.h>
 #include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/jit/api/function_impl.h>
+#include <torch/csrc/jit/ir/alias_analysis.h>
+#include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/runtime/graph_iterator.h>
 #include <torch/script.h>
 #include <torch/version.h>
 
@@ -46,6 +49,30 @@ class SameFile : public caffe2::serialize::ReadAdapterInterface {
     const Archive &archive_;
 };
 
+// The program as one graph. Where nobody writes into what an exchange is given or returns, it need
+// not copy: torch's own analysis of aliases tells where, so that no program has to be believed.
+std::shared_ptr<torch::jit::Graph> graph_of(const torch::jit::Module &module) {
+    using torch::jit::Node;
+    const auto exchange = c10::Symbol::fromQualString("egraff::ghost_exchange");
+    const auto shared = c10::Symbol::fromQualString("egraff::ghost_exchange_shared");
+    auto graph = module.get_method("forward").graph()->copy();
+    torch::jit::Inline(*graph);
+    std::vector<Node *> read_only;
+    const torch::jit::AliasDb aliases(graph);
+    torch::jit::DepthFirstGraphNodeIterator nodes(graph);
+    while (Node *node = nodes.next()) {
+        if (node->kind() == exchange && !aliases.hasWriters(node->input(0)) &&
+            !aliases.hasWriters(node->output())) {
+            read_only.push_back(node);
+        }
+    }
+    for (Node *node : read_only) {
+        node->replaceWithNewSymbol(shared);
+        node->destroy();
+    }
+    return graph;
+}
+
 class TorchScriptProgram : public Program {
   public:
     TorchScriptProgram(const Archive &archive, const Metadata &metadata, at::Device device)
@@ -73,6 +100,8 @@ class TorchScriptProgram : public Program {
             // gradients are taken with respect to edges only; tracking weights would cost time
             parameter.value.requires_grad_(false);
         }
+        forward_ =
+            std::make_unique<torch::jit::GraphFunction>("forward", graph_of(module_), nullptr);
     }
 
     at::Device device() const override { return device_; }
@@ -83,12 +112,11 @@ class TorchScriptProgram : public Program {
         torch::jit::GraphOptimizerEnabledGuard plain_execution(false);
         at::AutoGradMode with_gradient(true);
         SingleThreadedBackward on_this_thread;
-        SharedResultScope no_copies; // node by node, as the program was written
 
         at::Tensor edge_vec = inputs.edge_vec.detach().requires_grad_(true);
-        const auto outputs =
-            module_.forward({inputs.species, inputs.edge_index, edge_vec, inputs.n_local})
-                .toGenericDict();
+        const auto outputs = (*forward_)({module_._ivalue(), inputs.species, inputs.edge_index,
+                                          edge_vec, inputs.n_local})
+                                 .toGenericDict();
         ProgramOutputs result;
         for (const auto &item : outputs) {
             result.named[item.key().toStringRef()] = item.value().toTensor();
@@ -107,7 +135,8 @@ class TorchScriptProgram : public Program {
 
   private:
     std::string path_;
-    mutable torch::jit::Module module_;
+    torch::jit::Module module_; // the weights
+    std::unique_ptr<torch::jit::GraphFunction> forward_;
     at::Device device_;
 };
 

@@ -37,6 +37,8 @@ char *map_pages(char *at, size_t n_bytes, int flags) {
     return static_cast<char *>(start);
 }
 
+thread_local int steps = 0; // that this thread is in
+
 // So many bytes of whole pages, or null.
 char *map_whole_pages(size_t n_bytes) {
     char *const mapped = map_pages(nullptr, n_bytes + PAGE, 0);
@@ -61,15 +63,15 @@ ArrayPool &ArrayPool::instance() {
     return *pool;
 }
 
-ArrayPool::ArrayPool() : small_(c10::GetDefaultCPUAllocator()) {
+ArrayPool::ArrayPool() : before_(c10::GetCPUAllocator()) {
 #if defined(__GLIBC__)
     malloc_trim(0); // what loading the model has left behind, and will not be used any more
 #endif
 }
 
 c10::DataPtr ArrayPool::allocate(size_t n_bytes) {
-    if (n_bytes < MIN_BYTES) {
-        return small_->allocate(n_bytes);
+    if (n_bytes < MIN_BYTES || steps == 0) {
+        return before_->allocate(n_bytes);
     }
     const size_t size = whole_pages(n_bytes);
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -78,7 +80,7 @@ c10::DataPtr ArrayPool::allocate(size_t n_bytes) {
         array = map_new(size);
     }
     if (!array) {
-        return small_->allocate(n_bytes); // has the words for it
+        return before_->allocate(n_bytes); // has the words for it
     }
     held_.emplace(array, size);
     held_bytes_ += size;
@@ -86,14 +88,29 @@ c10::DataPtr ArrayPool::allocate(size_t n_bytes) {
     return {array, array, &ArrayPool::deallocate, c10::Device(c10::DeviceType::CPU)};
 }
 
-void ArrayPool::deallocate(void *array) {
-    ArrayPool &pool = instance();
-    const std::lock_guard<std::mutex> lock(pool.mutex_);
-    const auto found = pool.held_.find(array);
+void ArrayPool::deallocate(void *array) { instance().give_back(array); }
+
+void ArrayPool::deallocate_any(void *array) {
+    if (!instance().give_back(array)) {
+        instance().before_->raw_deallocate(array);
+    }
+}
+
+c10::DeleterFnPtr ArrayPool::raw_deleter() const {
+    return before_->raw_deleter() ? &ArrayPool::deallocate_any : nullptr;
+}
+
+bool ArrayPool::give_back(void *array) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = held_.find(array);
+    if (found == held_.end()) {
+        return false;
+    }
     const size_t size = found->second;
-    pool.held_.erase(found);
-    pool.held_bytes_ -= size;
-    pool.add_free(static_cast<char *>(array), size);
+    held_.erase(found);
+    held_bytes_ -= size;
+    add_free(static_cast<char *>(array), size);
+    return true;
 }
 
 // The front of the smallest range that is large enough.
@@ -188,7 +205,7 @@ void ArrayPool::release_down_to(size_t n_bytes) {
 }
 
 void ArrayPool::copy_data(void *to, const void *from, size_t n_bytes) const {
-    default_copy_data(to, from, n_bytes);
+    before_->copy_data(to, from, n_bytes);
 }
 
 void ArrayPool::begin_step() {
@@ -208,13 +225,16 @@ void ArrayPool::release() {
     release_down_to(0);
 }
 
-ArrayPoolScope::ArrayPoolScope() : before_(c10::GetCPUAllocator()) {
-    ArrayPool::instance().begin_step();
-    c10::SetCPUAllocator(&ArrayPool::instance());
+ArrayPoolScope::ArrayPoolScope() {
+    ArrayPool &pool = ArrayPool::instance();
+    static std::once_flag installed;
+    std::call_once(installed, [&] { c10::SetCPUAllocator(&pool); });
+    pool.begin_step();
+    ++steps;
 }
 
 ArrayPoolScope::~ArrayPoolScope() {
-    c10::SetCPUAllocator(before_);
+    --steps;
     ArrayPool::instance().end_step();
 }
 

@@ -6,6 +6,10 @@
 // arrays of more than 32 MB back to the operating system at once, and the system clears each page
 // before it hands it out again: of 100,000 atoms' step a sixth of the time. The pool keeps the
 // pages instead, and never more of them than the arrays of one step need together.
+//
+// Torch has one allocator for a process, which others may share: a thread of Python, a second
+// library. So the pool takes that place once, for good, and answers for itself only threads that
+// are in a step; for all others it passes the call on to the allocator that was there before.
 #pragma once
 
 #include <c10/core/Allocator.h>
@@ -19,14 +23,14 @@ namespace egraff {
 
 class ArrayPool : public c10::Allocator {
   public:
-    // Smaller arrays come from the C library, which does not give them back either.
+    // Smaller arrays come from the allocator before, which does not give them back either.
     static constexpr size_t MIN_BYTES = size_t(1) << 23;
 
     // The one pool of the process; never destroyed, for arrays may outlive everything.
     static ArrayPool &instance();
 
     c10::DataPtr allocate(size_t n_bytes) override;
-    c10::DeleterFnPtr raw_deleter() const override { return nullptr; } // small arrays have another
+    c10::DeleterFnPtr raw_deleter() const override;
     void copy_data(void *to, const void *from, size_t n_bytes) const override;
 
     // A step begins and ends: what the arrays of this one did not need is given back.
@@ -40,6 +44,8 @@ class ArrayPool : public c10::Allocator {
 
     ArrayPool();
     static void deallocate(void *array);
+    static void deallocate_any(void *array); // also one of the allocator before
+    bool give_back(void *array);             // false: it is not the pool's
 
     char *take_free(size_t n_bytes);
     char *map_new(size_t n_bytes);
@@ -48,7 +54,7 @@ class ArrayPool : public c10::Allocator {
     void add_free(char *start, size_t n_bytes);
     void release_down_to(size_t n_bytes);
 
-    c10::Allocator *const small_;
+    c10::Allocator *const before_;
     std::mutex mutex_;
     Ranges free_; // ranges that no array holds; neighbours are one range
     std::unordered_map<void *, size_t> held_;
@@ -57,16 +63,13 @@ class ArrayPool : public c10::Allocator {
     size_t most_last_ = 0; // in the step before
 };
 
-// While it exists, torch's arrays in main memory come from the pool.
+// While it exists, arrays in main memory that torch makes on this thread come from the pool.
 class ArrayPoolScope {
   public:
     ArrayPoolScope();
     ~ArrayPoolScope();
     ArrayPoolScope(const ArrayPoolScope &) = delete;
     ArrayPoolScope &operator=(const ArrayPoolScope &) = delete;
-
-  private:
-    c10::Allocator *before_;
 };
 
 } // namespace egraff

@@ -29,9 +29,11 @@ ComputeEgraffAtom::ComputeEgraffAtom(LAMMPS *lmp, int narg, char **arg) : Comput
 void ComputeEgraffAtom::init() {
     pair_ = dynamic_cast<PairEgraff *>(force->pair_match("egraff", 1));
     if (!pair_) {
+        const bool several = force->pair_match("egraff", 1, 1) != nullptr;
         error->all(FLERR,
-                   "compute egraff/atom: expected one pair style egraff, got none or several\n"
-                   "  fix: pair_style egraff before the run");
+                   "compute egraff/atom: expected one pair style egraff, got {}\n"
+                   "  fix: pair_style egraff, once, before the run",
+                   several ? "several" : "none");
     }
     const auto names = pair_->atom_outputs();
     if (std::find(names.begin(), names.end(), name_) == names.end()) {

@@ -133,36 +133,23 @@ void GhostBackend::stage() {
     row_of_atom_ = &staged_row_of_atom_;
 }
 
-at::Tensor GhostBackend::forward(const at::Tensor &local, int64_t n_nodes) {
-    const int64_t n_local = local.size(0);
-    at::Tensor all = with_ghost_rows(local, n_nodes);
-    if (!all.defined()) {
-        all = at::empty({n_nodes, local.size(1)}, local.options());
-        all.narrow(0, 0, n_local).copy_(local);
-    }
+void GhostBackend::fill_ghosts(const at::Tensor &all, int64_t n_local) {
     if (!is_staged()) {
         traffic_.forward += in_blocks(all, transport_.forward);
-        return all;
+        return;
     }
-    border_ = border_.to(local.device()); // once after each set_nodes
-    const int64_t n_border = border_.size(0), n_ghosts = n_nodes - n_local;
-    at::Tensor rows =
-        staging({n_border + n_ghosts, local.size(1)}, local.scalar_type(), local.device());
-    rows.narrow(0, 0, n_border).copy_(local.index_select(0, border_));
+    border_ = border_.to(all.device()); // once after each set_nodes
+    const int64_t n_border = border_.size(0), n_ghosts = all.size(0) - n_local;
+    at::Tensor rows = staging({n_border + n_ghosts, all.size(1)}, all.scalar_type(), all.device());
+    rows.narrow(0, 0, n_border).copy_(all.index_select(0, border_));
     traffic_.forward += in_blocks(rows, transport_.forward);
     all.narrow(0, n_local, n_ghosts).copy_(rows.narrow(0, n_border, n_ghosts));
-    return all;
 }
 
-at::Tensor GhostBackend::reverse(const at::Tensor &all, int64_t n_local) {
-    return reverse_in_place(all.clone(), n_local);
-}
-
-at::Tensor GhostBackend::reverse_in_place(const at::Tensor &all, int64_t n_local) {
-    at::Tensor sums = all.narrow(0, 0, n_local);
+void GhostBackend::add_ghosts(const at::Tensor &all, int64_t n_local) {
     if (!is_staged()) { // sums of ghosts of ghosts are collected in rows of ghosts
         traffic_.reverse += in_blocks(all, transport_.reverse);
-        return sums;
+        return;
     }
     const int64_t n_ghosts = all.size(0) - n_local;
     border_ = border_.to(all.device());
@@ -171,7 +158,7 @@ at::Tensor GhostBackend::reverse_in_place(const at::Tensor &all, int64_t n_local
     rows.narrow(0, 0, n_border).zero_();
     rows.narrow(0, n_border, n_ghosts).copy_(all.narrow(0, n_local, n_ghosts));
     traffic_.reverse += in_blocks(rows, transport_.reverse);
-    return sums.index_add_(0, border_, rows.narrow(0, 0, n_border).to(all.device()));
+    all.narrow(0, 0, n_local).index_add_(0, border_, rows.narrow(0, 0, n_border).to(all.device()));
 }
 
 void GhostBackend::pack(int atom, double *buffer) const {

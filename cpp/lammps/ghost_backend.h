@@ -49,9 +49,8 @@ class GhostBackend : public ExchangeBackend {
     int64_t n_receivers() const;
     void reset_traffic() { traffic_ = {}; }
 
-    at::Tensor forward(const at::Tensor &local, int64_t n_nodes) override;
-    at::Tensor reverse(const at::Tensor &all, int64_t n_local) override;
-    at::Tensor reverse_in_place(const at::Tensor &all, int64_t n_local) override;
+    void fill_ghosts(const at::Tensor &all, int64_t n_local) override;
+    void add_ghosts(const at::Tensor &all, int64_t n_local) override;
     int64_t n_ghosts(int64_t n_local) const override;
 
     // What the pair style's functions of the same names do during an exchange: `doubles` for each

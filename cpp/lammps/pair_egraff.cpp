@@ -190,8 +190,8 @@ void PairEgraff::log_model() const {
         utils::logmesg(lmp, "  energies are relative to isolated atoms, in eV:{}\n", text);
     }
     if (members_.size() > 1) {
-        utils::logmesg(lmp, "  a committee of {}, evaluated {}: their mean drives\n",
-                       members_.size(), exchange_together() ? "together" : "in turn");
+        utils::logmesg(lmp, "  a committee of {}, evaluated in turn: their mean drives\n",
+                       members_.size());
     }
     utils::logmesg(lmp, "  mode {} on {} rank(s), device {}, {} thread(s) per rank\n",
                    egraff::name(mode_), comm->nprocs, members_.front()->device(), threads_);
@@ -243,7 +243,8 @@ void PairEgraff::check_surroundings() const {
                             "neigh_modify include all");
     }
     if (needs_extended() && comm->mode != Comm::SINGLE) {
-        throw egraff::Error("expected comm_modify mode single, got another mode",
+        throw egraff::Error(std::string("expected comm_modify mode single, got mode ") +
+                                (comm->mode == Comm::MULTI ? "multi" : "multi/old"),
                             {"pair_style egraff", "mode extended"},
                             "comm_modify mode single, or mode exchange of the pair style");
     }
@@ -257,27 +258,13 @@ int PairEgraff::n_exchanges() const {
     return int(most);
 }
 
-// Only exchanges can be shared, and only features on a CPU go to LAMMPS without a detour.
-bool PairEgraff::exchange_together() const {
-    return options_.together && members_.size() > 1 && mode_ == Mode::exchange &&
-           n_exchanges() > 0 && members_.front()->device() == "cpu";
-}
-
-// Columns of one exchange. Those of several members begin together on the way through the layers
-// and end together on the way back.
+// Columns of one exchange.
 int64_t PairEgraff::widest_exchange() const {
     int64_t widest = 0;
-    for (int k = 0; k < n_exchanges(); ++k) {
-        int64_t forward = 0, reverse = 0, single = 0;
-        for (const auto &member : members_) {
-            const auto &widths = member->metadata().exchange_widths;
-            if (k < int(widths.size())) {
-                forward += widths[k];
-                reverse += widths[widths.size() - 1 - k];
-                single = std::max(single, widths[k]);
-            }
+    for (const auto &member : members_) {
+        for (const int64_t width : member->metadata().exchange_widths) {
+            widest = std::max(widest, width);
         }
-        widest = std::max(widest, exchange_together() ? std::max(forward, reverse) : single);
     }
     return widest;
 }

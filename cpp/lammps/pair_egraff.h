@@ -16,7 +16,6 @@
 #include "lammps/unit_factors.h"
 
 #include "core/committee.h"
-#include "core/lockstep.h"
 
 #include "pair.h"
 
@@ -65,7 +64,6 @@ class PairEgraff : public Pair {
     void log_model() const;
     void check_surroundings() const;
     int n_exchanges() const;
-    bool exchange_together() const;
     int64_t widest_exchange() const;
     void reserve_communication();
     void sort_for_cache();
@@ -155,7 +153,6 @@ class PairEgraff : public Pair {
     std::vector<double> min_distances_;        // of species by species, in LAMMPS's units
     std::unique_ptr<egraff::ModeGraph> graph_; // of mode_
     std::vector<tagint> atoms_of_list_;        // numbers, and IDs where there are any
-    egraff::Lockstep lockstep_;
 
     // For `compute pair egraff`: seconds that this rank has spent in the models, exchanges
     // included. What a step takes beyond that is LAMMPS's and this style's own.

@@ -60,8 +60,10 @@ std::vector<double> PairEgraff::atom_output(const std::string &name) {
     const egraff::Evaluation evaluation = egraff::mean(results_);
     const at::Tensor &values = energy ? evaluation.atomic_energy : evaluation.extras.at(name);
     if (values.dim() != 1) {
-        throw egraff::Error("expected an output of one number per atom, got several",
-                            {"compute egraff/atom", name}, "ask for another output");
+        throw egraff::Error(
+            "expected an output of one number per atom, got " +
+                std::to_string(values.numel() / std::max<int64_t>(1, values.size(0))),
+            {"compute egraff/atom", name}, "ask for another output");
     }
     std::vector<double> of_atom(atom->nlocal, 0.0);
     for (int64_t node = 0; node < graph_->builder.graph().n_owned; ++node) {

@@ -174,8 +174,10 @@ void PairEgraff::check_atoms_of_list() {
     if (neighbor->ago == 0) {
         atoms_of_list_ = std::move(now);
     } else if (now != atoms_of_list_) {
-        throw egraff::Error("expected a neighbour list of the atoms that there are, got one of "
-                            "others: atoms have been added or removed",
+        throw egraff::Error("expected a neighbour list of the " + std::to_string(n_atoms) +
+                                " atoms and ghosts that there are, got that of " +
+                                std::to_string(atoms_of_list_[0] + atoms_of_list_[1]) +
+                                ", before some were added or removed",
                             {"pair_style egraff", "neighbour list"}, "run without `pre no`");
     }
 }

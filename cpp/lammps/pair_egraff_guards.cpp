@@ -39,18 +39,19 @@ std::string PairEgraff::not_finite(const egraff::Evaluation &evaluation) const {
                            describe_atom(pair->neighbour), update->ntimestep);
     }
     const double *energies = evaluation.atomic_energy.const_data_ptr<double>();
+    std::string got = "a force that is inf or nan";
     std::optional<int> bad;
     for (int64_t node = 0; !bad && node < graph_->builder.graph().n_owned; ++node) {
         if (!std::isfinite(energies[node])) {
+            got = fmt::format("an energy of {}", energies[node]);
             bad = int(graph_->builder.atom_of_node()[node]);
         }
     }
     if (!bad) {
         bad = graph_->builder.edges().first_not_finite(evaluation.edge_gradient);
     }
-    return bad ? fmt::format("expected finite energies and forces, got others at step {}, first "
-                             "for {}",
-                             update->ntimestep, describe_atom(*bad))
+    return bad ? fmt::format("expected finite energies and forces, got {} at step {}, first for {}",
+                             got, update->ntimestep, describe_atom(*bad))
                : "";
 }
 

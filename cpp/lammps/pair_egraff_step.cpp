@@ -52,22 +52,14 @@ void PairEgraff::evaluate_present() {
 std::vector<egraff::Evaluation>
 PairEgraff::evaluate_members(egraff::ModeGraph &graph, const std::vector<std::string> &extras) {
     std::vector<egraff::Evaluation> results(members_.size());
-    const auto evaluate = [&](size_t k) {
+    const double start = platform::walltime();
+    const CarrierScope carrier(backend_, graph.backend);
+    const egraff::ExchangeScope scope(graph.mode == Mode::exchange ? &graph.backend : nullptr);
+    for (size_t k = 0; k < members_.size(); ++k) {
         results[k] = members_[k]->evaluate(graph.builder.graph(), extras);
         if (!isolated_.empty()) {
             results[k] =
                 egraff::relative_to(isolated_[k], std::move(results[k]), graph.builder.graph());
-        }
-    };
-    const double start = platform::walltime();
-    const bool exchange = graph.mode == Mode::exchange;
-    const CarrierScope carrier(backend_, graph.backend);
-    if (exchange && exchange_together()) {
-        lockstep_.run(members_.size(), evaluate, graph.backend);
-    } else {
-        const egraff::ExchangeScope scope(exchange ? &graph.backend : nullptr);
-        for (size_t k = 0; k < members_.size(); ++k) {
-            evaluate(k);
         }
     }
     model_seconds_ += platform::walltime() - start;

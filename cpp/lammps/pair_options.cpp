@@ -135,7 +135,6 @@ const std::vector<Keyword> &keywords() {
              options.devi_file = text;
              return true;
          }},
-        choice<bool>("committee", &Options::together, {{"together", true}, {"in_turn", false}}),
         choice("graph", &Options::graph,
                {{"auto", Options::GraphPlace::automatic},
                 {"host", Options::GraphPlace::host},
@@ -156,6 +155,14 @@ const std::vector<Keyword> &keywords() {
         usage += " [" + known.name + " " + known.values + "]";
     }
     throw Error("expected " + expected + ", got " + got, {"pair_style egraff", keyword}, usage);
+}
+
+// Of former releases: what they did is known, and that it is not done any more.
+[[noreturn]] void refuse_removed(const std::vector<std::string> &arguments, size_t k,
+                                 const std::string &instead) {
+    const std::string value = k + 1 < arguments.size() ? " " + arguments[k + 1] : "";
+    throw Error("expected no such keyword, as " + instead + ", got " + arguments[k] + value,
+                {"pair_style egraff", arguments[k]}, "leave `" + arguments[k] + value + "` out");
 }
 
 } // namespace
@@ -204,6 +211,9 @@ StyleOptions parse_style(const std::vector<std::string> &arguments) {
     for (size_t k = 0; k < arguments.size(); k += 2) {
         const auto keyword = std::find_if(keywords().begin(), keywords().end(),
                                           [&](const auto &it) { return it.name == arguments[k]; });
+        if (arguments[k] == "committee") {
+            refuse_removed(arguments, k, "members of a committee are always evaluated in turn");
+        }
         if (keyword == keywords().end()) {
             std::vector<std::string> names;
             for (const Keyword &known : keywords()) {

@@ -34,7 +34,6 @@ struct StyleOptions {
     bool check = false;  // compare two modes at the first step
     int devi_freq = 100; // steps between lines of devi_file, 0: none; for committees
     std::string devi_file = "egraff_deviation.txt";
-    bool together = false; // members of a committee exchange features together (core/lockstep.h)
     // Where edges are found, each step: by loops on the host, or by torch where the model is (see
     // lammps/edge_list.h). automatic: on the host only if the model is there.
     enum class GraphPlace { automatic, host, device } graph = GraphPlace::automatic;

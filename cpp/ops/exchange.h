@@ -17,25 +17,21 @@
 namespace egraff {
 
 // The engine's side of the exchange. Both calls are collective: every rank makes the same calls in
-// the same order, also when it has no atoms. Tensors are contiguous [rows, width], of any floating
-// type, on the model's device.
+// the same order, also when it has no atoms. Arrays are contiguous [n_nodes, width], of any
+// floating type, on the model's device: rows of the n_local local nodes, then one for each ghost.
 class EGRAFF_PUBLIC ExchangeBackend {
   public:
     virtual ~ExchangeBackend() = default;
 
-    // local [n_local, width] -> [n_nodes, width]: the local rows, then one row per ghost with its
-    // owner's features. Rows of ghosts that no edge ends at may hold anything.
-    virtual at::Tensor forward(const at::Tensor &local, int64_t n_nodes) = 0;
+    // Writes into each ghost's row that of its owner. Rows of ghosts that no edge ends at may hold
+    // anything.
+    virtual void fill_ghosts(const at::Tensor &all, int64_t n_local) = 0;
 
-    // all [n_nodes, width] -> [n_local, width]: the adjoint of forward. Each local row plus the
-    // rows of all its ghosts, wherever these are.
-    virtual at::Tensor reverse(const at::Tensor &all, int64_t n_local) = 0;
-    // The same of an array that nobody else will read: it may become the result.
-    virtual at::Tensor reverse_in_place(const at::Tensor &all, int64_t n_local) {
-        return reverse(all, n_local);
-    }
+    // The adjoint: adds to each local row those of all its ghosts, wherever these are. What the
+    // rows of ghosts hold afterwards is not defined.
+    virtual void add_ghosts(const at::Tensor &all, int64_t n_local) = 0;
 
-    // How many rows forward() adds to those of n_local atoms; 0 where that is not known.
+    // How many rows there are beyond those of n_local atoms; 0 where that is not known.
     virtual int64_t n_ghosts(int64_t) const { return 0; }
 };
 
@@ -56,22 +52,8 @@ class EGRAFF_PUBLIC ExchangeScope {
 // The backend in force, or nullptr.
 EGRAFF_PUBLIC ExchangeBackend *exchange_backend();
 
-// While it exists, results of the exchange on this thread may share memory with arguments: what has
-// nothing to exchange returns its argument, forward() adds rows behind those it is given, and
-// reverse() adds to those that nobody else holds. For programs that never write into a tensor that
-// they have read.
-class EGRAFF_PUBLIC SharedResultScope {
-  public:
-    SharedResultScope();
-    ~SharedResultScope();
-    SharedResultScope(const SharedResultScope &) = delete;
-    SharedResultScope &operator=(const SharedResultScope &) = delete;
-};
-
-EGRAFF_PUBLIC bool may_share_result();
-
-// An array [n, width] for features that are about to be exchanged: where results may be shared, it
-// has memory for the rows of ghosts behind its own.
+// An array [n, width] for features that are about to be exchanged, with memory for the rows of
+// ghosts behind its own.
 EGRAFF_PUBLIC at::Tensor rows_to_send(int64_t n, int64_t width, const at::TensorOptions &options);
 // The memory of such an array, from its first row on to row n_nodes; undefined if it is not one, or
 // has been asked for before.

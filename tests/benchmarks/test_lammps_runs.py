@@ -39,9 +39,8 @@ def test_the_pair_style_tells_its_time_in_the_model(tiny_model, tmp_path):
 
 def test_several_models_are_a_committee(tiny_model, tmp_path):
     models, system = [tiny_model] * 2, lammps_runs.silicon(64)
-    options = "committee together"
-    lammps_runs.run(models, system, tmp_path, steps=1, ranks=2, elements="Li", options=options)
-    assert "a committee of 2, evaluated together" in (tmp_path / "screen").read_text()
+    lammps_runs.run(models, system, tmp_path, steps=1, ranks=2, elements="Li")
+    assert "a committee of 2, evaluated in turn" in (tmp_path / "screen").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -311,6 +311,9 @@ class ModelContract:
         (gradient,) = torch.autograd.grad(energy.sum(), edge_vec)
         assert gradient.shape == (0, 3)
 
+    def test_writes_into_nothing_that_it_was_given(self, model, monkeypatch):
+        assert_writes_nothing(model, monkeypatch)
+
     # --- export -----------------------------------------------------------------------------
 
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -361,6 +364,32 @@ class ModelContract:
             schedule.step()
         error = (predict(model, graph).forces - target).square().mean().sqrt()
         assert error < 0.05 * target.square().mean().sqrt()
+
+
+def assert_writes_nothing(model: ForceField, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Require that neither inputs nor rows of exchanges are written, by way of torch's counter."""
+    given: dict[str, torch.Tensor] = {}
+
+    def exchange(x: torch.Tensor, n_nodes: int) -> torch.Tensor:
+        result = x.clone()
+        given[f"sent {len(given)}"], given[f"received {len(given)}"] = x, result
+        versions.extend([x._version, result._version])
+        return result
+
+    graph = graph_of(model, crystal())
+    edge_vec = graph.edge_vec.to(getattr(torch, model.dtype)).requires_grad_(True)
+    # torch itself would refuse to write into the leaf
+    given |= {"species": graph.species, "edge_index": graph.edge_index, "edge_vec": edge_vec * 1}
+    versions = [tensor._version for tensor in given.values()]
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.ops.egraff, "ghost_exchange", exchange)
+        model(given["species"], given["edge_index"], given["edge_vec"], graph.n_atoms)
+    written = [
+        name
+        for (name, tensor), version in zip(given.items(), versions, strict=True)
+        if tensor._version != version
+    ]
+    assert not written, f"written in place: {', '.join(written)}"
 
 
 def coming_in(model: ForceField, gap: float) -> Atoms:

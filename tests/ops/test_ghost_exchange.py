@@ -39,6 +39,19 @@ def test_registration_passes_torchs_own_checks(op):
     assert set(torch.library.opcheck(op, (x, 4)).values()) == {"SUCCESS"}
 
 
+def test_the_engines_form_says_that_it_may_share_memory():
+    shared = torch.ops.egraff.ghost_exchange_shared
+    (x, _), (y,) = shared.default._schema.arguments, shared.default._schema.returns
+    assert x.alias_info.before_set == y.alias_info.before_set == {"a"}
+    assert not x.alias_info.is_write
+    assert torch.Tag.pt2_compliant_tag in exchange.default.tags
+    assert torch.Tag.pt2_compliant_tag not in shared.default.tags
+    rows = torch.randn(4, 3, requires_grad=True)
+    assert shared(rows, 4).data_ptr() == rows.data_ptr()
+    with pytest.raises(ValueError, match=r"_shared: expected 4 nodes, all local, got 5: .*no eng"):
+        shared(rows, 5)
+
+
 class Layer(torch.nn.Module):
     def forward(self, x: torch.Tensor, n_nodes: int) -> torch.Tensor:
         return torch.ops.egraff.ghost_exchange(x.sin(), n_nodes)

@@ -16,6 +16,8 @@
 //                     operator with tensors that it does not need and that need not live so long
 //   no_derivative()   in place of derivative(): why there is none, for an error
 //   autograd(x, n)    its kernel for autograd, if Autograd<Op>::kernel, made of these, will not do
+//   MAY_ALIAS         the result may share memory with an argument, as the schema says: not for
+//                     torch.compile
 //
 // define<Op>(library) registers an operator, call<Op>(x, n) calls it by way of torch's dispatcher.
 #pragma once
@@ -174,7 +176,11 @@ template <typename Op> constexpr bool runs_on_gpu() {
 }
 
 template <typename Op> void define(torch::Library &library) {
-    library.def(schema_of<Op>().c_str(), {at::Tag::pt2_compliant_tag});
+    if constexpr (requires { Op::MAY_ALIAS; }) {
+        library.def(schema_of<Op>().c_str());
+    } else {
+        library.def(schema_of<Op>().c_str(), {at::Tag::pt2_compliant_tag});
+    }
     const std::string name = name_of<Op>();
     const auto add = [&](c10::DispatchKey key, auto &&kernel) {
         library.impl(name.c_str(), torch::dispatch(key, std::forward<decltype(kernel)>(kernel)));

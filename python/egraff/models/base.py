@@ -15,6 +15,9 @@ Before an interaction reads features that neighbours computed, the model calls
 ``egraff::ghost_exchange``, the same number of times in the same order whatever its input, so that
 several MPI ranks can evaluate one system together; it must run on zero edges and zero atoms. Rows
 of ghosts are to be read by way of edges only: where no edge ends, they may hold anything.
+
+A model never writes in place into tensors that it was given: its inputs, and what an exchange was
+given or has returned. Engines keep the former, and let the latter share memory.
 """
 
 from __future__ import annotations
