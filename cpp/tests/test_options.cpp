@@ -8,7 +8,7 @@ namespace {
 TEST(options_have_the_defaults_that_the_readme_states) {
     const StyleOptions options = parse_style({});
     CHECK(options.device == "auto" && options.mode == Mode::automatic && !options.check);
-    CHECK(options.devi_freq == 100 && options.min_distance == 0.0 && options.max_force == 0.0);
+    CHECK(options.devi_freq == 100 && !options.min_distance.is_set() && options.max_force == 0.0);
     CHECK(!options.drop_reference_energies && options.check_masses);
 }
 
