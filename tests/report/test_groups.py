@@ -12,7 +12,13 @@ from egraff.analysis.runs import Run
 from egraff.report.collect import Simulation, Study
 from egraff.report.content_groups import groups_of, over_runs
 
-RECORD = {"status": "completed", "model_sha256": "m", "ensemble": "nvt", "temperature_K": 300.0}
+RECORD = {
+    "status": "completed",
+    "model_sha256": "m",
+    "ensemble": "nvt",
+    "temperature_K": 300.0,
+    "n_atoms": 8,
+}
 
 
 def simulation(name, seed, temperature, **changes):
