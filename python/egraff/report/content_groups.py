@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs that differ in nothing but their seed, taken together."""
+"""Runs that differ only in their seed, averaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from egraff.analysis.statistics import MINIMUM_SAMPLES, summary_over_runs
 from egraff.report.collect import Simulation, Study
 from egraff.report.tables import Cell, Column, Table, number_cell, text_cell
 
-#: What two runs must share to be samples of one thing.
+#: What two runs must share to be samples of the same ensemble.
 _SAME = (
     "model_sha256",
     "structure_sha256",
@@ -34,7 +34,7 @@ _MEASURES = (
 )
 
 
-def alike(simulations: Iterable[Simulation]) -> list[list[Simulation]]:
+def replicas(simulations: Iterable[Simulation]) -> list[list[Simulation]]:
     """Runs that share all but seed and ranks, in the order of their first."""
     groups: dict[tuple, list[Simulation]] = {}
     for one in simulations:
@@ -47,7 +47,7 @@ def groups_of(study: Study) -> list[list[Simulation]]:
     """Analysed runs that share all but seed and ranks, two or more with different seeds."""
     return [
         group
-        for group in alike(one for one in study.simulations if one.analysed)
+        for group in replicas(one for one in study.simulations if one.analysed)
         if len({one.run.record.get("seed") for one in group}) > 1
     ]
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from egraff.report.collect import Simulation, Study
-from egraff.report.content_groups import alike
+from egraff.report.content_groups import replicas
 from egraff.report.parts import Section
 from egraff.report.tables import Cell, Column, Table, number_cell, text_cell
 from egraff.report.verdict import ANALYSE_AGAIN, ORDER, counted, kind_of, worst_word
@@ -31,7 +31,7 @@ def verdicts(study: Study) -> Section:
         short="Verdict",
     )
     groups = [
-        (worst_word([one.verdict for one in group]), group) for group in alike(study.simulations)
+        (worst_word([one.verdict for one in group]), group) for group in replicas(study.simulations)
     ]
     groups.sort(key=lambda pair: -ORDER.index(pair[0]))
     rows = [

@@ -125,13 +125,9 @@ def _word(one: Simulation, name: str) -> tuple[str, str]:
     """
     if one.verdict is None:
         return "", ""
-    kind = name.partition("[")[0]
-    of_kind = [
-        reason for reason in one.verdict.reasons if (reason.metric or "").partition("[")[0] == kind
-    ]
-    if not of_kind:
+    reason = one.verdict.reason_about(name)
+    if reason is None:
         return ("sound" if one.verdict.word == "sound" else ""), ""
-    reason = next((one for one in of_kind if one.metric == name), of_kind[0])
     return reason.level, "" if reason.metric == name else f"because of {reason.metric}"
 
 

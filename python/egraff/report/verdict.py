@@ -49,7 +49,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of `KINDS`, and its reasons, the heaviest first."""
+    """One of `KINDS`, and its reasons: the worst level first, then the heaviest."""
 
     word: str
     reasons: Sequence[Reason] = ()
@@ -78,12 +78,15 @@ class Verdict:
             )
             for entry in content["reasons"]
         ]
-        reasons.sort(key=lambda reason: -reason.weight)
+        reasons.sort(key=lambda reason: (-ORDER.index(reason.level), -reason.weight))
         return cls(_word(content["word"], where, "verdict.word"), reasons)
 
-    def level_of(self, metric: str) -> str | None:
-        """Level of the heaviest reason that rests on ``metric``, or None."""
-        return next((one.level for one in self.reasons if one.metric == metric), None)
+    def reason_about(self, metric: str) -> Reason | None:
+        """The first reason that rests on ``metric``, or on it for other species; or None."""
+        kind = metric.partition("[")[0]
+        of_kind = [one for one in self.reasons if (one.metric or "").partition("[")[0] == kind]
+        exact = [one for one in of_kind if one.metric == metric]
+        return next(iter([*exact, *of_kind]), None)
 
 
 def _word(word: object, where: Path, field: str) -> str:
