@@ -114,7 +114,7 @@ def test_a_tile_counts_the_noise_floor_and_has_the_word_of_the_verdict():
 
 
 def test_a_tile_says_of_which_pair_the_verdict_is():
-    reason = {**UNSOUND["reasons"][1], "metric": "wasserstein[H-O]"}
+    reason = {**UNSOUND["reasons"][0], "metric": "wasserstein[H-O]"}
     verdict = {"word": "unsound", "reasons": [reason]}
     tile = structure_tile(simulation("x", 1, verdict, **{"wasserstein[total]": distance(0.5)}))
     assert (tile.word, tile.note) == ("unsound", "x; because of wasserstein[H-O]")
