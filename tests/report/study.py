@@ -31,15 +31,6 @@ UNSOUND = {
     "word": "unsound",
     "reasons": [
         {
-            "text": "The temperature is 12 K above that of the thermostat.",
-            "weight": 0.5,
-            "level": "look",
-            "metric": "temperature",
-            "value": 12.0,
-            "threshold": 5.0,
-            "source": "statistical error",
-        },
-        {
             "text": "The structure is 52 times the noise floor from the reference’s.",
             "weight": 3.0,
             "level": "unsound",
@@ -56,6 +47,15 @@ UNSOUND = {
             "value": 9.0,
             "threshold": 1.0,
             "source": "Bihani et al. 2024",
+        },
+        {
+            "text": "The temperature is 12 K above that of the thermostat.",
+            "weight": 0.5,
+            "level": "look",
+            "metric": "temperature",
+            "value": 12.0,
+            "threshold": 5.0,
+            "source": "statistical error",
         },
         {
             "text": "It ran to its end.",

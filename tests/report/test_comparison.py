@@ -29,7 +29,7 @@ def run(model, distance, word=None, *, structure="salt", file=None):
         Run(Path(model), record),
         metrics={"wasserstein[total]": metric},
         analysed=True,
-        verdict=Verdict(word) if word else None,
+        verdict=Verdict(word, ()) if word else None,
     )
 
 

@@ -22,7 +22,7 @@ WHERE = Path("result.json")
 
 
 def simulation(name, seed, verdict, **metrics):
-    run = Run(Path(name), {"status": "completed", "ensemble": "nvt", "seed": seed})
+    run = Run(Path(name), {"status": "completed", "ensemble": "nvt", "seed": seed, "n_atoms": 8})
     verdict = Verdict.from_dict(verdict, where=WHERE) if verdict else None
     return Simulation(name, run, metrics=metrics, analysed=True, verdict=verdict)
 
@@ -57,10 +57,10 @@ def test_the_worst_group_comes_first():
 
 
 def test_a_run_without_a_verdict_keeps_a_group_from_sound():
-    sound, unsound = (Verdict(word) for word in ("sound", "unsound"))
+    sound, unsound = (Verdict(word, ()) for word in ("sound", "unsound"))
     assert worst_word([sound, None]) == "no verdict"
-    assert worst_word([sound, None, Verdict("not enough data")]) == "not enough data"
-    assert worst_word([Verdict("look"), unsound, None]) == "unsound"
+    assert worst_word([sound, None, Verdict("not enough data", ())]) == "not enough data"
+    assert worst_word([Verdict("look", ()), unsound, None]) == "unsound"
     assert counted([unsound, sound, sound]) == "2 sound, 1 unsound"
 
 
@@ -115,7 +115,7 @@ def test_a_tile_counts_the_noise_floor_and_has_the_word_of_the_verdict():
 
 
 def test_a_tile_says_of_which_pair_the_verdict_is():
-    reason = {**UNSOUND["reasons"][1], "metric": "wasserstein[H-O]"}
+    reason = {**UNSOUND["reasons"][0], "metric": "wasserstein[H-O]"}
     verdict = {"word": "unsound", "reasons": [reason]}
     tile = structure_tile(simulation("x", 1, verdict, **{"wasserstein[total]": distance(0.5)}))
     assert (tile.word, tile.note) == ("unsound", "x; because of wasserstein[H-O]")
