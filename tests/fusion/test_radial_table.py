@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from egraff.errors import EgraffError
-from egraff.fusion.radial_table import GRID_START, Grid, evaluate, tabulate, with_rises
+from egraff.fusion.radial_table import (
+    GRID_START,
+    Grid,
+    evaluate,
+    split_at,
+    tabulate,
+    with_rises,
+)
 from tests.ops.convolutions import smooth_weights
 
 
@@ -132,3 +139,33 @@ def test_functions_that_end_at_the_cutoff_keep_their_last_knot():
     table = tabulate(function, tolerance=1e-13, derivative_tolerance=1e-12, zero_at_cutoff=False)
     assert table.knots[-1, 0].item() == 1.0
     assert table.n_knots == 17
+
+
+def kinked(x):
+    """x for x < 0.7, where the second derivative jumps from 0 to 6, then a polynomial."""
+    x = x[:, None]
+    beyond = (x - 0.7).clamp(min=0.0)
+    step = (x > 0.7).to(x.dtype)
+    return (
+        x + 3 * beyond**2 - beyond**5,
+        1 + 6 * beyond - 5 * beyond**4,
+        (6 - 20 * beyond**3) * step,
+    )
+
+
+def test_a_jump_of_the_second_derivative_lies_between_two_knots():
+    table = tabulate(kinked, tolerance=1e-12, derivative_tolerance=1e-12, kink=0.7)
+    assert table.n_intervals + 2 == table.n_knots
+    start, below = split_at(0.7, table.n_intervals)
+    assert 0.0 <= start <= GRID_START
+    spacing = (1.0 - start) / table.n_intervals
+    assert start + below * spacing == pytest.approx(0.7, abs=1e-14)
+    left, right = table.knots[below], table.knots[below + 1]
+    torch.testing.assert_close(left[:2], right[:2], rtol=1e-12, atol=0)
+    assert left[2].item() == 0.0
+    assert right[2].item() == pytest.approx(6.0 * spacing**2, rel=1e-9)
+
+
+def test_a_jump_that_is_not_said_is_refused():
+    with pytest.raises(EgraffError, match="expected a smooth function of the distance"):
+        tabulate(kinked, tolerance=1e-12, derivative_tolerance=1e-12)

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork, XplorCutoff
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,20 @@ def test_envelope_is_flat_at_the_cutoff(p):
     # its derivative is -p(p+1)(p+2)/2 x^(p-1) (1-x)^2
     expected = -p * (p + 1) * (p + 2) / 2 * 0.5 ** (p - 1) * 0.25
     assert slope[1].item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_xplor_envelope_is_one_up_to_its_onset_and_falls_without_a_step():
+    x = torch.tensor([0.3, 0.8, 0.9, 1.0 - 1e-9, 1.2], requires_grad=True)
+    u = XplorCutoff(0.8)(x)
+    (slope,) = torch.autograd.grad(u.sum(), x)
+    # (1 - x^2)^2 (1 + 2 x^2 - 3 x_on^2) / (1 - x_on^2)^3 at x^2 = 0.81, x_on^2 = 0.64
+    middle = 0.19**2 * (1 + 1.62 - 1.92) / 0.36**3
+    torch.testing.assert_close(u, torch.tensor([1.0, 1.0, middle, 0.0, 0.0]))
+    # its derivative is 12 x (1 - x^2) (x_on^2 - x^2) / (1 - x_on^2)^3
+    falling = 12 * 0.9 * 0.19 * -0.17 / 0.36**3
+    torch.testing.assert_close(
+        slope, torch.tensor([0.0, 0.0, falling, 0.0, 0.0]), atol=1e-6, rtol=1e-9
+    )
 
 
 def test_envelope_decays_earlier_for_smaller_p():

@@ -110,7 +110,7 @@ def test_width_of_a_map_without_its_tensors():
         torch.ops.egraff.edge_convolution(
             case.x, case.edge_vec, case.edge_index, case.species, f.tables, f.pair_scale,
             f.pair_table, f.paths, f.coupling_index, f.coupling_value, f.grid_start, 6,
-            f.width_out, f.grid_stretch, False, [], 4,
+            f.width_out, f.grid_stretch, False, [], 4, 0,
         )  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def test_gradient_of_another_shape():
         torch.ops.egraff.edge_convolution_backward(
             torch.zeros(6, 2).double(), case.x, case.edge_vec, case.edge_index, case.species,
             f.tables, f.pair_scale, f.pair_table, f.paths, f.coupling_index, f.coupling_value,
-            f.grid_start, 6, f.width_out, f.grid_stretch, False, [], 0, True, True,
+            f.grid_start, 6, f.width_out, f.grid_stretch, False, [], 0, 0, True, True,
         )  # fmt: skip
 
 
@@ -177,3 +177,12 @@ def test_order_without_kernels():
         r"fused convolution\n  fix: export with --no-fuse",
     ):
         FusedEdgeConvolution(plain, tables, dtype=torch.float32)
+
+
+def test_kink_beyond_the_tables():
+    case = make_case()
+    case.fused.grid_kink = 10**6
+    with pytest.raises(
+        ValueError, match=r"grid_kink: expected an interval of the tables, .* or 0, got 1000000\n"
+    ):
+        case.run_fused(case.x, case.edge_vec)

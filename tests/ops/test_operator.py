@@ -37,12 +37,20 @@ def test_the_kernel_for_a_gpu_refuses(name):
 # Exported files call operators by their schemas: one that changes makes them unreadable.
 SCHEMAS = [
     pytest.param(
+        "egraff::edge_convolution(Tensor x, Tensor edge_vec, Tensor edge_index, Tensor species, "
+        "Tensor tables, Tensor pair_scale, Tensor pair_table, Tensor paths, "
+        "Tensor coupling_index, Tensor coupling_value, float grid_start, SymInt n_local, "
+        "SymInt width_out, float grid_stretch, bool channels_last, Tensor[] after, "
+        "SymInt width_after, int grid_kink) -> Tensor",
+        id="edge_convolution",
+    ),
+    pytest.param(
         "egraff::edge_convolution_backward(Tensor gradient, Tensor x, Tensor edge_vec, "
         "Tensor edge_index, Tensor species, Tensor tables, Tensor pair_scale, Tensor pair_table, "
         "Tensor paths, Tensor coupling_index, Tensor coupling_value, float grid_start, "
         "SymInt n_local, SymInt width_out, float grid_stretch, bool channels_last, "
-        "Tensor[] after, SymInt width_after, bool wants_x, bool wants_edge_vec) -> (Tensor, "
-        "Tensor)",
+        "Tensor[] after, SymInt width_after, int grid_kink, bool wants_x, bool wants_edge_vec) -> "
+        "(Tensor, Tensor)",
         id="edge_convolution_backward",
     ),
     pytest.param(

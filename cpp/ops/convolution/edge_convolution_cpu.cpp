@@ -45,9 +45,9 @@ EdgeList edge_list(const Inputs &in) {
 }
 
 template <typename T> EdgeSource<T> edge_source(const Inputs &in, const Plan<T> &plan) {
-    return edges::edge_source<T>(edge_list(in), in.edge_vec, in.pair_scale, in.pair_table,
-                                 in.tables, 2, edges::make_grid(in.grid_start, in.grid_stretch),
-                                 plan.l_max, plan.norm);
+    return edges::edge_source<T>(
+        edge_list(in), in.edge_vec, in.pair_scale, in.pair_table, in.tables, 2,
+        edges::make_grid(in.grid_start, in.grid_stretch, in.grid_kink), plan.l_max, plan.norm);
 }
 
 // Rows of the inside layout of all nodes.

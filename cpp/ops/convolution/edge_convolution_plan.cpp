@@ -42,6 +42,11 @@ void check(const Inputs &in) {
                in.tables.size(3) == TABLE_ROWS && in.tables.size(4) == lanes,
            "tables", "[n_tables, n_chunks, n_knots, 4, 64 bytes of channels] of the type of x",
            in.tables);
+    TORCH_CHECK_VALUE(
+        in.grid_kink >= 0 && in.grid_kink < std::max<int64_t>(1, in.tables.size(2) - 2),
+        "egraff::edge_convolution: grid_kink: expected an interval of the tables, "
+        "which have ",
+        in.tables.size(2), " knots, or 0, got ", in.grid_kink, "\n  fix: export the model again");
     expect(in.pair_scale.scalar_type() == at::kDouble && in.pair_scale.dim() == 2 &&
                in.pair_scale.size(0) == in.pair_scale.size(1),
            "pair_scale", "float64 [n_species, n_species]", in.pair_scale);

@@ -37,7 +37,8 @@ struct Inputs {
     // blocks, and those of its transpose, as egraff::irreps_linear takes them; needs channels_last.
     // Otherwise empty tensors: compiled programs cannot hand over an empty list.
     std::vector<at::Tensor> after;
-    Size width_after; // columns of the output where there is a map
+    Size width_after;  // columns of the output where there is a map
+    int64_t grid_kink; // of the tables: first interval beyond a kink, 0 where there is none
 
     bool is_mapped() const { return width_after != 0; }
 
@@ -58,7 +59,8 @@ struct Inputs {
                           Argument{"grid_stretch", &Inputs::grid_stretch},
                           Argument{"channels_last", &Inputs::channels_last},
                           Argument{"after", &Inputs::after},
-                          Argument{"width_after", &Inputs::width_after}};
+                          Argument{"width_after", &Inputs::width_after},
+                          Argument{"grid_kink", &Inputs::grid_kink}};
     }
 };
 

@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace egraff::edges {
 
-Grid make_grid(double start, double stretch) {
+Grid make_grid(double start, double stretch, int64_t kink) {
     const auto stretched = [&](double x) { return x - stretch * std::exp(-GRID_DECAY * x); };
     const double linear = (1.0 - start) / (stretched(1.0) - stretched(start));
-    return {start, start - linear * stretched(start), linear, linear * stretch};
+    const double none = std::numeric_limits<double>::infinity();
+    return {start, start - linear * stretched(start), linear, linear * stretch,
+            kink > 0 ? static_cast<double>(kink) : none};
 }
 
 // The harmonics are scaled so that the squares of those of one order sum to 2 l + 1.
@@ -35,7 +38,7 @@ Geometry<T>::Geometry(int l_max, const T *norm, const Grid &grid, int64_t n_knot
     rows_.l_max = l_max;
     rows_.norm = norm;
     rows_.grid = grid;
-    rows_.n_intervals = static_cast<T>(n_knots - 1);
+    rows_.n_intervals = static_cast<T>(n_knots - (std::isinf(grid.kink) ? 1 : 2));
 }
 
 template <typename T> void Geometry<T>::resize(int64_t n) {

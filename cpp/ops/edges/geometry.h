@@ -9,7 +9,8 @@
 
 namespace egraff::edges {
 
-Grid make_grid(double start, double stretch);
+// `kink` is the first interval beyond a jump of the second derivative, 0 where there is none.
+Grid make_grid(double start, double stretch, int64_t kink = 0);
 
 // Prefactors of the harmonics, [l_max + 1][l_max + 1], as the kernels take them.
 template <typename T> std::vector<T> harmonic_norms(int l_max);

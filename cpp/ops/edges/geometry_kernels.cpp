@@ -51,7 +51,7 @@ template <typename T> void place(const GeometryArgs<T> &a, const T *__restrict l
             const double u = (position[e] - start) * per_scale;
             const double clamped = u < last ? u : last;
             const double k = static_cast<int32_t>(clamped > 0.0 ? clamped : 0.0);
-            a.interval[first + e] = static_cast<T>(k);
+            a.interval[first + e] = static_cast<T>(k < a.grid.kink ? k : k + 1.0);
             a.offset[first + e] = static_cast<T>(u - k);
             a.inside[first + e] = position[e] < 1.0 ? T(1) : T(0);
             a.density[first + e] = static_cast<T>(density[e]);

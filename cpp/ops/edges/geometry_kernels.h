@@ -16,9 +16,12 @@ namespace egraff::edges {
 // How radial tables place their knots, equidistant in s: from x, the length in units of the cutoff,
 // s = offset + linear x - exponential exp(-GRID_DECAY x), which is 1 at the cutoff and `start` at
 // x = start. Knots are the denser at short distance, the larger `stretch` is; without, s = x.
+// Where the functions' second derivative jumps there are two knots, one for each side, with no
+// interval between them: from interval `kink` on, knots are one further. It is infinite where
+// there is no such place.
 inline constexpr double GRID_DECAY = 5.0;
 struct Grid {
-    double start, offset, linear, exponential;
+    double start, offset, linear, exponential, kink;
 };
 
 // What follows from the edge vectors of a block of edges. All rows have `stride` entries, a

@@ -51,7 +51,8 @@ def export(
         Dtype | None, typer.Option(help="Type of the exported network; default: as trained.")
     ] = None,
     licence: Annotated[
-        str | None, typer.Option(help="Terms of use of the weights, kept in the file.")
+        str | None,
+        typer.Option(help="Terms of use of the weights, kept in the file; default: an import's."),
     ] = None,
     fuse: Annotated[
         bool | None,
@@ -95,12 +96,13 @@ def export(
     model = load_model(checkpoint, dtype=dtype.value if dtype else None)
     info = load_info(checkpoint)
     frame = info.get("check_structure")
+    imported = info["training_data"].get("imported_from") or {}
     metadata = write(
         model,
         output,
         structure=Atoms(**frame) if frame else None,
         training_data=info["training_data"],
-        licence=licence or MODEL_LICENCE,
+        licence=licence or imported.get("licence") or MODEL_LICENCE,
         fuse=fuse,
     )
     compiled = ""

@@ -13,9 +13,15 @@ from egraff.cli.types import writable
 
 def import_(
     package: Annotated[
-        str, typer.Argument(help="Architecture of the model, such as mace or torchmd-net.")
+        str, typer.Argument(help="Whose model it is: an architecture, such as mace, or sevennet.")
     ],
-    source: Annotated[Path, typer.Argument(help="Its state_dict, written by torch.save.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Its state_dict, written by torch.save. Of sevennet: a checkpoint, WHEEL/NAME, or "
+            "NAME (7net-0, 7net-l3i5) in an installed or downloaded package sevenn."
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option("-o", "--output", help="Checkpoint to write.", callback=writable),
@@ -40,19 +46,32 @@ def import_(
     The originals' own model files can only be opened by the original: given one, the error says
     which lines to run there. The result is for `egraff export` and `egraff eval`.
     """
+    from egraff.errors import InputError
     from egraff.files import sha256
     from egraff.interop.files import load_original
+    from egraff.interop.sevennet_files import load_sevennet
     from egraff.training.checkpoint import save_model
 
-    model = load_original(
-        package.replace("-", "_"),
-        source,
-        config,
-        elements=[symbol.strip() for symbol in elements.split(",")] if elements else None,
-        head=head,
-        drop_mean=drop_mean,
-    )
-    origin = {"package": package, "file": source.name, "sha256": sha256(source)}
+    if package == "sevennet":
+        given = {"config": config, "elements": elements, "head": head, "drop-mean": drop_mean}
+        for name, value in given.items():
+            if value:
+                raise InputError(
+                    "not for sevennet: its checkpoints hold their options",
+                    field=f"--{name}",
+                    fix="leave the option out",
+                )
+        model, origin = load_sevennet(source)
+    else:
+        model = load_original(
+            package.replace("-", "_"),
+            source,
+            config,
+            elements=[symbol.strip() for symbol in elements.split(",")] if elements else None,
+            head=head,
+            drop_mean=drop_mean,
+        )
+        origin = {"package": package, "file": source.name, "sha256": sha256(source)}
     save_model(output, model, training_data={"imported_from": origin})
     n_weights = sum(parameter.numel() for parameter in model.parameters())
     typer.echo(

@@ -118,7 +118,7 @@ def describe(
         "created": provenance.now(),
         "training_data": dict(training_data or {}),
         "licence": licence,
-        "citations": list(model.citations),
+        "citations": model.cited(),
         "weights_sha256": weights_sha256(model),
     }
 

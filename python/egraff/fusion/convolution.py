@@ -16,7 +16,6 @@ from egraff.fusion.couplings import couplings_of
 from egraff.fusion.distance_tables import PairTables
 from egraff.fusion.layout import in_lines, lanes_of
 from egraff.fusion.linear import FusedLinear
-from egraff.fusion.radial_table import GRID_START
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.edges import Edges
 
@@ -56,8 +55,9 @@ class FusedEdgeConvolution(nn.Module):
                 "there is no fused convolution\n  fix: export with --no-fuse"
             )
         paths, index, value = _paths(plain)
-        self.grid_start = GRID_START
+        self.grid_start: float = tables.start
         self.grid_stretch: float = tables.grid.stretch
+        self.grid_kink: int = tables.kink
         self.channels_last = channels_last
         self.width_out: int = plain.irreps_out.dim
         self.width_after: int = 0 if after is None else after.width_out
@@ -107,6 +107,7 @@ class FusedEdgeConvolution(nn.Module):
             self.channels_last,
             after,
             self.width_after,
+            self.grid_kink,
         )
 
 

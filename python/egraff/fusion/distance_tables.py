@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from egraff.errors import EgraffError
 from egraff.fusion.radial_table import (
+    GRID_START,
     GRIDS,
     KNOT_NUMBERS,
     Grid,
     Taylor,
     best_grid,
     knots_of,
+    split_at,
     tabulate,
     with_rises,
 )
@@ -30,6 +32,8 @@ Functions = Callable[[Distances], Tensor]
 # may differ, relative to the largest function: rounding of float64.
 PROBES = torch.linspace(0.05, 0.95, 11, dtype=torch.float64)
 SAME = 1e-12
+# Pairs of elements that are compared at a time.
+PAIRS_AT_ONCE = 256
 
 
 class TableSizeError(EgraffError):
@@ -46,12 +50,17 @@ class PairTables:
             as in :class:`egraff.fusion.radial_table.RadialTable`.
         of_pair: ``[n_species, n_species]`` int64, the table of each pair, row = centre.
         pair_scale: ``[n_species, n_species]`` float64, 1 / cutoff in 1/Angstrom.
+        start: the first knot, in units of the cutoff.
+        kink: the first interval beyond a jump of the second derivative, where there are two knots,
+            one for each side; 0 where there is none.
     """
 
     grid: Grid
     knots: list[Tensor]
     of_pair: Tensor
     pair_scale: Tensor
+    start: float = GRID_START
+    kink: int = 0
 
     def in_type(self, dtype: torch.dtype) -> Tensor:
         """Return the tables as operators read them, ``[n_tables, n_knots, 4, n_functions]``.
@@ -98,6 +107,7 @@ class DistanceTables:
         grids: tuple[Grid, ...] = GRIDS,
         multiple: int = 16,
         dtype: torch.dtype | None = None,
+        kink: float | None = None,
     ) -> PairTables:
         """Tabulate functions of the distance.
 
@@ -108,6 +118,7 @@ class DistanceTables:
             grids: those that the operator knows, from even to ever more stretched.
             multiple: of which the number of intervals is always one.
             dtype: of the operator's tables, by default the model's.
+            kink: where second derivatives jump, in units of the cutoff.
 
         Raises:
             TableSizeError: the tables would be larger than allowed, as soon as the first pair's
@@ -131,8 +142,9 @@ class DistanceTables:
                 zero_at_cutoff=zero_at_cutoff,
                 n_intervals=n_intervals,
                 multiple=multiple,
+                kink=kink,
             )
-            n_intervals = table.n_knots - 1
+            n_intervals = table.n_intervals
             errors = [max(errors[0], table.error), max(errors[1], table.derivative_error)]
             n_bytes = len(pairs) * KNOT_NUMBERS * table.knots[:, 0].numel() * itemsize
             if n_bytes > self._max_bytes:
@@ -143,19 +155,21 @@ class DistanceTables:
                 )
         # the last pair may have wanted more knots than the first
         knots = [
-            knots_of(function, n_intervals, zero_at_cutoff=zero_at_cutoff) for function in at_grid
+            knots_of(function, n_intervals, zero_at_cutoff=zero_at_cutoff, kink=kink)
+            for function in at_grid
         ]
         self.reports.append(
             {
                 "layer": name,
                 "n_tables": len(pairs),
-                "n_knots": n_intervals + 1,
+                "n_knots": table.n_knots,
                 "error": errors[0],
                 "derivative_error": errors[1],
                 "bytes": n_bytes,
             }
         )
-        return PairTables(grid, knots, of_pair, self.cutoffs.pair_scale())
+        start, before = (GRID_START, 0) if kink is None else split_at(kink, n_intervals)
+        return PairTables(grid, knots, of_pair, self.cutoffs.pair_scale(), start, before)
 
     def at(self, pair: int, x: Tensor) -> Distances:
         """Return distances ``x`` ``[n]``, in units of their cutoff, of one pair of elements."""
@@ -169,20 +183,25 @@ class DistanceTables:
             position in that list for every pair, ``[n_species, n_species]``.
         """
         n_species = self.cutoffs.n_species
-        every = torch.stack(
-            [functions(self.at(pair, PROBES)).flatten() for pair in range(n_species**2)]
-        )
-        allowed = SAME * float(every.abs().max())
-        distinct = torch.empty_like(every)
         pairs: list[int] = []
         of_pair = torch.empty(n_species**2, dtype=torch.int64)
-        for pair, values in enumerate(every):
-            differences = (distinct[: len(pairs)] - values).abs().amax(dim=1)
-            same = (differences <= allowed).nonzero()
-            of_pair[pair] = same[0, 0] if len(same) else len(pairs)
-            if not len(same):
-                distinct[len(pairs)] = values
-                pairs.append(pair)
+        # 89 elements have 7921 pairs, which nearly always have the same functions: those of a few
+        # pairs are held at a time, and room for distinct ones costs nothing until it is written
+        distinct, largest = torch.empty(0), 0.0
+        for part in torch.arange(n_species**2).split(PAIRS_AT_ONCE):
+            x = PROBES.repeat(len(part))
+            every = functions(self.cutoffs.at(part.repeat_interleave(len(PROBES)), x))
+            every = every.reshape(len(part), -1)
+            if not pairs:
+                distinct = torch.empty(n_species**2, every.shape[1], dtype=every.dtype)
+            largest = max(largest, float(every.abs().max()))
+            for pair, values in zip(part.tolist(), every, strict=True):
+                differences = (distinct[: len(pairs)] - values).abs().amax(dim=1)
+                same = (differences <= SAME * largest).nonzero()
+                of_pair[pair] = same[0, 0] if len(same) else len(pairs)
+                if not len(same):
+                    distinct[len(pairs)] = values
+                    pairs.append(pair)
         return pairs, of_pair.view(n_species, n_species)
 
     def _on_grid(self, functions: Functions, pair: int, grid: Grid, position: Tensor) -> Taylor:

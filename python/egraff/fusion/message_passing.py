@@ -31,6 +31,7 @@ from egraff.models.base import ForceField
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.edges import Distances
 from egraff.nn.interaction import Interaction
+from egraff.nn.species import SpeciesLinear
 
 
 def every_convolution_has_a_form(model: ForceField) -> bool:
@@ -60,12 +61,21 @@ def fuse_nequip_interaction(
     layer.fold_scales()
     layer.gate = FusedGate.of_e3nn(layer.gate)
     if layer.self_connection is not None:
-        layer.self_connection = FusedSpeciesLinear(layer.self_connection, fusion.dtype, last=True)
+        layer.self_connection = _fused_self_connection(layer.self_connection, fusion.dtype)
     if not surrounded:  # the convolution keeps e3nn's layout
         irreps_in = layer.linear_in.irreps_in
         layer.linear_in = FusedLinear(layer.linear_in, fusion.dtype, last_in=irreps_in, sent=True)
         layer.linear_out = FusedLinear(layer.linear_out, fusion.dtype, last_out=True)
     return layer
+
+
+def _fused_self_connection(plain: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Return the form of a self-connection between rows with the channels last."""
+    if isinstance(plain, SpeciesLinear):
+        return FusedSpeciesLinear(plain, dtype, last=True)
+    irreps_in = plain.linear.irreps_in
+    plain.linear = FusedLinear(plain.linear, dtype, last_in=irreps_in, last_out=True)
+    return plain
 
 
 def can_fuse_interaction(layer: Interaction) -> bool:
@@ -132,7 +142,8 @@ def fuse_convolution(
         made = plain64.radial(radial)
         return made if envelope is None else made * envelope[:, None]
 
-    tables = fusion.tables.add(name, weights, zero_at_cutoff=True, grids=EVEN)
+    kink = fusion.model64.radial_kink()
+    tables = fusion.tables.add(name, weights, zero_at_cutoff=kink is None, grids=EVEN, kink=kink)
     plain = layer.convolution
     maps = [getattr(layer, part) for part in layer.around_convolution]
     surround = has_full_lines(plain, fusion.dtype) and all(

@@ -113,12 +113,14 @@ class RadialTable:
             times spacing squared.
         error: largest error of a value, relative to the largest value of any function.
         derivative_error: likewise for the first derivative.
+        n_intervals: intervals between the knots; there are two knots at a kink.
     """
 
     grid: Grid
     knots: Tensor
     error: float
     derivative_error: float
+    n_intervals: int
 
     @property
     def n_knots(self) -> int:
@@ -139,6 +141,7 @@ def tabulate(
     zero_at_cutoff: bool = True,
     n_intervals: int = 16,
     multiple: int = 16,
+    kink: float | None = None,
 ) -> RadialTable:
     """Return the first table, from coarse to fine, that is within the tolerances.
 
@@ -151,15 +154,18 @@ def tabulate(
             set to zero; otherwise it has the values of ``function``.
         n_intervals: of the coarsest table to try.
         multiple: of which the number of intervals is always one.
+        kink: where the second derivatives of the functions jump, on an even grid.
 
     Raises:
         EgraffError: no table is fine enough, nor within :data:`ROUNDING_ROOM` of it; the function
             is not smooth.
     """
+    if kink is not None:
+        n_intervals = max(n_intervals, fewest_intervals(kink))
     n_intervals = multiple * math.ceil(n_intervals / multiple)
     best, smallest, growth = None, math.inf, 4.0
     while n_intervals < MAX_KNOTS:
-        table = table_of(function, grid, n_intervals, zero_at_cutoff=zero_at_cutoff)
+        table = table_of(function, grid, n_intervals, zero_at_cutoff=zero_at_cutoff, kink=kink)
         excess = table.excess(tolerance, derivative_tolerance)
         if excess <= 1.0:
             return table
@@ -231,10 +237,62 @@ def best_grid(function: Callable[[Tensor], Taylor], grids: Sequence[Grid]) -> Gr
     return best
 
 
+def split_at(kink: float, n_intervals: int) -> tuple[float, int]:
+    """Return the first knot and the number of intervals below a kink that shall be a knot itself.
+
+    The first knot is at most ``GRID_START`` from ``fewest_intervals`` on.
+    """
+    below = math.floor(kink * n_intervals)
+    return (n_intervals * kink - below) / (n_intervals - below), below
+
+
+def fewest_intervals(kink: float) -> int:
+    """Return from how many intervals on a table with a kink covers all distances of others."""
+    return math.ceil(1.0 / (GRID_START * (1.0 - kink))) + 1
+
+
+def sides_of(
+    function: Callable[[Tensor], Taylor], kink: float, n_intervals: int
+) -> list[tuple[Callable[[Tensor], Taylor], int]]:
+    """Return a function below and above a kink, and the number of intervals there.
+
+    Each is stretched to where tables are, from ``GRID_START`` to 1.
+    """
+    start, below = split_at(kink, n_intervals)
+    sides = []
+    # so far from the kink that rounding cannot reach the other side
+    near = 1e-15
+    for low, high, first, last, n in (
+        (start, kink, start, kink - near, below),
+        (kink, 1.0, kink + near, 1.0, n_intervals - below),
+    ):
+        scale = (high - low) / (1.0 - GRID_START)
+
+        def stretched(s: Tensor, ends=(low, first, last), scale=scale) -> Taylor:
+            low, first, last = ends
+            x = (low + (s - GRID_START) * scale).clamp(first, last)
+            value, slope, curvature = function(x)
+            return value, scale * slope, scale**2 * curvature
+
+        sides.append((stretched, n))
+    return sides
+
+
 def knots_of(
-    function: Callable[[Tensor], Taylor], n_intervals: int, *, zero_at_cutoff: bool = True
+    function: Callable[[Tensor], Taylor],
+    n_intervals: int,
+    *,
+    zero_at_cutoff: bool = True,
+    kink: float | None = None,
 ) -> Tensor:
-    """Return the knots of a table with so many intervals, whatever its error."""
+    """Return the knots of a table with so many intervals, whatever its error.
+
+    With a kink, those below and those above it: two knots are there.
+    """
+    if kink is not None:
+        sides = sides_of(function, kink, n_intervals)
+        parts = [knots_of(side, n, zero_at_cutoff=False) for side, n in sides]
+        return torch.cat(parts)
     spacing = (1.0 - GRID_START) / n_intervals
     grid = torch.linspace(GRID_START, 1.0, n_intervals + 1, dtype=torch.float64)
     value, first, second = function(grid)
@@ -263,9 +321,26 @@ def with_rises(knots: Tensor) -> Tensor:
 
 
 def table_of(
-    function: Callable[[Tensor], Taylor], grid: Grid, n_intervals: int, *, zero_at_cutoff: bool
+    function: Callable[[Tensor], Taylor],
+    grid: Grid,
+    n_intervals: int,
+    *,
+    zero_at_cutoff: bool,
+    kink: float | None = None,
 ) -> RadialTable:
-    """Return a table with so many intervals, and its errors."""
+    """Return a table with so many intervals, and its errors: of both sides of a kink the larger."""
+    if kink is not None:
+        low, high = (
+            table_of(side, grid, n, zero_at_cutoff=False)
+            for side, n in sides_of(function, kink, n_intervals)
+        )
+        return RadialTable(
+            grid,
+            torch.cat([low.knots, high.knots]),
+            max(low.error, high.error),
+            max(low.derivative_error, high.derivative_error),
+            n_intervals,
+        )
     knots = knots_of(function, n_intervals, zero_at_cutoff=zero_at_cutoff)
     spacing = (1.0 - GRID_START) / n_intervals
     positions = torch.linspace(GRID_START, 1.0, n_intervals + 1, dtype=torch.float64)
@@ -276,4 +351,5 @@ def table_of(
         for k, spline in enumerate(evaluate(knots, part)):
             differences[k] = max(differences[k], float((spline - expected[k]).abs().max()))
             sizes[k] = max(sizes[k], float(expected[k].abs().max()))
-    return RadialTable(grid, knots, differences[0] / sizes[0], differences[1] / sizes[1])
+    errors = (difference / size for difference, size in zip(differences, sizes, strict=True))
+    return RadialTable(grid, knots, *errors, n_intervals)

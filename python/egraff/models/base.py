@@ -220,6 +220,17 @@ class ForceField(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement radial_functions")
 
+    def cited(self) -> list[str]:
+        """Return the papers to cite for this instance, one line each."""
+        return list(self.citations)
+
+    def radial_kink(self) -> float | None:
+        """Return where second derivatives of the radial functions jump, in units of the cutoff.
+
+        None where they jump nowhere, the cutoff included.
+        """
+        return None
+
 
 def _without_cutoffs(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
     """Leave out what older checkpoints say of cutoffs, rounded to their type: options say it."""

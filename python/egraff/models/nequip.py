@@ -4,7 +4,10 @@
 S. Batzner, A. Musaelian, L. Sun, M. Geiger, J. P. Mailoa, M. Kornbluth, N. Molinari, T. E. Smidt,
 B. Kozinsky, Nat. Commun. 13, 2453 (2022), arXiv:2101.03164. The details follow nequip 0.19: no
 self-connection in the first layer and no biases, so that an isolated atom has exactly its
-reference energy.
+reference energy. SevenNet (Y. Park, J. Kim, S. Hwang, S. Han, J. Chem. Theory Comput. 20, 4857
+(2024)) is the same network without parity, with a self-connection in every layer and another
+envelope: see ``group``, ``self_connection``, ``first_self_connection``, ``xplor_onset``. With a
+self-connection in the first layer an isolated atom has an energy beyond its reference.
 
     h_i^0     = embedding of the element of i
     L_i^t     = 1/sqrt(N) sum_j R^t(r_ij) . (W_1 h_j^(t-1) (x) Y(r_ij))     interaction
@@ -27,7 +30,7 @@ sigma, mu             ``energy_scale``, ``energy_shift``
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from e3nn import o3
@@ -42,8 +45,13 @@ from egraff.models.originals import NEQUIP_RECIPE, Original
 from egraff.models.registry import register
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.edges import Distances, Edges
-from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork
-from egraff.nn.species import NeighbourNorm, SpeciesLinear
+from egraff.nn.radial import BesselBasis, PolynomialCutoff, RadialNetwork, XplorCutoff
+from egraff.nn.species import CommonLinear, NeighbourNorm, SpeciesLinear
+
+SEVENNET = (
+    "SevenNet: Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024), "
+    "doi:10.1021/acs.jctc.4c00190"
+)
 
 
 class NequIPConfig(NeighbourCountsConfig):
@@ -53,12 +61,18 @@ class NequIPConfig(NeighbourCountsConfig):
         n_layers: interaction layers.
         l_max: highest order of harmonics and features.
         parity: carry features of both parities; otherwise only those of a polar tensor.
+        group: ``o3`` knows parity; for ``so3`` all irreps are even, and products of any parity are
+            made, so that a mirror image may have another energy.
         n_features: channels for each irrep: one number, or one for each l.
         n_type_features: channels of the element embedding; default: those of l = 0.
         resnet: add a layer's input to its output where the irreps agree (not in the first layer).
+        self_connection: ``elements`` has a linear map for each element, ``common`` one for all.
+        first_self_connection: whether the first layer has one, too.
         n_bessel: radial basis functions.
         bessel_trainable: learn the roots of the basis.
         cutoff_p: exponent of the polynomial envelope.
+        xplor_onset: where X-PLOR's envelope begins to fall, in units of the cutoff; None for the
+            polynomial envelope.
         radial_depth: hidden layers of the radial network.
         radial_width: their width.
         readout_depth: hidden layers of the readout.
@@ -68,12 +82,16 @@ class NequIPConfig(NeighbourCountsConfig):
     n_layers: int = Field(default=4, ge=1)
     l_max: int = Field(default=1, ge=0)
     parity: bool = True
+    group: Literal["o3", "so3"] = "o3"
     n_features: int | list[int] = 32
     n_type_features: int | None = Field(default=None, ge=1)
     resnet: bool = False
+    self_connection: Literal["elements", "common"] = "elements"
+    first_self_connection: bool = False
     n_bessel: int = Field(default=8, ge=1)
     bessel_trainable: bool = False
     cutoff_p: float = Field(default=6.0, ge=2.0)
+    xplor_onset: float | None = Field(default=None, gt=0.0, lt=1.0)
     radial_depth: int = Field(default=1, ge=0)
     radial_width: int = Field(default=128, ge=1)
     readout_depth: int = Field(default=0, ge=0)
@@ -153,6 +171,12 @@ class NequIPConfig(NeighbourCountsConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _parity_needs_its_group(self) -> NequIPConfig:
+        if self.group == "so3" and self.parity:
+            raise ValueError("parity: expected False for the group so3, which has no parity")
+        return self
+
     def multiplicities(self) -> list[int]:
         """Return the channels for each l, ``[l_max + 1]``."""
         if isinstance(self.n_features, list):
@@ -165,9 +189,13 @@ class NequIPConfig(NeighbourCountsConfig):
             [
                 (mul, (order, parity))
                 for order, mul in enumerate(self.multiplicities())
-                for parity in ((1, -1) if self.parity else ((-1) ** order,))
+                for parity in ((1, -1) if self.parity else (self.harmonic_parity() ** order,))
             ]
         )
+
+    def harmonic_parity(self) -> int:
+        """Return the parity of vectors: even where the group does not know it."""
+        return 1 if self.group == "so3" else -1
 
 
 @register
@@ -184,11 +212,14 @@ class NequIP(ForceField):
     def __init__(self, config: NequIPConfig) -> None:
         super().__init__(config)
         scalars = config.multiplicities()[0]
-        irreps_sh = o3.Irreps.spherical_harmonics(config.l_max)
+        vector = o3.Irrep(1, config.harmonic_parity())
+        irreps_sh = o3.Irreps.spherical_harmonics(config.l_max, vector.p)
 
-        self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component")
+        self.harmonics = o3.SphericalHarmonics(irreps_sh, True, "component", o3.Irreps([vector]))
         self.basis = BesselBasis(config.n_bessel, config.r_max, trainable=config.bessel_trainable)
-        self.envelope = PolynomialCutoff(config.cutoff_p)
+        self.envelope: nn.Module = PolynomialCutoff(config.cutoff_p)
+        if config.xplor_onset is not None:
+            self.envelope = XplorCutoff(config.xplor_onset)
         self.embedding = nn.Embedding(self.n_species, config.n_type_features or scalars)
 
         irreps = o3.Irreps([(self.embedding.embedding_dim, (0, 1))])
@@ -223,6 +254,14 @@ class NequIP(ForceField):
         x = distances.scaled
         return self.basis(x) * self.envelope(x)[:, None], None
 
+    def cited(self) -> list[str]:
+        """Return the papers; networks without parity are SevenNet's, too."""
+        return super().cited() + ([SEVENNET] if self.config.group == "so3" else [])
+
+    def radial_kink(self) -> float | None:
+        """Return the onset of X-PLOR's envelope; see :class:`ForceField`."""
+        return self.config.xplor_onset
+
 
 class Interaction(nn.Module):
     """One interaction layer: linear map, edge convolution, self-connection, gate.
@@ -232,8 +271,7 @@ class Interaction(nn.Module):
         irreps_sh: irreps of the harmonics.
         irreps_wanted: irreps of the features that go out, as far as a path leads to them.
         config: the model's options.
-        first: whether this is the first layer, whose input is known for ghosts too and which has
-            no self-connection.
+        first: whether this is the first layer, whose input is known for ghosts too.
     """
 
     #: linear maps of what the convolution reads and of what it gives (:mod:`egraff.fusion`)
@@ -267,6 +305,7 @@ class Interaction(nn.Module):
         )
         self.irreps_out = self.gate.irreps_out.simplify()
 
+        self.irreps_sh = irreps_sh
         self.first = first
         self.resnet = config.resnet and not first and irreps_in == self.irreps_out
         self.norm = NeighbourNorm(config.neighbour_counts())
@@ -276,9 +315,13 @@ class Interaction(nn.Module):
         hidden = [config.radial_width] * config.radial_depth
         self.radial = RadialNetwork([config.n_bessel, *hidden, self.convolution.n_weights])
         self.linear_out = o3.Linear(self.convolution.irreps_out.simplify(), before_gate)
-        self.self_connection = (
-            None if first else SpeciesLinear(irreps_in, before_gate, len(config.elements))
-        )
+        self.self_connection: nn.Module | None = None
+        if config.first_self_connection or not first:
+            self.self_connection = (
+                SpeciesLinear(irreps_in, before_gate, len(config.elements))
+                if config.self_connection == "elements"
+                else CommonLinear(irreps_in, before_gate)
+            )
 
     def fold_scales(self) -> None:
         """Put the constant factor of the messages into the weights: no array is scaled any more."""
@@ -302,7 +345,8 @@ class Interaction(nn.Module):
             sent = torch.ops.egraff.ghost_exchange(sent, species.shape[0])
         update = self.linear_out(self.convolution(sent, edges, self.radial(edges.radial)))
         if self.self_connection is not None:
-            update = update + self.self_connection(x, species[: edges.n_local])
+            n_local = edges.n_local
+            update = update + self.self_connection(x[:n_local], species[:n_local])
         update = self.gate(update)
         if self.resnet:
             update = update + x

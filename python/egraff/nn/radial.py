@@ -46,6 +46,28 @@ class PolynomialCutoff(nn.Module):
         return u * (x < 1.0).to(x.dtype)
 
 
+class XplorCutoff(nn.Module):
+    """Envelope that is 1 up to an onset and falls to 0, with its derivative, at x = 1.
+
+    u(x) = (1 - x^2)^2 (1 + 2 x^2 - 3 x_on^2) / (1 - x_on^2)^3 from x_on on, the switching function
+    of X-PLOR (A. T. Bruenger, X-PLOR manual, Yale 1992). Its second derivative jumps at the onset
+    and at x = 1: forces are continuous, their derivatives are not.
+
+    Args:
+        onset: x_on, between 0 and 1.
+    """
+
+    def __init__(self, onset: float) -> None:
+        super().__init__()
+        self.onset = float(onset)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map scaled distances x = r / r_max of any shape to the envelope, same shape."""
+        square, start = x * x, self.onset**2
+        falling = (1.0 - square) ** 2 * (1.0 + 2.0 * square - 3.0 * start) / (1.0 - start) ** 3
+        return torch.where(x < self.onset, torch.ones_like(x), falling) * (x < 1.0).to(x.dtype)
+
+
 class BesselBasis(nn.Module):
     """Radial Bessel functions b_n(r) = (2 / r_max) sin(n pi x) / (x r_max), x = r / r_max.
 

@@ -95,6 +95,23 @@ class _SpeciesBlock(nn.Module):
         return chosen.reshape(n, self.mul_out * self.dim)
 
 
+class CommonLinear(nn.Module):
+    """Equivariant linear map with the same weights for all elements, called as a `SpeciesLinear`.
+
+    Args:
+        irreps_in: irreps of the input.
+        irreps_out: irreps of the output; an irrep that the input lacks stays zero.
+    """
+
+    def __init__(self, irreps_in: o3.Irreps, irreps_out: o3.Irreps) -> None:
+        super().__init__()
+        self.linear = o3.Linear(irreps_in, irreps_out)
+
+    def forward(self, x: Tensor, species: Tensor) -> Tensor:
+        """Map ``[n, irreps_in.dim]`` to ``[n, irreps_out.dim]``; species is not read."""
+        return self.linear(x)
+
+
 class EnergyScaleShift(nn.Module):
     """Atomic energy E_i = shift[Z_i] + scale[Z_i] x_i, in float64 whatever the model's dtype.
 

@@ -23,7 +23,7 @@ def describe_model(model: ForceField, *, reference_energies_from: str) -> dict[s
         "reference_energies_from": reference_energies_from,
         "energy_scale_ev": dict(zip(model.elements, config.energy_scale, strict=True)),
         "avg_num_neighbours": config.avg_num_neighbours,
-        "citations": list(model.citations),
+        "citations": model.cited(),
     }
 
 
