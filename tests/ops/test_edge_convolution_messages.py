@@ -69,7 +69,7 @@ from tests.ops.wrong_calls import long, number, replaced
         ),
         (
             number("paths", 0, 1, 500),
-            "paths: expected paths that fit x, the output, the couplings and the tables",
+            "paths: expected paths that fit x, the output and the couplings, got [0, 500, ",
         ),
         (
             replaced("species", torch.full((9,), 2)),

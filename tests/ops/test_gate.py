@@ -82,6 +82,10 @@ def changed(row: int, column: int, value: int) -> Tensor:
     return blocks
 
 
+def changed_row(row: int, column: int, value: int) -> str:
+    return f"{changed(row, column, value)[row].tolist()} in row {row}"
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
@@ -101,9 +105,16 @@ def changed(row: int, column: int, value: int) -> Tensor:
             (
                 (torch.zeros(4, 10), changed(*change), FACTORS),
                 "blocks: expected blocks and gates that are each column of x (10) and of the "
-                "result (8) once, got others\n  fix: export the model again",
+                f"result (8) once, got {got}\n  fix: export the model again",
             )
-            for change in [(0, 0, 9), (0, 1, -2), (0, 2, 3), (1, 3, 2), (1, 4, 1), (1, 5, 6)]
+            for change, got in {
+                (0, 0, 9): changed_row(0, 0, 9),
+                (0, 1, -2): changed_row(0, 1, -2),
+                (0, 2, 3): "column 2 of x 2 times",
+                (1, 3, 2): "column 8 of x 0 times",
+                (1, 4, 1): "column 1 of x 2 times",
+                (1, 5, 6): changed_row(1, 5, 6),
+            }.items()
         ),
     ],
 )

@@ -14,10 +14,14 @@ from tests.ops.wrong_calls import long, number, replaced
 EXPORT_AGAIN = "\n  fix: export the model again"
 
 
+def pattern(message):
+    """Return what matches it, with any numbers of a table in place of ROW."""
+    return re.escape(message).replace("ROW", r"\[-?\d+(, -?\d+)*\]")
+
+
 def do_not_fit(name, row):
     return (
-        f"{name}: expected rows that fit the other arguments, got others in row {row}"
-        + EXPORT_AGAIN
+        f"{name}: expected rows that fit the other arguments, got ROW in row {row}" + EXPORT_AGAIN
     )
 
 
@@ -113,7 +117,7 @@ def test_arguments_are_checked(change, message):
     case = make_case()
     change(case)
     with pytest.raises(
-        (ValueError, RuntimeError), match=re.escape(f"egraff::graph_attention: {message}")
+        (ValueError, RuntimeError), match=pattern("egraff::graph_attention: " + message)
     ):
         call(case)
 

@@ -146,7 +146,7 @@ def arguments(**changes):
             "width_out",
             3,
             "blocks: expected columns below 4 of x and 3 of the result and weights below 64, got "
-            "others in row 0\n  fix: export the model again",
+            "[0, 4, 0, 0, 0, 4, 0, 0, 1] in row 0\n  fix: export the model again",
         ),
     ],
 )

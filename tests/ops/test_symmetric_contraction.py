@@ -99,7 +99,11 @@ def test_no_second_derivative():
         ("variables", long(4, 3), "variables: expected int64 [n_components, 2], got Long [4, 3]"),
         ("variables", long(4, 2), "variables: expected columns below 8, got 0 + 0 * channel"),
         ("products", long(3), "products: expected int64 [n_products, 2], got Long [3]"),
-        ("products", long(3, 2) + 50, "products, terms, paths: expected monomials of earlier ones"),
+        (
+            "products",
+            long(3, 2) + 50,
+            "products: expected monomials of earlier ones and components of the outputs, got [50, ",
+        ),
         ("paths", long(1, 4), "paths: expected int64 [n_paths, 4] as in weights, got Long [1, 4]"),
         ("coefficients", torch.zeros(2), "coefficients: expected float64 [n_terms], got Float [2]"),
         ("terms", long(1, 2), "terms: expected int64 [n_terms, 2] as in coefficients, got"),

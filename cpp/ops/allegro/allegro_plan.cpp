@@ -21,14 +21,15 @@ void expect_table(const at::Tensor &x, const char *name, int64_t columns, const 
     expect(x.scalar_type() == at::kLong && x.dim() == 2 && x.size(1) == columns, name, expected, x);
 }
 
-// Throws, for row `k` of the table `name`, if it is not good.
-void expect_fit(bool good, const char *name, int64_t k) {
-    TORCH_CHECK_VALUE(good, "egraff::allegro_energy: ", name, ": expected rows that fit the other ",
-                      "arguments, got others in row ", k, "\n  fix: export the model again");
-}
-
 const int64_t *row(const at::Tensor &table, int64_t k) {
     return table.const_data_ptr<int64_t>() + k * table.size(1);
+}
+
+// Throws, for row `k` of the table, if it is not good.
+void expect_fit(bool good, const char *name, const at::Tensor &table, int64_t k) {
+    TORCH_CHECK_VALUE(good, "egraff::allegro_energy: ", name, ": expected rows that fit the other ",
+                      "arguments, got ", at::IntArrayRef(row(table, k), table.size(1)), " in row ",
+                      k, "\n  fix: export the model again");
 }
 
 template <typename T> void check(const Inputs &in) {
@@ -102,7 +103,7 @@ template <typename T> void Plan<T>::read_buffers(const Inputs &in) {
         expect_fit(
             r[WIDTH] > 0 && r[WIDTH] % LANES<T> == 0 && r[FIRST_CHUNK] >= -1 &&
                 (r[FIRST_CHUNK] < 0 || r[FIRST_CHUNK] + r[WIDTH] / LANES<T> <= in.tables.size(2)),
-            "buffers", k);
+            "buffers", in.buffers, k);
         buffers.push_back({r[WIDTH], width, r[FIRST_CHUNK]});
         width += r[WIDTH];
     }
@@ -116,14 +117,14 @@ template <typename T> void Plan<T>::read_products(const Inputs &in) {
         expect_fit(r[DIM_IN] > 0 && r[DIM_OUT] > 0 && r[FIRST_ENTRY] >= 0 && n_entries >= 0 &&
                        r[FIRST_ENTRY] + n_entries <= in.entries.size(0) && r[FIRST_TERM] >= 0 &&
                        n_terms >= 0 && r[FIRST_TERM] + n_terms <= in.terms.size(0),
-                   "products", k);
+                   "products", in.products, k);
         Product product{r[DIM_IN], r[DIM_OUT], r[FIRST_TERM],     n_terms, {},
                         {},        {},         r[INDIVIDUAL] != 0};
         for (int64_t e = 0; e < n_entries; ++e) {
             const int64_t *entry = row(in.entries, r[FIRST_ENTRY] + e);
             expect_fit(entry[0] >= 0 && entry[0] < r[DIM_IN] && entry[1] < r[DIM_OUT] &&
                            entry[1] >= (e == 0 ? 0 : product.by_output.back().to),
-                       "entries", r[FIRST_ENTRY] + e);
+                       "entries", in.entries, r[FIRST_ENTRY] + e);
             const auto in_out =
                 std::pair(static_cast<int32_t>(entry[0]), static_cast<int32_t>(entry[1]));
             product.by_output.push_back({static_cast<int32_t>(e), in_out.first, in_out.second});
@@ -134,7 +135,7 @@ template <typename T> void Plan<T>::read_products(const Inputs &in) {
         for (int64_t t = 0; t < n_terms; ++t) {
             const int64_t *term = row(in.terms, r[FIRST_TERM] + t);
             expect_fit(term[0] >= 0 && term[0] < n_entries && term[1] >= 0 && term[1] < n_harmonics,
-                       "terms", r[FIRST_TERM] + t);
+                       "terms", in.terms, r[FIRST_TERM] + t);
             product.terms.push_back({static_cast<int32_t>(term[0]), static_cast<int32_t>(term[1])});
         }
         products.push_back(std::move(product));
@@ -166,7 +167,7 @@ template <typename T> void Plan<T>::read_steps(const Inputs &in) {
                        (r[KIND] == DENSE || !written[r[DEST]]) &&
                        may_read(r[SOURCE], r[KIND] == ACTIVATE || r[C] == 1) &&
                        r[SOURCE] != r[DEST],
-                   "steps", k);
+                   "steps", in.steps, k);
         const int64_t from = buffers[r[SOURCE]].width, to = buffers[r[DEST]].width;
         bool good = true;
         if (r[KIND] == DENSE) {
@@ -180,14 +181,14 @@ template <typename T> void Plan<T>::read_steps(const Inputs &in) {
         } else {
             expect_fit(may_read(r[A], true) && r[A] != r[DEST] && r[B] >= 0 &&
                            r[B] < static_cast<int64_t>(products.size()),
-                       "steps", k);
+                       "steps", in.steps, k);
             const Product &product = products[r[B]];
             good = buffers[r[A]].width == (product.individual ? n_groups : 1) * channels &&
                    to == product.dim_out * channels &&
                    (r[C] == 1 ? from == n_groups * channels && product.dim_in == n_harmonics
                               : from == product.dim_in * channels);
         }
-        expect_fit(good, "steps", k);
+        expect_fit(good, "steps", in.steps, k);
         steps.push_back({static_cast<Kind>(r[KIND]), r[SOURCE], r[DEST], r[A], r[B], r[C],
                          static_cast<bool>(written[r[DEST]]), false});
         written[r[DEST]] = true;
@@ -200,7 +201,7 @@ template <typename T> void Plan<T>::read_steps(const Inputs &in) {
     differentiated.back() = true;
     for (int64_t k = static_cast<int64_t>(steps.size()) - 1; k >= 0; --k) {
         Step &step = steps[k];
-        expect_fit(differentiated[step.dest], "steps", k);
+        expect_fit(differentiated[step.dest], "steps", in.steps, k);
         step.add_gradient = differentiated[step.source];
         differentiated[step.source] = true;
         if (step.kind == PRODUCT) {
@@ -208,7 +209,7 @@ template <typename T> void Plan<T>::read_steps(const Inputs &in) {
         }
     }
     for (int64_t b = 0; b < n_buffers; ++b) {
-        expect_fit(differentiated[b], "buffers", b);
+        expect_fit(differentiated[b], "buffers", in.buffers, b);
     }
 }
 

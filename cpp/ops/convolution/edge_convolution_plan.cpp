@@ -70,7 +70,6 @@ void check(const Inputs &in) {
     const auto coupling = in.coupling_index.contiguous();
     const int64_t *c = coupling.const_data_ptr<int64_t>();
     int64_t n_chunks = 0;
-    bool good = true;
     for (int64_t p = 0; p < paths.size(0); ++p) {
         const int64_t *path = paths.const_data_ptr<int64_t>() + p * PATH_COLUMNS;
         const auto order = [&](int column) { return path[column] >= 0 && path[column] <= MAX_L; };
@@ -82,9 +81,9 @@ void check(const Inputs &in) {
             return path[start] >= 0 && path[CHANNELS] > 0 &&
                    path[start] + path[CHANNELS] * (2 * path[l] + 1) <= width;
         };
-        good = good && fits(X_START, L_IN, x.size(1)) && fits(OUT_START, L_OUT, in.width_out);
         const int64_t first = path[FIRST_COUPLING], n = path[N_COUPLINGS];
-        good = good && first >= 0 && n >= 0 && first + n <= coupling.size(0);
+        bool good = fits(X_START, L_IN, x.size(1)) && fits(OUT_START, L_OUT, in.width_out) &&
+                    first >= 0 && n >= 0 && first + n <= coupling.size(0);
         for (int64_t k = first; good && k < first + n; ++k) {
             for (int leg = 0; leg < 3; ++leg) {
                 good = good && c[3 * k + leg] >= 0 && c[3 * k + leg] <= 2 * path[L_IN + leg];
@@ -93,13 +92,16 @@ void check(const Inputs &in) {
         TORCH_CHECK_VALUE(!in.channels_last || path[CHANNELS] % lanes == 0,
                           "egraff::edge_convolution: channels_last: expected a multiple of ", lanes,
                           " channels in each path, got ", path[CHANNELS]);
+        TORCH_CHECK_VALUE(good,
+                          "egraff::edge_convolution: paths: expected paths that fit x, the output "
+                          "and the couplings, got ",
+                          at::IntArrayRef(path, PATH_COLUMNS), " in row ", p,
+                          "\n  fix: export the model again");
         n_chunks += (path[CHANNELS] + lanes - 1) / lanes;
     }
-    TORCH_CHECK_VALUE(good && n_chunks == in.tables.size(1),
-                      "egraff::edge_convolution: paths: expected paths that fit x, the output, the "
-                      "couplings and the tables (",
-                      in.tables.size(1), " chunks), got others (", n_chunks,
-                      " chunks)\n  fix: export the model again");
+    TORCH_CHECK_VALUE(n_chunks == in.tables.size(1),
+                      "egraff::edge_convolution: paths: expected as many chunks as in tables (",
+                      in.tables.size(1), "), got ", n_chunks, "\n  fix: export the model again");
     TORCH_CHECK_VALUE(!in.is_mapped() || (in.after.size() == AFTER_TENSORS && in.channels_last),
                       "egraff::edge_convolution: after: expected nothing, or with channels_last ",
                       AFTER_TENSORS, " tensors, got ", in.after.size(),

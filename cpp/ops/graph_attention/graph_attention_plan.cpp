@@ -24,9 +24,15 @@ const char *name_of(Constant which) {
 
 constexpr Expect expect(OPERATOR);
 
-void expect_rows(bool good, Constant which, int64_t row) {
+const int64_t *row_of(const at::Tensor &table, int64_t row) {
+    return table.const_data_ptr<int64_t>() + row * table.size(1);
+}
+
+void expect_rows(bool good, const Inputs &in, Constant which, int64_t row) {
+    const at::Tensor &table = in.constant(which);
     TORCH_CHECK_VALUE(good, OPERATOR, ": ", name_of(which),
-                      ": expected rows that fit the other arguments, got others in row ", row,
+                      ": expected rows that fit the other arguments, got ",
+                      at::IntArrayRef(row_of(table, row), table.size(1)), " in row ", row,
                       "\n  fix: export the model again");
 }
 
@@ -34,10 +40,6 @@ void expect_table(const Inputs &in, Constant which, int64_t columns, const char 
     const at::Tensor &t = in.constant(which);
     expect(t.scalar_type() == at::kLong && t.dim() == 2 && t.size(1) == columns, name_of(which),
            expected, t);
-}
-
-const int64_t *row_of(const at::Tensor &table, int64_t row) {
-    return table.const_data_ptr<int64_t>() + row * table.size(1);
 }
 
 void check_atoms_and_edges(const Inputs &in) {
@@ -130,7 +132,7 @@ template <typename T> void Plan<T>::read_blocks(const Inputs &in) {
         expect_rows(block.dim > 0 && block.dim <= 2 * MAX_L + 1 && block.dim % 2 == 1 &&
                         block.channels > 0 && block.channels % LANES<T> == 0 &&
                         (k > 0 || block.dim == 1),
-                    BLOCKS, k);
+                    in, BLOCKS, k);
         width += block.dim * block.channels;
         blocks.push_back(block);
     }
@@ -147,13 +149,13 @@ template <typename T> void Plan<T>::read_couplings(const Inputs &in) {
         const int64_t first = row[FIRST_TERM], n = row[N_TERMS];
         bool good = row[L_IN] >= 0 && row[L_IN] <= MAX_L && row[L_OUT] >= 0 &&
                     row[L_OUT] <= MAX_L && first >= 0 && n >= 0 && first + n <= terms.size(0);
-        expect_rows(good, COUPLINGS, k);
+        expect_rows(good, in, COUPLINGS, k);
         Coupling<T> coupling{row[L_IN], row[L_OUT], n_entries, {}};
         const int64_t size = (2 * row[L_IN] + 1) * (2 * row[L_OUT] + 1);
         for (int64_t t = first; t < first + n; ++t) {
             const int64_t entry = row_of(terms, t)[0], harmonic = row_of(terms, t)[1];
             expect_rows(entry >= 0 && entry < size && harmonic >= 0 && harmonic < ORDERS * ORDERS,
-                        TERMS, t);
+                        in, TERMS, t);
             coupling.terms.push_back({static_cast<int32_t>(entry), static_cast<int32_t>(harmonic),
                                       static_cast<T>(values[t])});
             while ((l_max + 1) * (l_max + 1) <= harmonic) {
@@ -179,14 +181,14 @@ template <typename T> void Plan<T>::read_groups(const Inputs &in) {
                      n_weights};
         const bool known = g.block >= 0 && g.block < static_cast<int64_t>(blocks.size()) &&
                            (g.block == 0) == (k == 0) && g.dim == blocks[g.block].dim;
-        expect_rows(known && g.width > 0 && g.width % lanes == 0, INNER_GROUPS, k);
+        expect_rows(known && g.width > 0 && g.width % lanes == 0, in, INNER_GROUPS, k);
         g.n_out = k == 0 ? n_scalars : blocks[g.block].channels;
         expect_rows(inside(g.radial, in.n_functions, g.width) &&
                         inside(g.radial_t, g.width, radial_width) &&
                         inside(g.matrix, g.width, g.n_out) && inside(g.matrix_t, g.n_out, g.width),
-                    INNER_GROUPS, k);
+                    in, INNER_GROUPS, k);
         for (const InnerGroup &before : inner) {
-            expect_rows(before.block != g.block, INNER_GROUPS, k);
+            expect_rows(before.block != g.block, in, INNER_GROUPS, k);
         }
         n_weights += g.width;
         inner.push_back(g);
@@ -216,7 +218,7 @@ template <typename T> void Plan<T>::read_groups(const Inputs &in) {
                         g.channels > 0 && g.channels % lanes == 0 && (k > 0 || g.dim == 1) &&
                         inside(g.matrix, heads * g.width, g.channels) &&
                         inside(g.matrix_t, heads * g.width, g.channels),
-                    OUTER_GROUPS, k);
+                    in, OUTER_GROUPS, k);
         width_out += heads * g.dim * g.channels;
         n_sums += g.dim * g.width;
         outer.push_back(g);
@@ -241,13 +243,13 @@ std::vector<Path> Plan<T>::read_paths(const Inputs &in, Constant which) const {
         expect_rows(p.coupling >= 0 && p.coupling < static_cast<int64_t>(couplings.size()) &&
                         p.block >= 0 && p.block < static_cast<int64_t>(blocks.size()) &&
                         p.group >= 0 && p.group < n_groups,
-                    which, k);
+                    in, which, k);
         const int64_t dim = is_inner ? inner[p.group].dim : outer[p.group].dim;
         const Coupling<T> &coupling = couplings[p.coupling];
         // paths of a group follow each other, so that all of its columns are written
         expect_rows(blocks[p.block].dim == 2 * coupling.l_in + 1 && dim == 2 * coupling.l_out + 1 &&
                         p.first == filled[p.group],
-                    which, k);
+                    in, which, k);
         filled[p.group] += blocks[p.block].channels;
         paths.push_back(p);
     }

@@ -44,25 +44,32 @@ std::vector<gate::Block<T>> read_blocks(const Tensor &x, const Tensor &blocks,
         std::for_each_n(seen.begin() + first, count, [](int &times) { ++times; });
         return true;
     };
-    bool good = true;
+    const auto expect_fit = [&](bool good, const auto &...got) {
+        TORCH_CHECK_VALUE(good, OPERATOR,
+                          ": blocks: expected blocks and gates that are each column of x (",
+                          width_in, ") and of the result (", width_out, ") once, got ", got...,
+                          "\n  fix: export the model again");
+    };
     for (int64_t k = 0; k < n; ++k, row += BLOCK_COLUMNS) {
         const bool gated = row[GATE] != NO_GATE;
-        good = good && row[CHANNELS] > 0 && row[DIM] > 0 && (gated || row[DIM] == 1) &&
-               row[CHANNELS] <= width_in && row[DIM] <= width_in && row[ACTIVATION] >= 0 &&
-               row[ACTIVATION] <= static_cast<int64_t>(Activation::SIGMOID) &&
-               mark(seen_in, row[START_IN], row[CHANNELS] * row[DIM]) &&
-               mark(seen_out, row[START_OUT], row[CHANNELS] * row[DIM]) &&
-               (!gated || mark(seen_in, row[GATE], row[CHANNELS]));
+        const bool fits = row[CHANNELS] > 0 && row[DIM] > 0 && (gated || row[DIM] == 1) &&
+                          row[CHANNELS] <= width_in && row[DIM] <= width_in &&
+                          row[ACTIVATION] >= 0 &&
+                          row[ACTIVATION] <= static_cast<int64_t>(Activation::SIGMOID) &&
+                          mark(seen_in, row[START_IN], row[CHANNELS] * row[DIM]) &&
+                          mark(seen_out, row[START_OUT], row[CHANNELS] * row[DIM]) &&
+                          (!gated || mark(seen_in, row[GATE], row[CHANNELS]));
+        expect_fit(fits, at::IntArrayRef(row, BLOCK_COLUMNS), " in row ", k);
         read.push_back({row[START_IN], row[START_OUT], row[CHANNELS], row[DIM], row[GATE],
                         static_cast<Activation>(row[ACTIVATION]), static_cast<T>(factor[k])});
     }
-    const auto once = [](const std::vector<int> &seen) {
-        return std::all_of(seen.begin(), seen.end(), [](int times) { return times == 1; });
+    const auto expect_once = [&](const std::vector<int> &seen, const char *of) {
+        for (size_t column = 0; column < seen.size(); ++column) {
+            expect_fit(seen[column] == 1, "column ", column, of, " ", seen[column], " times");
+        }
     };
-    TORCH_CHECK_VALUE(good && once(seen_in) && once(seen_out), OPERATOR,
-                      ": blocks: expected blocks and gates that are each column of x (", width_in,
-                      ") and of the result (", width_out,
-                      ") once, got others\n  fix: export the model again");
+    expect_once(seen_in, " of x");
+    expect_once(seen_out, " of the result");
     return read;
 }
 

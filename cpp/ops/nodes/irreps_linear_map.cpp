@@ -35,8 +35,8 @@ std::vector<Block> read_blocks(const char *op, const at::Tensor &table, int64_t 
                                       block.in.channels * padded(block.out.channels, lanes) <=
                                   n_weights,
                           op, ": blocks: expected columns below ", width_in, " of x and ",
-                          width_out, " of the result and weights below ", n_weights,
-                          ", got others in row ", k, "\n  fix: export the model again");
+                          width_out, " of the result and weights below ", n_weights, ", got ",
+                          at::IntArrayRef(r, 9), " in row ", k, "\n  fix: export the model again");
         blocks.push_back(block);
     }
     return blocks;

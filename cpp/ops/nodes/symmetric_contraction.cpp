@@ -106,33 +106,37 @@ template <typename T> Plan<T>::Plan(const Inputs &inputs) {
            "terms", "int64 [n_terms, 2] as in coefficients", terms);
     const int64_t n_variables = static_cast<int64_t>(in.first.size());
     const int64_t n_monomials = n_variables + products.size(0);
-    bool good = true;
+    const auto expect_fit = [](bool good, const char *name, const int64_t *row, int columns,
+                               int64_t k) {
+        TORCH_CHECK_VALUE(
+            good, "egraff::symmetric_contraction: ", name,
+            ": expected monomials of earlier ones and components of the outputs, got ",
+            at::IntArrayRef(row, columns), " in row ", k, "\n  fix: export the model again");
+    };
     this->products.assign(n_variables, {0, 0});
     for (int64_t k = 0; k < products.size(0); ++k) {
         const int64_t *row = products.const_data_ptr<int64_t>() + 2 * k;
-        good =
-            good && row[0] >= 0 && row[0] < n_variables + k && row[1] >= 0 && row[1] < n_variables;
+        expect_fit(row[0] >= 0 && row[0] < n_variables + k && row[1] >= 0 && row[1] < n_variables,
+                   "products", row, 2, k);
         this->products.push_back({static_cast<int32_t>(row[0]), static_cast<int32_t>(row[1])});
     }
     for (int64_t k = 0; k < terms.size(0); ++k) {
         const int64_t *row = terms.const_data_ptr<int64_t>() + 2 * k;
-        good = good && row[0] >= 0 && row[0] < n_monomials;
+        expect_fit(row[0] >= 0 && row[0] < n_monomials, "terms", row, 2, k);
         this->terms.push_back({static_cast<int32_t>(row[0]), static_cast<int32_t>(row[1]),
                                static_cast<T>(coefficients.const_data_ptr<double>()[k])});
     }
     for (int64_t p = 0; p < paths.size(0); ++p) {
         const int64_t *row = paths.const_data_ptr<int64_t>() + 4 * p;
-        good = good && row[0] >= 0 && row[0] <= row[1] && row[1] <= terms.size(0) && row[2] >= 0 &&
-               row[3] > 0 && row[2] + row[3] <= outputs.size(0);
+        bool good = row[0] >= 0 && row[0] <= row[1] && row[1] <= terms.size(0) && row[2] >= 0 &&
+                    row[3] > 0 && row[2] + row[3] <= outputs.size(0);
         for (int64_t k = row[0]; good && k < row[1]; ++k) {
             good = this->terms[k].component >= 0 && this->terms[k].component < row[3];
         }
+        expect_fit(good, "paths", row, 4, p);
         this->paths.push_back({static_cast<int32_t>(row[0]), static_cast<int32_t>(row[1]),
                                static_cast<int32_t>(row[2]), static_cast<int32_t>(row[3])});
     }
-    TORCH_CHECK_VALUE(good, "egraff::symmetric_contraction: products, terms, paths: expected "
-                            "monomials of earlier ones and components of the outputs, got others\n"
-                            "  fix: export the model again");
     for (int64_t k = 0; k < n; ++k) {
         const int64_t z = species.const_data_ptr<int64_t>()[k];
         TORCH_CHECK_VALUE(z >= 0 && z < n_species,
