@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.thermo import conserved_drift, linear_drift, nve_drift, production_mean
 from egraff.errors import InputError
+from egraff.statistics import equilibration_start
 from tests.analysis.systems import autoregressive
 
 TIME = np.arange(2000) * 0.01  # ps

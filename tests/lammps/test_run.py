@@ -10,10 +10,10 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk, molecule
 
-from egraff.analysis.statistics import mean_with_error
 from egraff.errors import OutputError
 from egraff.lammps import launch
 from egraff.lammps.run_record import read_record
+from egraff.statistics import mean_with_error
 from tests.lammps.conftest import SIGMA_ANG, lennard_jones
 
 BOLTZMANN = 8.617343e-5  # LAMMPS's own value, eV/K

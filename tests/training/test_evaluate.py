@@ -90,6 +90,17 @@ def test_validation_in_the_summary_is_this_evaluation(trained, data):
         assert entry["trivial"] == pytest.approx(again.trivial[name], rel=1e-12)
 
 
+def test_the_file_that_the_model_was_trained_on(trained, data, exported_model):
+    for model in (trained.out / "best.ckpt", exported_model):
+        for name in ("train.xyz", "val.xyz"):
+            (remark,) = [
+                remark
+                for remark in evaluate_file(model, data / name).remarks
+                if remark.startswith("the model was trained or validated on this file")
+            ]
+            assert f"({name}): its errors on frames that it has not seen are larger" in remark
+
+
 def test_frames_with_energies_only(trained, tmp_path):
     images = frames(7, 4)
     for image in images:

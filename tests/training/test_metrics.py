@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,13 +12,16 @@ import torch
 from egraff.errors import EgraffError
 from egraff.training.metrics import (
     FrameErrors,
+    block_length,
     bootstrap,
     concatenate,
+    energy_correlation,
     error_metrics,
     frame_errors,
     ratios,
     trivial_errors,
 )
+from tests.analysis.systems import autoregressive
 from tests.training.batches import batch, prediction
 
 
@@ -33,6 +38,8 @@ def test_known_values():
         {
             "energy_mae_ev_per_atom": 0.1,
             "energy_rmse_ev_per_atom": 0.1,
+            "energy_bias_ev_per_atom": 0.0,
+            "energy_spread_ev_per_atom": 0.1,
             "energy_mae_ev": 0.15,
             "energy_rmse_ev": np.sqrt(0.025),
             "force_mae_ev_per_ang": 0.3 / 9,
@@ -89,6 +96,7 @@ def normal_errors(n_frames: int, seed: int = 0) -> FrameErrors:
     return FrameErrors(
         n_atoms=np.ones(n_frames, dtype=np.int64),
         energy=rng.normal(size=n_frames),
+        label=np.zeros(n_frames),
         force_abs=np.abs(force),
         force_square=force**2,
         stress_abs=none,
@@ -124,3 +132,46 @@ def test_bootstrap_in_portions_and_repeatable():
 
 def test_ratios():
     assert ratios({"a": 2.0, "b": 0.0}, {"a": 6.0, "b": 1.0}) == {"a": 3.0}
+
+
+def correlated_errors(n_frames: int, phi: float, seed: int) -> FrameErrors:
+    """Errors along a trajectory: those of the energy are an autoregressive process about 3."""
+    errors = normal_errors(n_frames, seed)
+    energy = 3.0 + autoregressive(n_frames, phi, seed)[:, 0] * np.sqrt(1 - phi**2)
+    return replace(errors, energy=energy)
+
+
+def test_errors_along_a_trajectory_are_resampled_in_blocks():
+    """Twenty trajectories of 600 frames: the scatter of their means is what an interval says."""
+    phi, n_frames = 0.9, 600
+    exact = np.sqrt((1 + phi) / (1 - phi) / n_frames)
+    widths, means = [], []
+    for seed in range(20):
+        errors = correlated_errors(n_frames, phi, seed)
+        assert block_length(errors) > 10
+        low, high = bootstrap(errors, n_samples=300)["energy_bias_ev_per_atom"]
+        widths.append((high - low) / (2 * 1.96))
+        means.append(float(np.mean(errors.energy)))
+    assert np.mean(widths) == pytest.approx(exact, rel=0.25)
+    assert np.std(means) == pytest.approx(exact, rel=0.5)
+    assert block_length(correlated_errors(n_frames, 0.0, 1)) == 1
+    # so few that correlations cannot be told
+    assert block_length(correlated_errors(20, 0.9, 1)) == 1
+
+
+def test_an_offset_is_a_bias_and_no_spread():
+    errors = normal_errors(200)
+    label = np.random.default_rng(4).normal(size=200)
+    shifted = replace(errors, energy=np.full(200, 0.8), label=label)
+    metrics = error_metrics(shifted)
+    assert metrics["energy_mae_ev_per_atom"] == pytest.approx(0.8)
+    assert metrics["energy_bias_ev_per_atom"] == pytest.approx(0.8)
+    assert metrics["energy_spread_ev_per_atom"] == pytest.approx(0.0, abs=1e-7)
+    assert energy_correlation(shifted) == pytest.approx(1.0)
+    # predictions of half the variation, with noise of the same size: 0.5 / sqrt(0.5)
+    noise = np.random.default_rng(5).normal(size=200)
+    noise -= noise.mean() + label * (noise @ label) / (label @ label)
+    noise *= np.std(label) / np.std(noise) * 0.5
+    halved = replace(errors, energy=-0.5 * label + noise, label=label)
+    assert energy_correlation(halved) == pytest.approx(np.sqrt(0.5), abs=0.01)
+    assert energy_correlation(replace(errors, label=np.ones(200), energy=np.zeros(200))) is None

@@ -18,11 +18,11 @@ from egraff.analysis.model_checks import ModelChecks
 from egraff.analysis.parameters import Parameters
 from egraff.analysis.reference import Reference
 from egraff.analysis.runs import Run
-from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.survival import Survival, of_frames, of_log
 from egraff.analysis.trajectory.formats import trajectory_universe
 from egraff.analysis.trajectory.reader import open_universe
 from egraff.errors import InputError
+from egraff.statistics import equilibration_start
 
 _FEWEST_ROWS = 10
 #: Times that differ by less are the same, ps.

@@ -10,9 +10,9 @@ from MDAnalysis.core.groups import AtomGroup
 from scipy.fft import next_fast_len
 
 from egraff.analysis.metric import Metric, not_enough_data
-from egraff.analysis.statistics import standard_error
 from egraff.analysis.trajectory.fields import even_interval, frame_geometry, species_labels
 from egraff.errors import InputError
+from egraff.statistics import standard_error
 from egraff.units import BOLTZMANN_EV_PER_K
 
 _ATOMS_AT_ONCE = 256

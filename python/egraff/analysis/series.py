@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from egraff.analysis.metric import Metric
-from egraff.analysis.statistics import mean_with_error
+from egraff.statistics import mean_with_error
 
 TOO_FEW = "too few independent samples for an error"
 

@@ -17,7 +17,8 @@ from egraff.analysis.compare import (
 )
 from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.rdf import RadialDistribution
-from egraff.analysis.statistics import (
+from egraff.errors import InputError
+from egraff.statistics import (
     MINIMUM_SAMPLES,
     block_means,
     bootstrap_error,
@@ -25,7 +26,6 @@ from egraff.analysis.statistics import (
     standard_error,
     statistical_inefficiency,
 )
-from egraff.errors import InputError
 
 _MOST_BLOCKS = 20
 _TOO_FEW = "too few independent blocks for an error"

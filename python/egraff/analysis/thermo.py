@@ -7,8 +7,8 @@ import numpy as np
 
 from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.series import TOO_FEW, mean_metric
-from egraff.analysis.statistics import MINIMUM_WORTH, statistical_inefficiency
 from egraff.errors import InputError
+from egraff.statistics import MINIMUM_WORTH, statistical_inefficiency
 
 _MINIMUM_ROWS = 10
 

@@ -33,8 +33,10 @@ def evaluate(
     """Compare a model with labelled frames: MAE and RMSE of energy, forces and stress.
 
     The trivial predictor only counts atoms for the energy, and says zero for forces and stress.
-    Intervals (95 %) come from resampling the frames as if they were independent. Isolated atoms are
-    compared apart: whatever a model has learnt, it gives them E0.
+    Energies also have a bias, the mean error, and a spread, what is left without it: of unknown
+    compositions the bias is mostly that of the elements' reference energies. Intervals (95 %) come
+    from resampling blocks of successive frames that are long enough to be independent. Isolated
+    atoms are compared apart: whatever a model has learnt, it gives them E0.
     """
     from rich.console import Console
 
@@ -56,6 +58,15 @@ def evaluate(
     title = f"{model} on {data}: {evaluation.n_frames} frames, {evaluation.n_atoms} atoms"
     if evaluation.n_frames:
         console.print(evaluation_table(evaluation, title=title))
+    if evaluation.energy_correlation is not None:
+        correlation = evaluation.energy_correlation
+        console.print(f"correlation of energies per atom: {correlation:.4f}", markup=False)
+    if evaluation.block_frames > 1:
+        console.print(
+            f"errors of successive frames are correlated: intervals are from blocks of "
+            f"{evaluation.block_frames} frames",
+            markup=False,
+        )
     for element, difference in evaluation.isolated.items():
         console.print(
             f"isolated atom {element}: E0 of the model less the label {difference:.6g} eV",

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from egraff.analysis.experiments import experiment_of, start_of
-from egraff.analysis.statistics import MINIMUM_RUNS, geometric_over_runs, summary_over_runs
 from egraff.report.collect import Simulation, Study
 from egraff.report.tables import Cell, Column, Table, number_cell, text_cell
+from egraff.statistics import MINIMUM_RUNS, geometric_over_runs, summary_over_runs
 
 _MEASURES = (
     ("temperature", "Temperature", "K"),

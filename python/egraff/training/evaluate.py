@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -32,8 +32,10 @@ from egraff.models import ForceField
 from egraff.training.checkpoint import load_info, load_model
 from egraff.training.dataset import elements_of, frame_graph, join_graphs
 from egraff.training.metrics import (
+    block_length,
     bootstrap,
     concatenate,
+    energy_correlation,
     error_metrics,
     frame_errors,
     ratios,
@@ -55,6 +57,8 @@ class Evaluation:
         trivial: the same of the trivial predictor.
         ratio: trivial over model.
         interval: 95 % confidence intervals of the model's errors.
+        block_frames: successive frames that make one independent sample of the errors.
+        energy_correlation: of predicted and labelled energies per atom, or None.
         baseline_source: ``training set`` or ``evaluated frames``: where the energies per element
             of the trivial predictor come from.
         isolated: by element, model minus label of isolated atoms in eV (the largest difference).
@@ -69,6 +73,8 @@ class Evaluation:
     ratio: dict[str, float]
     interval: dict[str, tuple[float, float]]
     baseline_source: str
+    block_frames: int = 1
+    energy_correlation: float | None = None
     isolated: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
@@ -84,7 +90,13 @@ class Evaluation:
                 flat[f"ci95_low_{name}"], flat[f"ci95_high_{name}"] = self.interval[name]
         for element, difference in self.isolated.items():
             flat[f"isolated_atom_error_ev_{element}"] = difference
-        return {**flat, "trivial_energy_from": self.baseline_source, **self.about}
+        return {
+            **flat,
+            "energy_correlation": self.energy_correlation,
+            "interval_block_frames": self.block_frames,
+            "trivial_energy_from": self.baseline_source,
+            **self.about,
+        }
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,7 @@ class LoadedModel:
         pair_cutoffs: cutoffs of pairs in Angstrom, or None.
         predict: graph to energies [n_frames], forces [n_atoms, 3] and stress [n_frames, 3, 3].
         baseline: energy per element of the trivial predictor, from the training set, or None.
+        trained_on: name of each file it was trained or validated on, by its SHA-256.
     """
 
     elements: list[str]
@@ -104,6 +117,7 @@ class LoadedModel:
     pair_cutoffs: Sequence[Sequence[float]] | None
     predict: Callable[[Graph], tuple[Tensor, Tensor, Tensor]]
     baseline: dict[str, float] | None
+    trained_on: dict[str, str] = field(default_factory=dict)
 
 
 def evaluate_file(
@@ -144,6 +158,11 @@ def evaluate_file(
         "data_sha256": sha256(data_path),
         "egraff": __version__,
     }
+    if name := model.trained_on.get(about["data_sha256"]):
+        remarks.append(
+            f"the model was trained or validated on this file ({name}): its errors on frames that "
+            "it has not seen are larger"
+        )
     return replace(
         evaluate(model, frames) if frames else _NOTHING,
         isolated=_isolated_errors(model, isolated),
@@ -193,6 +212,8 @@ def evaluate(model: LoadedModel, frames: Sequence[Frame]) -> Evaluation:
         trivial=trivial_metrics,
         ratio=ratios(model_metrics, trivial_metrics),
         interval=bootstrap(errors),
+        block_frames=block_length(errors),
+        energy_correlation=energy_correlation(errors),
         baseline_source=source,
     )
 
@@ -247,7 +268,13 @@ def open_model(
         return _open_exported(path, device=device)
     info = load_info(path)
     model = load_model(path, dtype=dtype).to(device)
-    return from_eager(model, baseline=info["training_data"].get("energy_baseline_ev"))
+    training_data = info["training_data"]
+    loaded = from_eager(model, baseline=training_data.get("energy_baseline_ev"))
+    return replace(loaded, trained_on=_trained_on(training_data))
+
+
+def _trained_on(training_data: Mapping[str, Any]) -> dict[str, str]:
+    return {file["sha256"]: file["name"] for file in training_data.get("files", ())}
 
 
 def from_eager(model: ForceField, *, baseline: dict[str, float] | None = None) -> LoadedModel:
@@ -281,6 +308,7 @@ def _open_exported(path: str | PathLike[str], *, device: str) -> LoadedModel:
         metadata["pair_cutoffs"],
         run,
         metadata["training_data"].get("energy_baseline_ev"),
+        _trained_on(metadata["training_data"]),
     )
 
 

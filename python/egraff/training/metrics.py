@@ -8,6 +8,7 @@ that is not far below its error means nothing, however small it looks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -17,7 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from egraff.graph import Graph
+from egraff.statistics import statistical_inefficiency
 from egraff.training.loss import check_shapes
+
+#: Errors along a trajectory are resampled in at least so many blocks.
+FEWEST_BLOCKS = 8
+#: With fewer frames correlations cannot be told from chance, nor below this inefficiency.
+_FEWEST_FRAMES, _CORRELATED = 30, 1.5
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class FrameErrors:
     Attributes:
         n_atoms: ``[n_frames]``.
         energy: ``[n_frames]`` predicted minus labelled total energy in eV.
+        label: ``[n_frames]`` labelled total energy in eV.
         force_abs: ``[n_frames]`` sum of absolute errors of the 3 n_atoms components in eV/A.
         force_square: ``[n_frames]`` sum of their squares.
         stress_abs: ``[n_frames]`` sum of absolute errors of the 9 tensor elements in eV/A^3.
@@ -35,6 +43,7 @@ class FrameErrors:
 
     n_atoms: NDArray[np.int64]
     energy: NDArray[np.float64]
+    label: NDArray[np.float64]
     force_abs: NDArray[np.float64]
     force_square: NDArray[np.float64]
     stress_abs: NDArray[np.float64]
@@ -67,6 +76,7 @@ def frame_errors(batch: Graph, *, energy: Tensor, forces: Tensor, stress: Tensor
     columns = (
         batch.n_atoms_per_frame,
         difference,
+        torch.full_like(difference, torch.nan) if batch.energy is None else batch.energy,
         per_frame(force.abs()),
         per_frame(force.square()),
         tensor.abs().sum(dim=(1, 2)),
@@ -112,7 +122,8 @@ def concatenate(parts: Iterable[FrameErrors]) -> FrameErrors:
 def error_metrics(errors: FrameErrors) -> dict[str, float]:
     """Return mean absolute (MAE) and root-mean-square errors (RMSE) over all frames.
 
-    Keys say quantity and unit: ``energy_*_ev_per_atom`` (each frame counts once),
+    Keys say quantity and unit: ``energy_*_ev_per_atom`` (each frame counts once; ``bias`` is the
+    mean error, ``spread`` the standard deviation of what is left without it),
     ``energy_*_ev`` (total energy of a frame), ``force_*_ev_per_ang`` (each component counts
     once), ``stress_*_ev_per_ang3`` (each of the nine tensor elements counts once). Quantities
     without labels are left out.
@@ -126,9 +137,9 @@ def bootstrap(
 ) -> dict[str, tuple[float, float]]:
     """Return confidence intervals of :func:`error_metrics` by resampling the frames.
 
-    Percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap (1993), ch. 13).
-    Frames count as independent: for consecutive frames of a trajectory the intervals are too
-    narrow.
+    Percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap (1993), ch. 13)
+    over blocks of `block_length` successive frames, which are one frame long where errors are
+    independent; along a trajectory they are not.
 
     Args:
         errors: errors of at least two frames; with fewer there is no interval.
@@ -139,12 +150,13 @@ def bootstrap(
     if len(errors) < 2:
         return {}
     rng = np.random.default_rng(seed)
-    n_frames = len(errors)
+    block = np.arange(len(errors)) // block_length(errors)
+    n_blocks = int(block[-1]) + 1
     samples: dict[str, list[NDArray[np.float64]]] = {}
     # in portions: the matrix of counts for all samples of a large set would not fit in memory
-    for size in _portions(n_samples, limit=max(1, 4_000_000 // n_frames)):
-        counts = rng.multinomial(n_frames, np.full(n_frames, 1.0 / n_frames), size=size)
-        for name, values in _weighted(errors, counts.astype(np.float64)).items():
+    for size in _portions(n_samples, limit=max(1, 4_000_000 // len(errors))):
+        counts = rng.multinomial(n_blocks, np.full(n_blocks, 1.0 / n_blocks), size=size)
+        for name, values in _weighted(errors, counts[:, block].astype(np.float64)).items():
             samples.setdefault(name, []).append(values)
     bounds = [50.0 * (1.0 - confidence), 50.0 * (1.0 + confidence)]
     intervals = {}
@@ -154,12 +166,42 @@ def bootstrap(
     return intervals
 
 
+def block_length(errors: FrameErrors) -> int:
+    """How many successive frames make one independent sample of the errors.
+
+    Twice the statistical inefficiency of the errors of energy and forces in the order of the file,
+    whichever is larger; 1 where they are independent. There are at least `FEWEST_BLOCKS` blocks: of
+    a trajectory with fewer independent frames the intervals are still too narrow.
+    """
+    longest = 1.0
+    for numbers in (np.abs(errors.energy) / errors.n_atoms, errors.force_abs / errors.n_atoms):
+        series = numbers[np.isfinite(numbers)]
+        if len(series) >= _FEWEST_FRAMES:
+            longest = max(longest, statistical_inefficiency(series))
+    if longest < _CORRELATED:
+        return 1
+    return max(1, min(math.ceil(2.0 * longest), len(errors) // FEWEST_BLOCKS))
+
+
+def energy_correlation(errors: FrameErrors) -> float | None:
+    """Pearson correlation of predicted and labelled energies per atom; None where they are equal.
+
+    It does not depend on an offset: 1 where only the zero of energy is wrong.
+    """
+    known = np.isfinite(errors.energy) & np.isfinite(errors.label)
+    label = (errors.label / errors.n_atoms)[known]
+    predicted = ((errors.label + errors.energy) / errors.n_atoms)[known]
+    if len(label) < 3 or np.ptp(label) == 0.0 or np.ptp(predicted) == 0.0:
+        return None
+    return float(np.corrcoef(label, predicted)[0, 1])
+
+
 def ratios(model: Mapping[str, float], trivial: Mapping[str, float]) -> dict[str, float]:
     """Return how many times smaller the model's errors are; metrics that are zero are left out."""
     return {
         name: trivial[name] / value
         for name, value in model.items()
-        if value > 0 and trivial.get(name, 0.0) > 0
+        if "_bias_" not in name and value > 0 and trivial.get(name, 0.0) > 0
     }
 
 
@@ -177,6 +219,7 @@ def _weighted(errors: FrameErrors, counts: NDArray[np.float64]) -> dict[str, NDA
     sums = {
         "energy_mae_ev_per_atom": (np.abs(per_atom), one),
         "energy_rmse_ev_per_atom": (per_atom**2, one),
+        "energy_bias_ev_per_atom": (per_atom, one),
         "energy_mae_ev": (np.abs(errors.energy), one),
         "energy_rmse_ev": (errors.energy**2, one),
         "force_mae_ev_per_ang": (errors.force_abs, components),
@@ -194,4 +237,8 @@ def _weighted(errors: FrameErrors, counts: NDArray[np.float64]) -> dict[str, NDA
         with np.errstate(invalid="ignore"):
             mean = (weights @ numerator[labelled]) / (weights @ denominator[labelled])
         values[name] = np.sqrt(mean) if "_rmse_" in name else mean
+    if "energy_bias_ev_per_atom" in values:
+        bias, square = values["energy_bias_ev_per_atom"], values["energy_rmse_ev_per_atom"] ** 2
+        with np.errstate(invalid="ignore"):
+            values["energy_spread_ev_per_atom"] = np.sqrt(np.maximum(square - bias**2, 0.0))
     return values

@@ -13,6 +13,8 @@ from egraff.units import MEV_PER_EV
 SHOWN = (
     ("energy_mae_ev_per_atom", "energy MAE", MEV_PER_EV, "meV/atom"),
     ("energy_rmse_ev_per_atom", "energy RMSE", MEV_PER_EV, "meV/atom"),
+    ("energy_bias_ev_per_atom", "energy bias", MEV_PER_EV, "meV/atom"),
+    ("energy_spread_ev_per_atom", "energy spread", MEV_PER_EV, "meV/atom"),
     ("energy_mae_ev", "energy MAE, cell", MEV_PER_EV, "meV"),
     ("energy_rmse_ev", "energy RMSE, cell", MEV_PER_EV, "meV"),
     ("force_mae_ev_per_ang", "force MAE", MEV_PER_EV, "meV/A"),

@@ -21,7 +21,6 @@ from egraff.analysis.reference import Reference
 from egraff.analysis.section import Section, evenly_spaced
 from egraff.analysis.sections.structure import StructureComparison, compared_structures
 from egraff.analysis.series import mean_metric
-from egraff.analysis.statistics import standard_error
 from egraff.analysis.structure import Structure, structure_of
 from egraff.analysis.structure_factor import (
     coordination_numbers,
@@ -31,6 +30,7 @@ from egraff.analysis.structure_factor import (
 from egraff.analysis.trajectory.fields import frame_geometry
 from egraff.analysis.trajectory.frames import frames_universe
 from egraff.errors import InputError
+from egraff.statistics import standard_error
 
 #: Angles are counted in at most this many frames, and atoms of all frames together.
 _MOST_ANGLE_FRAMES = 100

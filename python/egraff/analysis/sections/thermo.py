@@ -11,8 +11,8 @@ from egraff.analysis.context import AnalysisContext
 from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.section import Section
 from egraff.analysis.series import mean_metric
-from egraff.analysis.statistics import equilibration_start
 from egraff.analysis.thermo import conserved_drift, nve_drift, production_mean
+from egraff.statistics import equilibration_start
 from egraff.units import AMU_PER_ANG3_IN_G_PER_CM3
 
 _FEWEST_ROWS = 10

@@ -5,7 +5,7 @@ Successive frames of a simulation are not independent. Two estimates of the erro
 made: from autocorrelations, which is the more precise one but stops too early where a slow mode
 hides under a fast oscillation, as in pressures; and from the scatter of means over long blocks
 (Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989)). The larger one counts.
-tests/analysis/test_calibration.py says how often such errors hold the truth.
+tests/test_calibration.py says how often such errors hold the truth.
 """
 
 from __future__ import annotations

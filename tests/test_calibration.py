@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from egraff.analysis.statistics import equilibration_start, mean_with_error
+from egraff.statistics import equilibration_start, mean_with_error
 
 N_SERIES = 400
 

@@ -6,7 +6,8 @@ import pytest
 
 from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.series import geometric_mean_metric, mean_metric
-from egraff.analysis.statistics import (
+from egraff.errors import InputError
+from egraff.statistics import (
     autocovariance,
     block_means,
     bootstrap_error,
@@ -17,7 +18,6 @@ from egraff.analysis.statistics import (
     statistical_inefficiency,
     summary_over_runs,
 )
-from egraff.errors import InputError
 from tests.analysis.systems import autoregressive
 
 
