@@ -107,7 +107,6 @@ def test_frames_behind_every_structure_metric_are_told(tmp_path):
     with np.load(run.directory / CURVES) as curves:
         assert str(curves["rdf/provenance"]) == source
     assert metrics["structure_factor_peak"].provenance == source
-    assert metrics["coordination[Ar-Ar]"].provenance == source
 
 
 def test_failed_run_keeps_what_it_has(tmp_path):

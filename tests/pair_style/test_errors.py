@@ -43,7 +43,7 @@ def fails(script: str, directory, *, ranks: int = 1) -> str:
         (
             "speed 9",
             "speed: expected one of the keywords device, threads, mode, check, min_distance, "
-            "max_force, devi_freq, devi_file, committee, graph, reference_energies, "
+            "max_force, devi_freq, devi_file, graph, reference_energies, "
             "centroid_stress, masses, got speed",
         ),
         ("threads", "threads: expected a value after the keyword, got the end of the line"),
