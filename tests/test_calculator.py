@@ -113,6 +113,7 @@ def test_a_pickle_is_the_same_calculator(exported, tmp_path, monkeypatch):
     monkeypatch.chdir(exported("float64").parent)
     calculator = EgraffCalculator(exported("float64").name)
     monkeypatch.chdir(tmp_path)  # the path is kept in full
+    # as multiprocessing sends calculators to its workers; these bytes are our own
     twin = pickle.loads(pickle.dumps(calculator))
     assert twin.metadata == calculator.metadata
     assert energy(twin) == energy(calculator)
@@ -122,7 +123,7 @@ def test_a_pickle_is_the_same_calculator(exported, tmp_path, monkeypatch):
 def test_a_pickle_of_a_file_that_was_replaced(exported, tmp_path):
     path = tmp_path / "m.egraff.pt"
     shutil.copy(exported("float64"), path)
-    kept = pickle.dumps(EgraffCalculator(path))
+    kept = pickle.dumps(EgraffCalculator(path))  # our own bytes, read again below
     shutil.copy(exported("float32"), path)
     with pytest.raises(ModelFileError, match=r"expected the model that the calculator was made wi"):
         pickle.loads(kept)

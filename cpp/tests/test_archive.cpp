@@ -44,6 +44,7 @@ class TemporaryFile {
     const char *path() const { return path_; }
 
   private:
+    // mkstemp replaces the Xs by a name that is free
     char path_[32] = "/tmp/egraff_archive_XXXXXX";
 };
 

@@ -163,7 +163,7 @@ PRETRAINED = {
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_pretrained_models_give_the_numbers_of_sevenn(name):
     wheels = sorted((Path(__file__).parents[2] / "build").glob("sevenn-*.whl"))
-    if not wheels:
+    if not wheels:  # 42 MB of another project, which `make test` does not download
         pytest.skip(f"no wheel in build: {sevennet_files.DOWNLOAD} -d build")
     model, _ = sevennet_files.load_sevennet(wheels[-1] / name)
     generator = np.random.default_rng(0)

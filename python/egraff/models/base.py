@@ -218,6 +218,7 @@ class ForceField(nn.Module):
         Returns:
             ``[n_edges, n_basis]`` and ``[n_edges]``.
         """
+        # not an abstract method: models without embed_edges have none
         raise NotImplementedError(f"{type(self).__name__} must implement radial_functions")
 
     def cited(self) -> list[str]:
