@@ -25,8 +25,8 @@ def verdicts(study: Study) -> Section:
     section = Section(
         "verdict",
         "Verdict",
-        "One line for each experiment; its runs differ only in their seed, and the worst of them "
-        "decides. Every reason, its threshold and where that comes from are listed under "
+        "One line for each experiment; its runs differ only in where they start, and the worst of "
+        "them decides. Every reason, its threshold and where that comes from are listed under "
         "Simulations.",
         short="Verdict",
     )
