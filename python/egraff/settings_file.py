@@ -43,6 +43,32 @@ def parse_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)
 
 
+def line_numbers(text: str) -> dict[tuple[str | int, ...], int]:
+    """Return the line of every entry of a YAML text, counted from 1.
+
+    Keys are paths of names and positions: ``("sets", "acac", "tests", 0)``.
+
+    Raises:
+        yaml.YAMLError: no YAML.
+    """
+    found: dict[tuple[str | int, ...], int] = {}
+
+    def walk(node: yaml.Node | None, path: tuple[str | int, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                inner = (*path, key.value)
+                found[inner] = key.start_mark.line + 1
+                walk(value, inner)
+        elif isinstance(node, yaml.SequenceNode):
+            for position, value in enumerate(node.value):
+                inner = (*path, position)
+                found[inner] = value.start_mark.line + 1
+                walk(value, inner)
+
+    walk(yaml.compose(text, Loader=_Loader), ())
+    return found
+
+
 def read_settings(path: str | PathLike[str], *, example: str) -> dict[str, Any]:
     """Return the content of a file of settings, unchecked; nothing of an empty one.
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from egraff import __version__
 from egraff.cli import (
     analyse,
+    benchmark,
     check,
     data,
     doctor,
@@ -43,6 +44,7 @@ app.command()(check.check)
 app.command()(run.run)
 app.command()(analyse.analyse)
 app.command()(report.report)
+app.command()(benchmark.benchmark)
 app.command()(doctor.doctor)
 
 

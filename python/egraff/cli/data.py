@@ -198,6 +198,41 @@ def split(
 
 
 @app.command()
+@with_label_options
+def join(
+    files: Annotated[list[Path], typer.Argument(help="Files, in the order of the result.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write, NAME.xyz.", callback=writable)
+    ],
+    frames_per_file: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most so many frames of each file, evenly spaced."),
+    ] = None,
+    without: Annotated[
+        list[Path] | None,
+        typer.Option(help="Leave out the geometries that this file holds; repeatable."),
+    ] = None,
+    *,
+    label_options: Mapping[str, str],
+) -> None:
+    """Put the frames of several files into one, as extended XYZ.
+
+    Isolated atoms, which give E0, are all kept.
+    """
+    from egraff.data import label_keys
+    from egraff.data.join import write_joined
+
+    number = write_joined(
+        output,
+        files,
+        frames_per_file=frames_per_file,
+        without=without or (),
+        keys=label_keys(label_options),
+    )
+    typer.echo(f"{output}: {number} frames")
+
+
+@app.command()
 def export(
     set_name: Annotated[str, typer.Argument(metavar="SET", help="Name of an embedded set.")],
     out: Annotated[Path, typer.Option(help="Folder to copy the files to.", callback=writable)],

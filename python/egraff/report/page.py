@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,51 +15,38 @@ import jinja2
 from egraff import __version__, provenance
 from egraff.files import atomic_path, check_writable
 from egraff.report.atoms_view import frames_of
-from egraff.report.collect import Study, collect
+from egraff.report.collect import collect
 from egraff.report.content import sections
 from egraff.report.parts import Section
 from egraff.report.style import PAGE, PRINT, rc, to_svg
 from egraff.report.tables import write_csv, write_latex
-from egraff.report.tiles import tiles
+from egraff.report.tiles import Tile, tiles
 
 PAGE_NAME = "report.html"
 EXTRAS = "report"
 
 
-def _text(name: str) -> str:
-    return (resources.files("egraff.report") / name).read_text(encoding="utf-8")
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What a page is made of.
 
+    Attributes:
+        title: its heading.
+        about: what stands below the heading, before the date.
+        sections: in their order.
+        tiles: the numbers at its top.
+        frames: structures to look at.
+        frames_left_out: sentences about those that are not shown.
+        extras: name of the folder beside the page for tables and figures.
+    """
 
-def _render(
-    study: Study,
-    parts: list[Section],
-    figures: dict[str, str],
-    frames: list[dict[str, Any]],
-    frames_left_out: list[str],
-) -> str:
-    loader = jinja2.FunctionLoader(lambda name: _text(f"templates/{name}"))
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("report.html.j2").render(
-        title=study.root.resolve().name,
-        sections=parts,
-        tiles=tiles(study),
-        figures=figures,
-        frames=frames,
-        frames_left_out=frames_left_out,
-        library=_text("static/3Dmol-min.js") if frames else "",
-        viewer=_text("templates/viewer.js"),
-        version=__version__,
-        created=provenance.now(),
-        n_runs=len(study.simulations),
-        style=_text("templates/report.css"),
-        script=_text("templates/report.js"),
-    )
+    title: str
+    about: str
+    sections: Sequence[Section]
+    tiles: Sequence[Tile] = ()
+    frames: Sequence[Mapping[str, Any]] = ()
+    frames_left_out: Sequence[str] = ()
+    extras: str = EXTRAS
 
 
 def write_report(
@@ -82,10 +71,27 @@ def write_report(
     target = Path(target) if target is not None else study.root / PAGE_NAME
     check_writable(target)
     frames, left_out = frames_of(study)
-    parts = sections(study, has_frames=bool(frames))
-    extras = target.parent / EXTRAS
+    n_runs = len(study.simulations)
+    page = Page(
+        title=study.root.resolve().name,
+        about=f"{n_runs} simulation{'' if n_runs == 1 else 's'}",
+        sections=sections(study, has_frames=bool(frames)),
+        tiles=tiles(study),
+        frames=frames,
+        frames_left_out=left_out,
+    )
+    return write_page(page, target)
+
+
+def write_page(page: Page, target: Path) -> Path:
+    """Write a page, and its tables and figures to a folder beside it.
+
+    Raises:
+        OutputError: something cannot be written.
+    """
+    extras = target.parent / page.extras
     drawn: dict[str, str] = {}
-    for part in parts:
+    for part in page.sections:
         for table in (*part.tables, *part.details):
             write_csv(table, extras / "tables" / f"{table.name}.csv")
             write_latex(table, extras / "tables" / f"{table.name}.tex")
@@ -98,7 +104,32 @@ def write_report(
                     path = extras / "figures" / f"{drawing.name}{suffix}"
                     with atomic_path(path) as partial:
                         figure.savefig(partial, dpi=200, facecolor=PRINT.paper)
-    text = _render(study, parts, drawn, frames, left_out)
+    text = _render(page, drawn)
     with atomic_path(target) as partial:
         partial.write_text(text, encoding="utf-8")
     return target
+
+
+def _text(name: str) -> str:
+    return (resources.files("egraff.report") / name).read_text(encoding="utf-8")
+
+
+def _render(page: Page, figures: Mapping[str, str]) -> str:
+    loader = jinja2.FunctionLoader(lambda name: _text(f"templates/{name}"))
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        figures=figures,
+        library=_text("static/3Dmol-min.js") if page.frames else "",
+        viewer=_text("templates/viewer.js"),
+        version=__version__,
+        created=provenance.now(),
+        style=_text("templates/report.css"),
+        script=_text("templates/report.js"),
+    )

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The page about a campaign: models side by side on every test, and what that says.
+
+Ranks separate only what errors separate: neighbours within two standard errors of their difference
+share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from egraff import provenance
+from egraff.benchmark.checks import Facts
+from egraff.benchmark.figures import accuracy_and_simulation, cost_and_accuracy
+from egraff.benchmark.job import Job, read_record
+from egraff.benchmark.plan import SHIFTS, PlanFile
+from egraff.benchmark.results import (
+    QUANTITIES,
+    Quantity,
+    Row,
+    Summary,
+    ranks,
+    rows_of,
+    summarise,
+    write_jobs,
+    write_rows,
+)
+from egraff.report.page import Page, write_page
+from egraff.report.parts import Drawing, Section
+from egraff.report.tables import Cell, Column, Table, number_cell, text_cell
+
+PAGE = "leaderboard.html"
+EXTRAS = "leaderboard"
+
+_SHIFT_TITLES = {
+    "none": "As trained",
+    "temperature": "Unseen temperature",
+    "molecule": "Unseen molecule",
+    "structure": "Unseen crystal structure",
+    "composition": "Unseen composition",
+}
+_OF = {
+    "seeds": "error from the scatter between trainings",
+    "starts": "error from the scatter between starts; that between trainings is not known",
+    "frames": "error from the frames of one training; that between trainings is not known",
+    "": "no error: too few values",
+}
+_RANKED = "force_mae_ev_per_ang"
+
+#: Rows by model, test and metric.
+Index = Mapping[tuple[str, str, str, str], list[Row]]
+
+
+def write_results(file: PlanFile, facts: Facts, jobs: Sequence[Job], out: Path) -> list[Path]:
+    """Write results.csv, results.json, jobs.csv and the page of a campaign.
+
+    Args:
+        file: the plan.
+        facts: what the checks of the plan found.
+        jobs: all jobs of the plan.
+        out: folder of the campaign.
+
+    Returns:
+        The files, the page first.
+    """
+    rows = rows_of(jobs, out)
+    protocol = file.plan.protocol
+    about = {
+        "plan": file.plan.name,
+        "protocol": protocol.model_dump(mode="json"),
+        "protocol_changed": dict(file.changed),
+        "versions": provenance.versions(),
+        "created": provenance.now(),
+    }
+    tables = [*write_rows(rows, out, about), write_jobs(jobs, out)]
+    page = Page(
+        title=file.plan.name,
+        about=f"{len(file.plan.models)} models, {len(file.plan.sets)} sets, "
+        f"protocol {protocol.name}" + (", changed" if file.changed else ""),
+        sections=[
+            section for section in _sections(file, facts, jobs, rows, out) if not section.empty
+        ],
+        extras=EXTRAS,
+    )
+    return [write_page(page, out / PAGE), *tables]
+
+
+def _sections(
+    file: PlanFile, facts: Facts, jobs: Sequence[Job], rows: Sequence[Row], out: Path
+) -> Iterable[Section]:
+    index: dict[tuple[str, str, str, str], list[Row]] = {}
+    for row in rows:
+        index.setdefault((row.model, row.set, row.test, row.metric), []).append(row)
+    for shift in SHIFTS:
+        yield _tests(file, index, shift)
+    yield _claims(file, index)
+    yield _speed(file, index)
+    yield _protocol(file, facts)
+    yield _jobs(jobs, out)
+
+
+def _tests(file: PlanFile, index: Index, shift: str) -> Section:
+    """Models on the tests of one kind."""
+    section = Section(
+        shift if shift != "none" else "as-trained",
+        _SHIFT_TITLES[shift],
+        "Ranks go by the force error, and separate only what errors separate: models that differ "
+        "by less than two standard errors share one. On hover: what an error is from.",
+    )
+    for set_name, dataset in file.plan.sets.items():
+        for test_name, test in dataset.tests.items():
+            if test.shift == shift:
+                table = _table(file, index, set_name, test_name)
+                if table is not None:
+                    section.tables.append(table)
+    return section
+
+
+def _cell(summary: Summary | None, **options: str) -> Cell:
+    if summary is None:
+        return text_cell(None)
+    title = f"{summary.n} value{'' if summary.n == 1 else 's'}; {_OF[summary.of]}"
+    return number_cell(summary.value, summary.error, title=title, **options)
+
+
+def _survived(rows: Sequence[Row]) -> Cell:
+    if not rows:
+        return text_cell(None)
+    whole = sum(row.value > 0 for row in rows)
+    kind = "" if whole == len(rows) else "bad"
+    return text_cell(f"{whole} of {len(rows)}", kind=kind)
+
+
+def _table(file: PlanFile, index: Index, set_name: str, test_name: str) -> Table | None:
+    models = list(file.plan.models)
+
+    def rows(model: str, metric: str) -> list[Row]:
+        return index.get((model, set_name, test_name, metric), [])
+
+    shown = [
+        one
+        for one in QUANTITIES
+        if one.task in ("errors", "simulation") and any(rows(model, one.name) for model in models)
+    ]
+    if not shown:
+        return None
+    errors = {model: summarise(rows(model, _RANKED)) for model in models}
+    ranked = ranks(errors)
+    order = sorted(models, key=lambda model: _position(ranked[model], errors[model]))
+    body = []
+    for model in order:
+        line: list[Cell] = [text_cell(model), text_cell(ranked[model])]
+        for quantity in shown:
+            of_model = rows(model, quantity.name)
+            if quantity.name == "survived":
+                line.append(_survived(of_model))
+            else:
+                line.append(_cell(summarise(of_model)))
+        body.append(line)
+    columns = [Column("Model", numeric=False), Column("Rank"), *map(_column, shown)]
+    return Table(f"{set_name}-{test_name}", f"{set_name}, {test_name}.", columns, body)
+
+
+def _column(quantity: Quantity) -> Column:
+    return Column(quantity.title, quantity.unit)
+
+
+def _position(rank: int | None, summary: Summary | None) -> tuple[float, float]:
+    far = float("inf")
+    return (far if rank is None else rank, far if summary is None else summary.value)
+
+
+def _claims(file: PlanFile, index: Index) -> Section:
+    """Whether a low force error goes with a simulation that holds."""
+    section = Section(
+        "claims",
+        "Does a low force error make a good simulation?",
+        "Each point is a model on a test. The benchmark’s main claim (Bihani et al. 2024) is that "
+        "force errors do not tell whether a simulation is stable or its structure right.",
+        short="Claims",
+    )
+    points = []
+    for set_name, dataset in file.plan.sets.items():
+        for test_name in dataset.tests:
+            for model in file.plan.models:
+                found = {
+                    metric: summarise(index.get((model, set_name, test_name, metric), []))
+                    for metric in (
+                        _RANKED,
+                        "trivial_force_mae_ev_per_ang",
+                        "survived",
+                        "wasserstein_over_noise",
+                    )
+                }
+                if found[_RANKED] is not None and found["survived"] is not None:
+                    points.append((model, found))
+    if points:
+        models = list(file.plan.models)
+        section.drawings.append(
+            Drawing(
+                "force-error-and-simulation",
+                "Force error, relative to that of predicting zero, against the share of runs that "
+                "survived, and against the distance of g(r) from the reference over its noise.",
+                lambda palette: accuracy_and_simulation(points, models, palette),
+            )
+        )
+    return section
+
+
+def _speed(file: PlanFile, index: Index) -> Section:
+    section = Section(
+        "cost",
+        "Cost",
+        "Times on the machines that the campaign ran on, other work beside it included.",
+    )
+    quantities = [one for one in QUANTITIES if one.task == "speed"]
+    body, points = [], []
+    for set_name in file.plan.sets:
+        for model in file.plan.models:
+            found = {one.name: index.get((model, set_name, "", one.name), []) for one in quantities}
+            cases = sorted({row.case for rows in found.values() for row in rows})
+            for case in cases:
+                cells = [
+                    _cell(summarise([row for row in found[one.name] if row.case == case]))
+                    for one in quantities
+                ]
+                what = case.replace("-", " ") or "training"
+                body.append([text_cell(model), text_cell(set_name), text_cell(what), *cells])
+            points += _cost_points(file, index, set_name, model)
+    if body:
+        columns = [Column(title, numeric=False) for title in ("Model", "Set", "Of")]
+        columns += map(_column, quantities)
+        section.tables.append(Table("cost", "Time and memory.", columns, body))
+    if points:
+        models = list(file.plan.models)
+        section.drawings.append(
+            Drawing(
+                "cost-and-accuracy",
+                "Training time against force error, a point for each set and test without a shift.",
+                lambda palette: cost_and_accuracy(points, models, palette),
+            )
+        )
+    return section
+
+
+def _cost_points(
+    file: PlanFile, index: Index, set_name: str, model: str
+) -> list[tuple[str, Summary, Summary]]:
+    time = summarise(index.get((model, set_name, "", "train_cpu_s_per_epoch"), []))
+    points = []
+    for test_name, test in file.plan.sets[set_name].tests.items():
+        error = summarise(index.get((model, set_name, test_name, _RANKED), []))
+        if test.shift == "none" and time is not None and error is not None:
+            points.append((model, time, error))
+    return points
+
+
+def _protocol(file: PlanFile, facts: Facts) -> Section:
+    """How the numbers were made, and what is known to be wrong with that."""
+    protocol = file.plan.protocol
+    section = Section("protocol", "Protocol", protocol.summary)
+    body = [[text_cell("known fault"), text_cell(fault)] for fault in protocol.faults]
+    body += [
+        [text_cell("changed in this plan"), text_cell(f"{name}: {value}")]
+        for name, value in file.changed.items()
+    ]
+    if len(file.plan.seeds) < 3:
+        body.append(
+            [
+                text_cell("seeds"),
+                text_cell(
+                    f"{len(file.plan.seeds)} training(s) of each model: the scatter between "
+                    "trainings is not known, and ranks do not count it"
+                ),
+            ]
+        )
+    for set_name, found in facts.sets.items():
+        body += [[text_cell(set_name), text_cell(remark)] for remark in found.remarks]
+    if body:
+        columns = [Column("About", numeric=False), Column("What to know", numeric=False)]
+        section.tables.append(
+            Table("protocol", f"What to know about {protocol.name} here.", columns, body)
+        )
+    body = [
+        [
+            text_cell(set_name),
+            text_cell(found.train),
+            text_cell(test_name),
+            text_cell(_SHIFT_TITLES[file.plan.sets[set_name].tests[test_name].shift]),
+            text_cell(test.frames),
+            text_cell(len(test.starts) or None),
+        ]
+        for set_name, found in facts.sets.items()
+        for test_name, test in found.tests.items()
+    ]
+    columns = [
+        Column("Set", numeric=False),
+        Column("Training frames"),
+        Column("Test", numeric=False),
+        Column("Shift", numeric=False),
+        Column("Test frames"),
+        Column("Starts"),
+    ]
+    section.details.append(Table("sets", "Sets and tests.", columns, body))
+    return section
+
+
+def _jobs(jobs: Sequence[Job], out: Path) -> Section:
+    section = Section("jobs", "Jobs")
+    columns = [
+        Column("Job", numeric=False),
+        Column("Status", numeric=False),
+        Column("Wall time", "s"),
+        Column("CPU time", "s"),
+        Column("Memory", "MB"),
+        Column("Reason", numeric=False),
+    ]
+    body, failed = [], []
+    for job in jobs:
+        record = read_record(out / job.record)
+        if record is None:
+            row = [text_cell(job.name), text_cell("not finished", kind="muted")]
+            row += [text_cell(None)] * 4
+        else:
+            kind = {"failed": "bad", "skipped": "warn"}.get(record.status, "")
+            row = [
+                text_cell(job.name),
+                text_cell(record.status, kind=kind),
+                number_cell(record.wall_s),
+                number_cell(record.cpu_s),
+                number_cell(record.memory_mb),
+                text_cell(record.reason),
+            ]
+            if record.status != "done":
+                failed.append(row)
+        body.append(row)
+    if failed:
+        caption = "Jobs that failed, and those that needed them."
+        section.tables.append(Table("failed", caption, columns, failed))
+    section.details.append(Table("jobs", "Every job.", columns, body))
+    return section

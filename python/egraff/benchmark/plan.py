@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The plan of a benchmark: which models, data sets, seeds and tasks, from one YAML file.
+
+models:
+  nequip: {}
+  mace: {preset: egraffbench, training: {lr: 0.01}}
+training: {epochs: 30}
+sets:
+  acac:
+    train: acac/train.xyz
+    tests:
+      300K: {data: acac/test_300K.xyz, simulate: {temperature: 300}}
+      600K: {data: acac/test_600K.xyz, shift: temperature, simulate: {temperature: 600}}
+
+Paths are relative to ``data_root``, which is relative to the plan; nothing in it depends on where
+one stands. Whether files, models and data are there and fit together is for
+`egraff.benchmark.checks` to say.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from egraff.benchmark.protocol import STANDARD, Protocol, protocol_settings
+from egraff.errors import InputError
+from egraff.settings_file import line_numbers, read_settings
+
+EXAMPLE = "models: {nequip: {}}"
+SHIFTS = ("none", "temperature", "molecule", "structure", "composition")
+TASKS = ("errors", "simulation", "speed")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
+"""What a folder can be called on every system, and a pattern of Snakemake holds."""
+Place = tuple[str | int, ...]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModelEntry(_Entry):
+    """A model of the plan.
+
+    Attributes:
+        architecture: default: the entry's name.
+        preset: named options of the architecture.
+        training: settings of ``egraff train`` for this model.
+        checkpoint: a trained or imported model, which is taken as it is.
+    """
+
+    architecture: str | None = None
+    preset: str = "small"
+    training: dict[str, Any] = Field(default_factory=dict)
+    checkpoint: Path | None = None
+
+    @model_validator(mode="after")
+    def _trained_here_or_given(self) -> ModelEntry:
+        if self.checkpoint is not None and (self.architecture or self.training):
+            raise ValueError("a model with a checkpoint is not trained: no architecture, training")
+        return self
+
+
+class FramesEntry(_Entry):
+    """Frames put together from files.
+
+    Attributes:
+        files: in this order.
+        frames: at most so many of each file, evenly spaced; default: all.
+        without: files whose geometries are left out.
+    """
+
+    files: list[Path] = Field(min_length=1)
+    frames: int | None = Field(default=None, ge=1)
+    without: list[Path] = Field(default_factory=list)
+
+    @property
+    def single(self) -> Path | None:
+        """The file, if it is taken as it is."""
+        plain = len(self.files) == 1 and self.frames is None and not self.without
+        return self.files[0] if plain else None
+
+
+class SimulationEntry(_Entry):
+    """Simulations that a test asks for.
+
+    Attributes:
+        temperature: in K.
+        reference: labelled or unlabelled frames that structure is compared with; default: the
+            frames of the test.
+        starts_from: frames to start from; default: the frames of the test.
+        timestep_fs: instead of the protocol's.
+        replicate: repetitions of the cell.
+    """
+
+    temperature: float = Field(gt=0, le=1e5)
+    reference: Path | None = None
+    starts_from: Path | None = None
+    timestep_fs: float | None = Field(default=None, gt=0, le=10)
+    replicate: tuple[int, int, int] = (1, 1, 1)
+
+
+class TestEntry(_Entry):
+    """Labelled frames that no model of the set has seen.
+
+    Attributes:
+        data: the frames.
+        shift: what differs from the training data: none, temperature, molecule, structure
+            (an unseen crystal structure) or composition.
+        simulate: what is simulated; None for nothing.
+    """
+
+    data: Path
+    shift: Literal["none", "temperature", "molecule", "structure", "composition"] = "none"
+    simulate: SimulationEntry | None = None
+
+
+class SpeedEntry(_Entry):
+    """Timings of short NVE runs.
+
+    Attributes:
+        structure: file whose first frame is repeated.
+        replicate: numbers of repetitions in each direction.
+        ranks: numbers of MPI ranks.
+        steps: length of each run.
+    """
+
+    structure: Path
+    replicate: list[int] = Field(min_length=1)
+    ranks: list[int] = Field(default=[1], min_length=1)
+    steps: int = Field(default=50, ge=10)
+
+
+class SetEntry(_Entry):
+    """A data set.
+
+    Attributes:
+        train: training frames.
+        val: validation frames; default: a share of the training frames.
+        isolated_atoms: labelled isolated atoms, for E0.
+        training: settings of ``egraff train`` for this set, also names and units of its labels.
+        models: settings of ``egraff train`` by model, for this set alone.
+        allow_overlap: accept tests that repeat training frames; the page says so.
+        tests: by name.
+        speed: timings.
+    """
+
+    train: FramesEntry
+    val: FramesEntry | None = None
+    isolated_atoms: Path | None = None
+    training: dict[str, Any] = Field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    allow_overlap: bool = False
+    tests: dict[str, TestEntry] = Field(min_length=1)
+    speed: SpeedEntry | None = None
+
+    @field_validator("train", "val", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        """Take a file name, or a list of them, for what it stands for."""
+        if isinstance(value, str):
+            return {"files": [value]}
+        return {"files": value} if isinstance(value, list) else value
+
+
+class Resources(_Entry):
+    """What a job of one kind takes; for schedulers, and for how many run side by side.
+
+    Attributes:
+        ranks: MPI ranks; of simulations only.
+        threads: per rank.
+        memory_mb: in MB.
+        minutes: longest time.
+        gpus: number of GPUs.
+        mpirun: launcher of simulations, as of ``egraff run``.
+    """
+
+    ranks: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1)
+    memory_mb: int = Field(default=4000, ge=1)
+    minutes: int = Field(default=60, ge=1)
+    gpus: int = Field(default=0, ge=0)
+    mpirun: str | None = None
+
+
+class Plan(_Entry):
+    """A whole plan; see the attributes of its entries.
+
+    Attributes:
+        name: of the campaign.
+        data_root: folder of the data, relative to the plan.
+        protocol: name of a protocol, or a dictionary whose ``base`` names one.
+        tasks: of errors, simulation and speed.
+        seeds: of trainings; each model is trained once with each.
+        training: settings of ``egraff train`` for all.
+        models: by name.
+        sets: by name.
+        resources: by kind of job; ``default`` for the others.
+    """
+
+    name: str = "benchmark"
+    data_root: Path = Path(".")
+    protocol: Protocol
+    tasks: list[Literal["errors", "simulation", "speed"]] = list(TASKS)
+    seeds: list[int] = Field(default=[1], min_length=1)
+    training: dict[str, Any] = Field(default_factory=dict)
+    models: dict[str, ModelEntry] = Field(min_length=1)
+    sets: dict[str, SetEntry] = Field(min_length=1)
+    resources: dict[str, Resources] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """A plan, and where in its file each entry stands.
+
+    Attributes:
+        path: the file.
+        plan: its content.
+        lines: line of each entry by its path of names.
+        changed: settings of the protocol that differ from its file.
+    """
+
+    path: Path
+    plan: Plan
+    lines: Mapping[Place, int]
+    changed: Mapping[str, Any]
+
+    def data(self, file: Path) -> Path:
+        """Return where a file of the plan is."""
+        return (self.path.parent / self.plan.data_root / file).resolve()
+
+    def refuse(self, place: Sequence[str | int], problem: str, *, fix: str) -> NoReturn:
+        """Refuse an entry.
+
+        Raises:
+            InputError: always; it names file, line and entry.
+        """
+        raise _refusal(self.path, self.lines, place, problem, fix)
+
+
+def read_plan(
+    path: str | PathLike[str], *, data_root: str | PathLike[str] | None = None
+) -> PlanFile:
+    """Read a plan; its content is checked for sense by `egraff.benchmark.checks`.
+
+    Args:
+        path: the plan.
+        data_root: folder of the data instead of the plan's.
+
+    Raises:
+        InputError: the file cannot be read, or an entry is unknown, missing or out of range; the
+            message has the line.
+    """
+    path = Path(path)
+    content = read_settings(path, example=EXAMPLE)
+    lines = line_numbers(path.read_text(encoding="utf-8-sig"))
+    content.setdefault("name", path.stem)
+    if data_root is not None:
+        content["data_root"] = str(Path(data_root).resolve())
+    try:
+        content["protocol"], changed = _protocol(content.get("protocol", STANDARD))
+        plan = Plan(**content)
+    except InputError as error:
+        raise _refusal(
+            path, lines, ("protocol",), error.problem, error.fix or "correct it"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _refusal(path, lines, first["loc"], _problem(first), _fix(first)) from error
+    file = PlanFile(path, plan, lines, changed)
+    _check_names(file)
+    return file
+
+
+def _check_names(file: PlanFile) -> None:
+    plan = file.plan
+    places: list[Place] = [("models", name) for name in plan.models]
+    for name, dataset in plan.sets.items():
+        places += [("sets", name), *(("sets", name, "tests", test) for test in dataset.tests)]
+    for place in places:
+        if not _NAME.match(str(place[-1])):
+            file.refuse(
+                place,
+                f"expected a name that a folder can have, got {place[-1]!r}",
+                fix="use letters, digits, . _ + and -",
+            )
+    for group in ("seeds", "tasks"):
+        values = getattr(plan, group)
+        if len(set(values)) < len(values):
+            file.refuse((group,), f"{values} holds one of them twice", fix="give each once")
+
+
+def _protocol(given: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the settings of the protocol, and those that differ from its file."""
+    if isinstance(given, str):
+        return protocol_settings(given), {}
+    if not isinstance(given, dict):
+        return given, {}
+    changes = dict(given)
+    settings = protocol_settings(str(changes.pop("base", STANDARD)))
+    changed = {}
+    for name, value in changes.items():
+        if name in ("name", "summary", "faults"):
+            raise InputError(
+                f"expected settings of a protocol, got {name}",
+                fix="take it out: it belongs to the protocol's file",
+            )
+        if name == "stages" and isinstance(value, dict):
+            for stage, own in value.items():
+                before = settings["stages"].get(stage, {})
+                if own is None:  # leaves the stage out
+                    settings["stages"].pop(stage, None)
+                else:
+                    settings["stages"][stage] = {**before, **own}
+        else:
+            settings[name] = value
+        changed[name] = value
+    return settings, changed
+
+
+def _refusal(
+    path: Path, lines: Mapping[Place, int], place: Sequence[str | int], problem: str, fix: str
+) -> InputError:
+    known = [tuple(place[:size]) for size in range(len(place), 0, -1)]
+    line = next((lines[one] for one in known if one in lines), None)
+    where = str(path) if line is None else f"{path}, line {line}"
+    return InputError(problem, where=where, field=".".join(map(str, place)) or None, fix=fix)
+
+
+_ENTRIES: dict[str, type[BaseModel]] = {
+    "models": ModelEntry,
+    "sets": SetEntry,
+    "tests": TestEntry,
+    "simulate": SimulationEntry,
+    "train": FramesEntry,
+    "val": FramesEntry,
+    "speed": SpeedEntry,
+    "resources": Resources,
+    "protocol": Protocol,
+    "stages": Protocol,
+}
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key"
+    if error["type"] == "missing":
+        return "this is needed"
+    if error["type"] == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    return f"{error['msg']}, got {error['input']!r}"
+
+
+def _fix(error: Mapping[str, Any]) -> str:
+    if error["type"] == "missing":
+        return "add it"
+    if error["type"] != "extra_forbidden":
+        return "correct the value"
+    *parents, name = map(str, error["loc"])
+    kind = next((_ENTRIES[one] for one in reversed(parents) if one in _ENTRIES), Plan)
+    known = list(kind.model_fields)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return (f"did you mean {close[0]}? " if close else "") + f"keys: {', '.join(known)}"
