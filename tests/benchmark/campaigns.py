@@ -16,7 +16,7 @@ STAGES = {"nvt": {"length_ps": 0.02, "equilibrate_ps": 0.0, "dump_every_fs": 2.0
 def write_data(folder: Path) -> None:
     """Write some frames of the embedded sets."""
     for name in ("molecule", "crystal"):
-        for split, frames in (("train", 8), ("val", 4), ("test", 6)):
+        for split, frames in (("train", 12), ("val", 4), ("test", 6)):
             target = folder / name / f"{split}.xyz"
             write_joined(target, [embedded(name, split)], frames_per_file=frames)
         target = folder / name / "isolated_atoms.xyz"
@@ -47,7 +47,7 @@ def plan() -> dict:
                 },
             },
             "crystal": {
-                "train": {"files": ["crystal/train.xyz"], "frames": 4},
+                "train": {"files": ["crystal/train.xyz"], "frames": 10},
                 "training": {"r_max": 3.0},
                 "tests": {"same": {"data": "crystal/test.xyz"}},
             },

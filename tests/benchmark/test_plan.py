@@ -62,7 +62,7 @@ CASES = {
     ),
     "name": (
         lambda c: c["models"].update({"a/b": {}}),
-        r"models.a/b: expected a name that a folder can have, got 'a/b'\n  fix: use letters, digits",
+        r"models.a/b: expected a name that a folder can have, got 'a/b'\n  fix: use letters, digit",
         r"a/b: {}",
     ),
     "seeds": (
@@ -97,28 +97,38 @@ CASES = {
     ),
     "model of a set": (
         lambda c: molecule(c).update(models={"mace": {}}),
-        r"sets.molecule.models.mace: expected a model of the plan, got mace\n  fix: choose one of n",
+        r"sets.molecule.models.mace: expected a model of the plan, got mace\n  fix: choose one of",
         r"mace: {}",
     ),
     "file": (
         lambda c: molecule(c).update(val="molecule/vall.xyz"),
-        r"val: expected a file molecule/vall.xyz in .*data, found none\n  fix: correct it, or data_",
+        r"val: expected a file molecule/vall.xyz in .*data, found none\n  fix: correct it, or data",
         r"val: molecule/vall.xyz",
     ),
     "overlap": (
         lambda c: molecule(c)["tests"]["same"].update(data="molecule/train.xyz"),
-        r"8 of 8 frames are also training frames; the first is frame 0, which is frame 0 of .*"
+        r"12 of 12 frames are also training frames; the first is frame 0, which is frame 0 of .*"
         r"\n  fix: leave them out of the training with `train: {files: \[...\], without:",
         r"data: molecule/train.xyz",
     ),
+    "nothing to validate with": (
+        lambda c: c["sets"]["crystal"]["train"].update(frames=4),
+        r"train: size of val: 0.1 of 4 frames is none\n  fix: give a larger fraction",
+        r"train:",
+    ),
+    "frames twice": (
+        lambda c: c["sets"]["crystal"].update(train={"files": ["crystal/train.xyz"] * 2}),
+        r"frames are also training frames; .*\n  fix: the file holds frames twice: give a `val`",
+        r"train:",
+    ),
     "elements": (
         lambda c: molecule(c)["tests"].update(other={"data": "crystal/test.xyz"}),
-        r"other.data: expected elements of the training frames \(.*\), got also .*, for which there",
+        r"other.data: expected elements of the training frames \(.*\), got also .*, for which ther",
         r"data: crystal/test.xyz",
     ),
     "E0": (
         lambda c: molecule(c).update(isolated_atoms="crystal/isolated_atoms.xyz"),
-        r"isolated_atoms: expected an isolated atom of each element of the training frames, got non",
+        r"isolated_atoms: expected an isolated atom of each element of the training frames, got no",
         r"isolated_atoms: crystal/isolated_atoms.xyz",
     ),
     "protocol": (
@@ -138,12 +148,12 @@ CASES = {
     ),
     "starts": (
         lambda c: c["protocol"].update(starts=7),
-        r"simulate: the protocol egraff-1 starts from 7 frames, there are 6\n  fix: give a file wit",
+        r"simulate: the protocol egraff-1 starts from 7 frames, there are 6\n  fix: give a file wi",
         r"simulate:",
     ),
     "time step": (
         lambda c: molecule(c)["tests"]["same"]["simulate"].update(timestep_fs=0.3),
-        r"stage nvt of egraff-1 keeps a frame every 2 fs, which is no multiple of the time step, 0.",
+        r"stage nvt of egraff-1 keeps a frame every 2 fs, which is no multiple of the time step, 0",
         r"simulate:",
     ),
     "replicate": (
@@ -219,7 +229,7 @@ def test_overlap_that_is_accepted_is_remarked(folder):
     molecule(content)["tests"]["same"]["data"] = "molecule/train.xyz"
     molecule(content)["allow_overlap"] = True
     facts = check_plan(read_plan(write_plan(folder / "plan.yaml", content)))
-    assert facts.sets["molecule"].remarks == ["same: 8 of 8 frames are also training frames"]
+    assert facts.sets["molecule"].remarks == ["same: 12 of 12 frames are also training frames"]
 
 
 def test_each_job_is_a_command(folder):

@@ -9,83 +9,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
-from egraff.benchmark.plan import FramesEntry, Place, PlanFile, SimulationEntry
+from egraff.benchmark.facts import Facts, SetFacts, TestFacts
+from egraff.benchmark.frames import (
+    checked_file,
+    read_test,
+    read_training,
+    refuse_overlap,
+    refuse_unknown_elements,
+    told_at,
+)
+from egraff.benchmark.plan import Place, PlanFile, SimulationEntry
 from egraff.benchmark.settings import ELSEWHERE, label_keys, levels, training_settings
 from egraff.data import (
     Frame,
     LabelKeys,
     find_overlap,
     read_frames,
-    separate_isolated_atoms,
-    validate_frames,
+    split_frames,
 )
-from egraff.data.join import join_frames
-from egraff.errors import EgraffError, InputError
-from egraff.files import sha256
+from egraff.errors import InputError
 from egraff.models import find, preset
 from egraff.training.config import check_config
 from egraff.training.options import architecture_options
 
 _LONGEST_RANGE = 10.0  # A, of g(r) in the published benchmark
-
-
-@dataclass(frozen=True)
-class TestFacts:
-    """What is known of a test.
-
-    Attributes:
-        frames: number of frames.
-        atoms: of all frames together.
-        largest: its largest frame.
-        starts: numbers of the frames in ``starts_from`` at which simulations start.
-        start: the first of them; None where nothing is simulated.
-        r_max: range of g(r) in Angstrom that the protocol wants, or None.
-    """
-
-    frames: int
-    atoms: int
-    largest: Frame
-    starts: tuple[int, ...] = ()
-    start: Frame | None = None
-    r_max: float | None = None
-
-
-@dataclass(frozen=True)
-class SetFacts:
-    """What is known of a set.
-
-    Attributes:
-        train: number of training frames, those set aside for validation among them.
-        example: its training frame of median size.
-        tests: by name.
-        remarks: what readers of the results should know.
-        speed: the frame that is timed.
-    """
-
-    train: int
-    example: Frame
-    tests: dict[str, TestFacts]
-    remarks: list[str]
-    speed: Frame | None = None
-
-
-@dataclass
-class Facts:
-    """What the checks found.
-
-    Attributes:
-        sets: by name.
-        digests: SHA-256 of every file of the plan.
-    """
-
-    sets: dict[str, SetFacts] = field(default_factory=dict)
-    digests: dict[Path, str] = field(default_factory=dict)
+_TWICE = "the file holds frames twice: give a `val` of its own, or take the copies out"
 
 
 def check_plan(file: PlanFile) -> Facts:
@@ -112,41 +64,11 @@ def check_plan(file: PlanFile) -> Facts:
 def _check_model(file: PlanFile, facts: Facts, name: str) -> None:
     model, place = file.plan.models[name], ("models", name)
     if model.checkpoint is not None:
-        _file(file, facts, model.checkpoint, (*place, "checkpoint"))
+        checked_file(file, facts, model.checkpoint, (*place, "checkpoint"))
         return
-    with _told_at(file, (*place, "architecture" if model.architecture else "preset")):
+    with told_at(file, (*place, "architecture" if model.architecture else "preset")):
         find(model.architecture or name)
         preset(model.architecture or name, model.preset)
-
-
-class _told_at:
-    """Turn errors inside the block into refusals of an entry of the plan."""
-
-    def __init__(self, file: PlanFile, place: Place) -> None:
-        self.file, self.place = file, place
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, InputError):
-            inside = ": ".join(part for part in (error.where, error.field) if part)
-            problem = f"{inside}: {error.problem}" if inside else error.problem
-            self.file.refuse(self.place, problem, fix=error.fix or "correct it")
-        if isinstance(error, EgraffError):
-            self.file.refuse(self.place, str(error), fix="correct it")
-
-
-def _file(file: PlanFile, facts: Facts, path: Path, place: Place) -> Path:
-    found = file.data(path)
-    if not found.is_file():
-        root = file.data(Path("."))
-        file.refuse(
-            place, f"expected a file {path} in {root}, found none", fix="correct it, or data_root"
-        )
-    if found not in facts.digests:
-        facts.digests[found] = sha256(found)
-    return found
 
 
 def _check_set(file: PlanFile, facts: Facts, name: str) -> SetFacts:
@@ -162,32 +84,35 @@ def _check_set(file: PlanFile, facts: Facts, name: str) -> SetFacts:
     for model in trained:
         _check_training(file, name, model)
     keys = label_keys(plan, name)
-    train = _frames(file, facts, dataset.train, keys, (*place, "train"))
+    train = read_training(file, facts, dataset.train, keys, (*place, "train"))
     elements = {symbol for frame in train for symbol in set(frame.symbols)}
     if dataset.val is not None:
-        val = _frames(file, facts, dataset.val, keys, (*place, "val"))
-        _no_overlap(file, train, val, (*place, "val"))
-        _known_elements(file, elements, val, (*place, "val"))
+        val = read_training(file, facts, dataset.val, keys, (*place, "val"))
+        refuse_overlap(file, train, val, (*place, "val"))
+        refuse_unknown_elements(file, elements, val, (*place, "val"))
+    else:
+        for model in trained:
+            _check_split(file, name, model, train)
     if dataset.isolated_atoms is not None:
         _check_isolated(file, facts, name, elements, keys)
     tests, remarks = {}, []
     for test_name, test in dataset.tests.items():
         at = (*place, "tests", test_name)
-        frames = _read(file, facts, test.data, keys, (*at, "data"))
-        _known_elements(file, elements, frames, (*at, "data"))
+        frames = read_test(file, facts, test.data, keys, (*at, "data"))
+        refuse_unknown_elements(file, elements, frames, (*at, "data"))
         if dataset.allow_overlap:
             if common := len(find_overlap(train, frames)):
                 remarks.append(
                     f"{test_name}: {common} of {len(frames)} frames are also training frames"
                 )
         else:
-            _no_overlap(file, train, frames, (*at, "data"))
+            refuse_overlap(file, train, frames, (*at, "data"))
         tests[test_name] = _test_facts(file, facts, frames, test.simulate, keys, at, elements)
     speed = None
     if dataset.speed is not None:
         at = (*place, "speed", "structure")
-        speed = _read(file, facts, dataset.speed.structure, keys, at, labelled=False)[0]
-        _known_elements(file, elements, [speed], at)
+        speed = read_test(file, facts, dataset.speed.structure, keys, at, labelled=False)[0]
+        refuse_unknown_elements(file, elements, [speed], at)
         if not speed.pbc.all():
             file.refuse(
                 at,
@@ -231,72 +156,22 @@ def _check_training(file: PlanFile, set_name: str, model_name: str) -> None:
         )
 
 
-def _read(
-    file: PlanFile,
-    facts: Facts,
-    path: Path,
-    keys: LabelKeys,
-    place: Place,
-    *,
-    labelled: bool = True,
-) -> list[Frame]:
-    found = _file(file, facts, path, place)
-    with _told_at(file, place):
-        frames, _ = separate_isolated_atoms(read_frames(found, keys=keys))
-        if not frames:
-            raise InputError("expected structures, got isolated atoms only", where=path)
-        if labelled:
-            validate_frames(frames, require=("energy", "forces"))
-    return frames
-
-
-def _frames(
-    file: PlanFile, facts: Facts, entry: FramesEntry, keys: LabelKeys, place: Place
-) -> list[Frame]:
-    files = [_file(file, facts, path, place) for path in entry.files]
-    without = [_file(file, facts, path, place) for path in entry.without]
-    with _told_at(file, place):
-        frames = join_frames(files, frames_per_file=entry.frames, without=without, keys=keys)
-        frames, _ = separate_isolated_atoms(frames)
-        if not frames:
-            raise InputError("expected structures to learn from, got isolated atoms only")
-        validate_frames(frames)
-    return frames
-
-
-def _no_overlap(
-    file: PlanFile, train: Sequence[Frame], frames: Sequence[Frame], place: Place
-) -> None:
-    pairs = find_overlap(train, frames)
-    if pairs:
-        ours, theirs = train[pairs[0][0]].source, frames[pairs[0][1]].source
-        file.refuse(
-            place,
-            f"{len(pairs)} of {len(frames)} frames are also training frames; the first is frame "
-            f"{theirs[1]}, which is frame {ours[1]} of {ours[0]}",
-            fix="leave them out of the training with `train: {files: [...], without: [...]}`",
-        )
-
-
-def _known_elements(
-    file: PlanFile, elements: set[str], frames: Sequence[Frame], place: Place
-) -> None:
-    unknown = {symbol for frame in frames for symbol in set(frame.symbols)} - elements
-    if unknown:
-        file.refuse(
-            place,
-            f"expected elements of the training frames ({', '.join(sorted(elements))}), got also "
-            f"{', '.join(sorted(unknown))}, for which there is no E0 and nothing learnt",
-            fix="add training frames that hold them, or take the test out",
-        )
+def _check_split(file: PlanFile, name: str, model: str, train: Sequence[Frame]) -> None:
+    """Set frames aside for validation as the training will; each seed draws others."""
+    share = check_config({**training_settings(file.plan, name, model), "data": "-"}).val_fraction
+    for seed in file.plan.seeds:
+        place = ("sets", name, "train")
+        with told_at(file, place):
+            parts = split_frames(train, {"train": 1.0 - share, "val": share}, seed=seed)
+        refuse_overlap(file, parts["train"], parts["val"], place, fix=_TWICE)
 
 
 def _check_isolated(
     file: PlanFile, facts: Facts, name: str, elements: set[str], keys: LabelKeys
 ) -> None:
     place = ("sets", name, "isolated_atoms")
-    path = _file(file, facts, file.plan.sets[name].isolated_atoms, place)
-    with _told_at(file, place):
+    path = checked_file(file, facts, file.plan.sets[name].isolated_atoms, place)
+    with told_at(file, place):
         atoms = read_frames(path, keys=keys)
     missing = elements - {atom.symbols[0] for atom in atoms if len(atom) == 1}
     if missing:
@@ -324,11 +199,11 @@ def _test_facts(
     reference, starts = frames, frames
     if simulate.reference is not None:
         where = (*at, "reference")
-        reference = _read(file, facts, simulate.reference, keys, where, labelled=False)
+        reference = read_test(file, facts, simulate.reference, keys, where, labelled=False)
     if simulate.starts_from is not None:
         where = (*at, "starts_from")
-        starts = _read(file, facts, simulate.starts_from, keys, where, labelled=False)
-        _known_elements(file, elements, starts, where)
+        starts = read_test(file, facts, simulate.starts_from, keys, where, labelled=False)
+        refuse_unknown_elements(file, elements, starts, where)
     if len(starts) < protocol.starts:
         file.refuse(
             at,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from egraff.benchmark.checks import Facts
+from egraff.benchmark.facts import Facts
 from egraff.benchmark.job import Job
 from egraff.benchmark.plan import PlanFile
 from egraff.benchmark.settings import training_settings

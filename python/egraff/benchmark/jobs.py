@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from egraff import names
-from egraff.benchmark.checks import Facts
+from egraff.benchmark.facts import Facts
 from egraff.benchmark.job import SETTINGS, WORK, Job
 from egraff.benchmark.plan import FramesEntry, PlanFile
 from egraff.benchmark.protocol import Stage

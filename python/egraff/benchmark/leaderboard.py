@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from egraff import provenance
-from egraff.benchmark.checks import Facts
+from egraff.benchmark.facts import Facts
 from egraff.benchmark.figures import accuracy_and_simulation, cost_and_accuracy
 from egraff.benchmark.job import Job, read_record
 from egraff.benchmark.plan import SHIFTS, PlanFile
