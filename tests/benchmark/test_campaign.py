@@ -181,7 +181,7 @@ def test_slurm(tmp_path):
     log = (tmp_path / "o/snakemake.log").read_text()
     assert done.returncode == 0, done.stdout + done.stderr + log
     (call,) = (tmp_path / "bin/calls").read_text().splitlines()
-    for flag in ("--mem 7000", "-t 90", "--cpus-per-gpu=3", "--gpus=1"):
+    for flag in ("--mem 7000", "-t 90", "--cpus-per-task=3", "--gpus=1"):
         assert flag in call, call
     record = read_record(tmp_path / "o/records/train/molecule/nequip/seed1.json")
     assert record.status == "done"
@@ -204,13 +204,14 @@ def fake_slurm(folder: Path) -> Path:
         """,
         "sacct": f"""
             case "$*" in *--version*|*-V*) echo "slurm 24.05.0"; exit 0;; esac
+            case "$*" in *Account*) echo physics; exit 0;; esac
             if [ "$(cat {folder}/code)" = 0 ]; then echo "77|COMPLETED"; else echo "77|FAILED"; fi
         """,
         "squeue": 'case "$*" in *-V*|*--version*) echo slurm 24.05.0;; esac',
         "scontrol": "echo",
         "sinfo": "echo",
         "scancel": "echo",
-        "sacctmgr": "echo",
+        "sacctmgr": "echo physics",
         # runs what it is given, without its own options
         "srun": """
             while [ $# -gt 0 ]; do case "$1" in -*) shift;; *) break;; esac; done
