@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import ValidationError
 
+from egraff.benchmark.entries import SimulationEntry
 from egraff.benchmark.facts import Facts, SetFacts, TestFacts
 from egraff.benchmark.frames import (
     checked_file,
@@ -22,7 +23,7 @@ from egraff.benchmark.frames import (
     refuse_unknown_elements,
     told_at,
 )
-from egraff.benchmark.plan import Place, PlanFile, SimulationEntry
+from egraff.benchmark.plan import Place, PlanFile
 from egraff.benchmark.settings import ELSEWHERE, label_keys, levels, training_settings
 from egraff.data import (
     Frame,

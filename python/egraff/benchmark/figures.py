@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from egraff.benchmark.results import Summary
+from egraff.benchmark.summaries import Summary
 from egraff.report.figures import colour, legend
 from egraff.report.style import Palette, panels
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from egraff.benchmark.entries import FramesEntry
 from egraff.benchmark.facts import Facts
-from egraff.benchmark.plan import FramesEntry, Place, PlanFile
+from egraff.benchmark.plan import Place, PlanFile
 from egraff.data import (
     Frame,
     LabelKeys,

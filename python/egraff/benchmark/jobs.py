@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from egraff import names
+from egraff.benchmark.entries import FramesEntry
 from egraff.benchmark.facts import Facts
 from egraff.benchmark.job import SETTINGS, WORK, Job
-from egraff.benchmark.plan import FramesEntry, PlanFile
+from egraff.benchmark.plan import PlanFile
 from egraff.benchmark.protocol import Stage
 from egraff.benchmark.settings import label_flags, label_keys, resources, training_settings
 

@@ -11,21 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from egraff import provenance
+from egraff.benchmark.entries import SHIFTS
 from egraff.benchmark.facts import Facts
 from egraff.benchmark.figures import accuracy_and_simulation, cost_and_accuracy
 from egraff.benchmark.job import Job, read_record
-from egraff.benchmark.plan import SHIFTS, PlanFile
+from egraff.benchmark.plan import PlanFile
 from egraff.benchmark.results import (
     QUANTITIES,
     Quantity,
     Row,
-    Summary,
-    ranks,
     rows_of,
-    summarise,
     write_jobs,
     write_rows,
 )
+from egraff.benchmark.summaries import Summary, ranks, summarise
 from egraff.report.page import Page, write_page
 from egraff.report.parts import Drawing, Section
 from egraff.report.tables import Cell, Column, Table, number_cell, text_cell

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a campaign has found: one number a row, and means over seeds and starts with their errors.
+"""What a campaign has found, one number a row.
 
 Numbers come from what the commands left (``egraff eval --json``, ``analysis/result.json``,
 ``run.json``), the same for all protocols.
@@ -11,14 +11,13 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from egraff import names
 from egraff.benchmark.job import Job, Record, read_record
 from egraff.files import atomic_path, write_json
-from egraff.statistics import MINIMUM_RUNS, geometric_over_runs, summary_over_runs
 
 RESULTS_CSV, RESULTS_JSON, JOBS_CSV = "results.csv", "results.json", "jobs.csv"
 
@@ -68,8 +67,9 @@ QUANTITIES = (
     Quantity("us_per_atom_step", "Time", "µs/atom/step", "speed"),
     Quantity("train_cpu_s_per_epoch", "Training", "CPU s/epoch", "speed"),
     Quantity("memory_mb", "Memory", "MB", "speed"),
+    Quantity("memory_kb_per_atom", "Memory of a further atom", "kB/atom", "speed"),
 )
-_BY_NAME = {one.name: one for one in QUANTITIES}
+BY_NAME = {one.name: one for one in QUANTITIES}
 
 
 @dataclass(frozen=True)
@@ -101,24 +101,6 @@ class Row:
     source: str
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A quantity over seeds and starts.
-
-    Attributes:
-        value: mean over seeds of means over starts.
-        error: one standard error, or None where it is not known.
-        of: what the error is from: ``seeds``, ``starts``, ``frames`` (one training, whose own
-            scatter is not known), or nothing.
-        n: number of values.
-    """
-
-    value: float
-    error: float | None
-    of: str
-    n: int
-
-
 def rows_of(jobs: Sequence[Job], out: Path) -> list[Row]:
     """Return all numbers that a campaign has so far."""
     rows: list[Row] = []
@@ -126,11 +108,11 @@ def rows_of(jobs: Sequence[Job], out: Path) -> list[Row]:
         record = read_record(out / job.record)
         if record is not None and record.status == "done" and job.kind in _READERS:
             rows += _READERS[job.kind](job, record, out)
-    return rows
+    return [*rows, *_memory_per_atom(rows)]
 
 
 def _row(job: Job, name: str, value: float, error: float | None, source: str, **more: str) -> Row:
-    quantity = _BY_NAME[name]
+    quantity = BY_NAME[name]
     labels = {**job.labels, **more}
     where = {
         one: labels.get(one, "")
@@ -196,6 +178,26 @@ def _of_speed(job: Job, record: Record, out: Path) -> Iterator[Row]:
     yield _row(job, "memory_mb", record.memory_mb, None, str(job.record))
 
 
+def _memory_per_atom(rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield what a further atom takes: from the smallest to the largest system on one rank."""
+    alone: dict[tuple[str, str, str], list[tuple[int, Row]]] = {}
+    for row in rows:
+        atoms, _, ranks = row.case.partition("-atoms-")
+        if row.metric == "memory_mb" and ranks == "1-ranks":
+            alone.setdefault((row.set, row.model, row.seed), []).append((int(atoms), row))
+    for sizes in alone.values():
+        (few, small), (many, large) = min(sizes, key=_first), max(sizes, key=_first)
+        if many > few:
+            each = 1000.0 * (large.value - small.value) / (many - few)
+            case = f"{few}-to-{many}-atoms"
+            name = "memory_kb_per_atom"
+            yield replace(large, case=case, metric=name, value=each, unit=BY_NAME[name].unit)
+
+
+def _first(pair: tuple[int, Row]) -> int:
+    return pair[0]
+
+
 def _of_training(job: Job, record: Record, out: Path) -> Iterator[Row]:
     if record.attempts > 1:
         return  # the record has the time of the last attempt only
@@ -211,59 +213,6 @@ _READERS = {
     "speed": _of_speed,
     "train": _of_training,
 }
-
-
-def summarise(rows: Sequence[Row]) -> Summary | None:
-    """Return the mean of one quantity of one model and test, over seeds and starts.
-
-    Values of one seed are averaged first: starts of one training say nothing about another one.
-
-    Args:
-        rows: of one metric; None is returned where there are none.
-    """
-    if not rows:
-        return None
-    mean = geometric_over_runs if _BY_NAME[rows[0].metric].geometric else summary_over_runs
-    by_seed: dict[str, list[Row]] = {}
-    for row in rows:
-        by_seed.setdefault(row.seed, []).append(row)
-    inner = [mean([row.value for row in of_seed]) for of_seed in by_seed.values()]
-    outer = mean([one.value for one in inner])
-    if len(inner) >= MINIMUM_RUNS:
-        return Summary(outer.value, outer.error, "seeds", len(rows))
-    errors = [one.error for one in inner]
-    if all(error is not None for error in errors):
-        error = math.sqrt(sum(error**2 for error in errors)) / len(errors)
-        return Summary(outer.value, error, "starts", len(rows))
-    own = [row.error for row in rows]
-    if len(rows) == len(inner) and all(error is not None for error in own):
-        error = math.sqrt(sum(error**2 for error in own)) / len(own)
-        return Summary(outer.value, error, "frames", len(rows))
-    return Summary(outer.value, None, "", len(rows))
-
-
-def ranks(summaries: Mapping[str, Summary | None]) -> dict[str, int | None]:
-    """Rank models by a quantity of which less is better, as far as errors separate them.
-
-    A model's rank is one more than the number of models that are better by more than two standard
-    errors of the difference; one whose error is not known has none.
-
-    Args:
-        summaries: by model.
-    """
-    known = {
-        name: one for name, one in summaries.items() if one is not None and one.error is not None
-    }
-
-    def better(first: Summary, second: Summary) -> bool:
-        return second.value - first.value > 2.0 * math.hypot(first.error, second.error)
-
-    return {
-        name: 1 + sum(better(other, known[name]) for other in known.values())
-        if name in known
-        else None
-        for name in summaries
-    }
 
 
 def write_rows(rows: Sequence[Row], out: Path, about: Mapping[str, Any]) -> list[Path]:

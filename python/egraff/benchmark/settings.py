@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from egraff.benchmark.plan import Place, Plan, Resources
+from egraff.benchmark.entries import Plan, Resources
+from egraff.benchmark.plan import Place
 from egraff.data.labels import LabelKeys
 
 #: Settings of a training that other entries of the plan decide.
