@@ -6,7 +6,9 @@ from __future__ import annotations
 import importlib.util
 import re
 
+import ase.io
 import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from egraff.benchmark.campaign import carry_out, check_folder, select
 from egraff.benchmark.checks import check_plan
@@ -68,9 +70,9 @@ def test_cost_follows_from_edges_and_epochs(read):
 
 def test_a_model_without_rates_counts_as_the_slowest(read):
     content = plan()
-    content["models"]["nequip"]["preset"] = "l"
+    content["models"]["torchmd_net"]["preset"] = "paper"
     file, _, _ = read(content)
-    assert unmeasured(file) == ["nequip"]
+    assert unmeasured(file) == ["torchmd_net"]
     slowest = rates_of("seventh", "any")
     assert not slowest.measured
     assert slowest.train >= rates_of("allegro", "egraffbench").train
@@ -94,6 +96,23 @@ def test_known_faults_are_printed(read):
     content["sets"]["molecule"]["tests"]["same"].pop("simulate")
     file, _, _ = read(content)
     assert any("known fault" in line and "313 K" in line for line in protocol_lines(file))
+
+
+def test_an_open_offset_of_energies_is_remarked(read, folder):
+    """One composition does not tell the energy of another one: here a vacancy after Na32Cl32."""
+    atoms = ase.io.read(folder / "data/crystal/test.xyz")
+    forces = atoms.get_forces()[1:]
+    energy = atoms.get_potential_energy()
+    del atoms[0]
+    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
+    ase.io.write(folder / "data/vacancy.xyz", atoms)
+    content = plan()
+    content["sets"]["crystal"]["tests"]["vacancy"] = {"data": "vacancy.xyz"}
+    _, facts, _ = read(content)
+    tests = facts.sets["crystal"].tests
+    assert (tests["same"].offset_open, tests["vacancy"].offset_open) == (False, True)
+    (remark,) = facts.sets["crystal"].remarks
+    assert remark.startswith("vacancy: its composition is no combination of those of the training")
 
 
 def test_a_folder_of_something_else(tmp_path):

@@ -13,6 +13,7 @@ from egraff.data import (
     fit_errors,
     fit_reference_energies,
     frame_from_atoms,
+    is_determined,
     reference_energies_from_atoms,
     undetermined_elements,
 )
@@ -68,6 +69,16 @@ def test_fit_of_collinear_compositions_stays_near_the_mean():
     # of all solutions the one nearest to equal energies
     mean = np.mean([f.energy / len(f) for f in frames])
     assert (fitted["H"] - mean) / 2 == pytest.approx(fitted["O"] - mean)
+
+
+def test_totals_that_a_fit_determines():
+    """C2H4 and CH4 determine C and H; H2O and CO2 do not tell how O is shared with a third one."""
+    assert is_determined([frame("C2H4"), frame("CH4")], [frame("C3H8"), frame("H2")])
+    water = [frame("H2O"), frame("CO2")]
+    assert is_determined(water, [frame("CO2H2O")]), "a combination of the two"
+    assert not is_determined(water, [frame("CO2H2O"), frame("CH4")])
+    assert not is_determined([frame("CH4")], [frame("C2H4")])
+    assert is_determined([frame("CH4")], [frame("C2H8")]), "the same composition"
 
 
 def test_errors_of_a_fit_are_those_of_repeated_fits():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from pydantic import ValidationError
@@ -29,6 +30,7 @@ from egraff.data import (
     Frame,
     LabelKeys,
     find_overlap,
+    is_determined,
     read_frames,
     split_frames,
 )
@@ -108,7 +110,14 @@ def _check_set(file: PlanFile, facts: Facts, name: str) -> SetFacts:
                 )
         else:
             refuse_overlap(file, train, frames, (*at, "data"))
-        tests[test_name] = _test_facts(file, facts, frames, test.simulate, keys, at, elements)
+        found = _test_facts(file, facts, frames, test.simulate, keys, at, elements)
+        if trained and dataset.isolated_atoms is None and not is_determined(train, frames):
+            found = replace(found, offset_open=True)
+            remarks.append(
+                f"{test_name}: its composition is no combination of those of the training frames, "
+                "so that its energies have an open offset; give isolated_atoms to close it"
+            )
+        tests[test_name] = found
     speed = None
     if dataset.speed is not None:
         at = (*place, "speed", "structure")

@@ -20,6 +20,8 @@ class TestFacts:
         starts: numbers of the frames in ``starts_from`` at which simulations start.
         start: the first of them; None where nothing is simulated.
         r_max: range of g(r) in Angstrom that the protocol wants, or None.
+        offset_open: whether its total energies have an offset that the training frames do not
+            determine.
     """
 
     frames: int
@@ -28,6 +30,7 @@ class TestFacts:
     starts: tuple[int, ...] = ()
     start: Frame | None = None
     r_max: float | None = None
+    offset_open: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,18 @@ share one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from egraff import provenance
+from egraff.benchmark.comparison import (
+    RANKED,
+    SHIFT_TITLES,
+    Index,
+    column_of,
+    section_of,
+    summary_cell,
+)
 from egraff.benchmark.entries import SHIFTS
 from egraff.benchmark.facts import Facts
 from egraff.benchmark.figures import accuracy_and_simulation, cost_and_accuracy
@@ -18,37 +26,18 @@ from egraff.benchmark.job import Job, read_record
 from egraff.benchmark.plan import PlanFile
 from egraff.benchmark.results import (
     QUANTITIES,
-    Quantity,
     Row,
     rows_of,
     write_jobs,
     write_rows,
 )
-from egraff.benchmark.summaries import Summary, ranks, summarise
+from egraff.benchmark.summaries import Summary, summarise
 from egraff.report.page import Page, write_page
 from egraff.report.parts import Drawing, Section
-from egraff.report.tables import Cell, Column, Table, number_cell, text_cell
+from egraff.report.tables import Column, Table, number_cell, text_cell
 
 PAGE = "leaderboard.html"
 EXTRAS = "leaderboard"
-
-_SHIFT_TITLES = {
-    "none": "As trained",
-    "temperature": "Unseen temperature",
-    "molecule": "Unseen molecule",
-    "structure": "Unseen crystal structure",
-    "composition": "Unseen composition",
-}
-_OF = {
-    "seeds": "error from the scatter between trainings",
-    "starts": "error from the scatter between starts; that between trainings is not known",
-    "frames": "error from the frames of one training; that between trainings is not known",
-    "": "no error: too few values",
-}
-_RANKED = "force_mae_ev_per_ang"
-
-#: Rows by model, test and metric.
-Index = Mapping[tuple[str, str, str, str], list[Row]]
 
 
 def write_results(file: PlanFile, facts: Facts, jobs: Sequence[Job], out: Path) -> list[Path]:
@@ -92,82 +81,11 @@ def _sections(
     for row in rows:
         index.setdefault((row.model, row.set, row.test, row.metric), []).append(row)
     for shift in SHIFTS:
-        yield _tests(file, index, shift)
+        yield section_of(file, facts, index, shift)
     yield _claims(file, index)
     yield _speed(file, index)
     yield _protocol(file, facts)
     yield _jobs(jobs, out)
-
-
-def _tests(file: PlanFile, index: Index, shift: str) -> Section:
-    """Models on the tests of one kind."""
-    section = Section(
-        shift if shift != "none" else "as-trained",
-        _SHIFT_TITLES[shift],
-        "Ranks go by the force error, and separate only what errors separate: models that differ "
-        "by less than two standard errors share one. On hover: what an error is from.",
-    )
-    for set_name, dataset in file.plan.sets.items():
-        for test_name, test in dataset.tests.items():
-            if test.shift == shift:
-                table = _table(file, index, set_name, test_name)
-                if table is not None:
-                    section.tables.append(table)
-    return section
-
-
-def _cell(summary: Summary | None, **options: str) -> Cell:
-    if summary is None:
-        return text_cell(None)
-    title = f"{summary.n} value{'' if summary.n == 1 else 's'}; {_OF[summary.of]}"
-    return number_cell(summary.value, summary.error, title=title, **options)
-
-
-def _survived(rows: Sequence[Row]) -> Cell:
-    if not rows:
-        return text_cell(None)
-    whole = sum(row.value > 0 for row in rows)
-    kind = "" if whole == len(rows) else "bad"
-    return text_cell(f"{whole} of {len(rows)}", kind=kind)
-
-
-def _table(file: PlanFile, index: Index, set_name: str, test_name: str) -> Table | None:
-    models = list(file.plan.models)
-
-    def rows(model: str, metric: str) -> list[Row]:
-        return index.get((model, set_name, test_name, metric), [])
-
-    shown = [
-        one
-        for one in QUANTITIES
-        if one.task in ("errors", "simulation") and any(rows(model, one.name) for model in models)
-    ]
-    if not shown:
-        return None
-    errors = {model: summarise(rows(model, _RANKED)) for model in models}
-    ranked = ranks(errors)
-    order = sorted(models, key=lambda model: _position(ranked[model], errors[model]))
-    body = []
-    for model in order:
-        line: list[Cell] = [text_cell(model), text_cell(ranked[model])]
-        for quantity in shown:
-            of_model = rows(model, quantity.name)
-            if quantity.name == "survived":
-                line.append(_survived(of_model))
-            else:
-                line.append(_cell(summarise(of_model)))
-        body.append(line)
-    columns = [Column("Model", numeric=False), Column("Rank"), *map(_column, shown)]
-    return Table(f"{set_name}-{test_name}", f"{set_name}, {test_name}.", columns, body)
-
-
-def _column(quantity: Quantity) -> Column:
-    return Column(quantity.title, quantity.unit)
-
-
-def _position(rank: int | None, summary: Summary | None) -> tuple[float, float]:
-    far = float("inf")
-    return (far if rank is None else rank, far if summary is None else summary.value)
 
 
 def _claims(file: PlanFile, index: Index) -> Section:
@@ -186,13 +104,13 @@ def _claims(file: PlanFile, index: Index) -> Section:
                 found = {
                     metric: summarise(index.get((model, set_name, test_name, metric), []))
                     for metric in (
-                        _RANKED,
+                        RANKED,
                         "trivial_force_mae_ev_per_ang",
                         "survived",
                         "wasserstein_over_noise",
                     )
                 }
-                if found[_RANKED] is not None and found["survived"] is not None:
+                if found[RANKED] is not None and found["survived"] is not None:
                     points.append((model, found))
     if points:
         models = list(file.plan.models)
@@ -221,7 +139,7 @@ def _speed(file: PlanFile, index: Index) -> Section:
             cases = sorted({row.case for rows in found.values() for row in rows})
             for case in cases:
                 cells = [
-                    _cell(summarise([row for row in found[one.name] if row.case == case]))
+                    summary_cell(summarise([row for row in found[one.name] if row.case == case]))
                     for one in quantities
                 ]
                 what = case.replace("-", " ") or "training"
@@ -229,7 +147,7 @@ def _speed(file: PlanFile, index: Index) -> Section:
             points += _cost_points(file, index, set_name, model)
     if body:
         columns = [Column(title, numeric=False) for title in ("Model", "Set", "Of")]
-        columns += map(_column, quantities)
+        columns += map(column_of, quantities)
         section.tables.append(Table("cost", "Time and memory.", columns, body))
     if points:
         models = list(file.plan.models)
@@ -249,7 +167,7 @@ def _cost_points(
     time = summarise(index.get((model, set_name, "", "train_cpu_s_per_epoch"), []))
     points = []
     for test_name, test in file.plan.sets[set_name].tests.items():
-        error = summarise(index.get((model, set_name, test_name, _RANKED), []))
+        error = summarise(index.get((model, set_name, test_name, RANKED), []))
         if test.shift == "none" and time is not None and error is not None:
             points.append((model, time, error))
     return points
@@ -286,7 +204,7 @@ def _protocol(file: PlanFile, facts: Facts) -> Section:
             text_cell(set_name),
             text_cell(found.train),
             text_cell(test_name),
-            text_cell(_SHIFT_TITLES[file.plan.sets[set_name].tests[test_name].shift]),
+            text_cell(SHIFT_TITLES[file.plan.sets[set_name].tests[test_name].shift]),
             text_cell(test.frames),
             text_cell(len(test.starts) or None),
         ]

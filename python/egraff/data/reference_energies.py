@@ -125,6 +125,28 @@ def undetermined_elements(
     return [element for element, is_free in zip(fitted, free, strict=True) if is_free]
 
 
+def is_determined(frames: Sequence[Frame], others: Sequence[Frame]) -> bool:
+    """Return whether energies fitted to some frames determine the total energies of others.
+
+    They do if each composition of the others is a combination of those of the frames; otherwise
+    these totals have an offset that no training energy says anything about.
+
+    Args:
+        frames: the frames of a fit.
+        others: frames with the same elements or fewer.
+    """
+    elements = sorted({symbol for frame in frames for symbol in frame.symbols})
+    every = [True] * len(elements)
+    ours = _shares(composition_matrix(frames, elements), every)
+    both = np.vstack([ours, _shares(composition_matrix(others, elements), every)])
+    return _rank(both) == _rank(ours)
+
+
+def _rank(shares: np.ndarray) -> int:
+    sizes = np.linalg.svd(shares, compute_uv=False)
+    return int((sizes > _RANK * sizes[0]).sum())
+
+
 def fit_errors(
     frames: Sequence[Frame], fitted: Mapping[str, float], *, known: Iterable[str] = ()
 ) -> dict[str, float]:
