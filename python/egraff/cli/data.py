@@ -10,10 +10,12 @@ from typing import Annotated
 
 import typer
 
+from egraff.cli.data_catalogue import catalogue_command
 from egraff.cli.labels import with_label_options
 from egraff.cli.types import writable
 
 app = typer.Typer(help="Embedded data sets; inspect, check and split data files.")
+app.command(name="catalogue")(catalogue_command)
 
 
 class SplitMethod(StrEnum):
