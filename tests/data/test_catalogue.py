@@ -227,9 +227,8 @@ def test_command_shows_what_a_folder_holds_and_refuses_what_differs(made_up):
     result = call("--data", data)
     assert "3 verified, 1 different, 1 absent" in result.output
     assert isinstance(result.exception, InputError)
-    assert "1 of the files are not what the catalogue describes, the first is water/hot.xyz.gz" in str(
-        result.exception
-    )
+    expected = "1 of the files are not what the catalogue describes, the first is water/hot.xyz.gz"
+    assert expected in str(result.exception)
 
 
 def test_command_refuses_a_folder_that_is_not_there(tmp_path):
