@@ -17,9 +17,18 @@ from pathlib import Path
 import pytest
 
 from egraff.benchmark.job import read_record, read_table
+from egraff.benchmark.results import QUANTITIES
 from tests.benchmark.campaigns import plan, write_data, write_plan
 
 PATIENCE_S = 300
+#: It times nothing, has no NVE, and is too short for a temperature.
+MISSING_IN_TOY = {
+    "us_per_atom_step",
+    "memory_mb",
+    "memory_kb_per_atom",
+    "nve_drift",
+    "temperature",
+}
 
 
 def command(folder: Path, *options: str) -> list[str]:
@@ -93,6 +102,9 @@ def test_results_of_all_jobs(folder, killed):
     source = json.loads((out / one["source"]).read_text())
     assert float(one["value"]) == pytest.approx(1e3 * source["force_mae_ev_per_ang"], rel=1e-12)
     assert one["unit"] == "meV/Å"
+    found = {row["metric"] for row in rows}
+    missing = {one.name for one in QUANTITIES} - found
+    assert missing == MISSING_IN_TOY, missing
     survived = [row for row in rows if row["metric"] == "survived"]
     assert len(survived) == 2 * 2
     with (out / "jobs.csv").open(newline="") as stream:
@@ -126,6 +138,35 @@ def test_a_change_redoes_what_depends_on_it(folder, killed):
     }
     settings = (folder / "out/settings/train/molecule/torchmd_net/seed1.yaml").read_text()
     assert "lr: 0.002" in settings
+
+
+def test_a_new_task_adds_jobs(folder, killed):
+    """Timings of models that were trained before: one export, one run, two more numbers."""
+    content = plan()
+    content["sets"]["crystal"]["speed"] = {
+        "structure": "crystal/test.xyz",
+        "replicate": [1],
+        "steps": 10,
+    }
+    write_plan(folder / "plan.yaml", content)
+    before = finished(folder / "out")
+    chosen = (f"--only={word}" for word in ("crystal", "nequip", "1", "speed"))
+    done = start(folder, *chosen)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = finished(folder / "out")
+    timed = "speed/crystal/nequip/seed1/64-atoms-1-ranks"
+    assert {name for name in after if name.startswith(("export/crystal", "speed"))} == {
+        "export/crystal/nequip/seed1",
+        timed,
+    }
+    trained = "train/crystal/nequip/seed1"
+    assert after[trained] == before[trained]
+    with (folder / "out/results.csv").open(newline="") as stream:
+        rows = {row["metric"]: row for row in csv.DictReader(stream) if row["case"]}
+    record = json.loads((folder / "out" / timed / "run.json").read_text())
+    per_step = record["segments"][0]["production_s"] / 10
+    assert float(rows["us_per_atom_step"]["value"]) == pytest.approx(per_step / 64 * 1e6)
+    assert float(rows["memory_mb"]["value"]) > 50
 
 
 def test_a_failure_is_a_result(tmp_path, folder):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from egraff.benchmark.claims import rank_correlations
 from egraff.benchmark.results import Row, _memory_per_atom
 from egraff.benchmark.summaries import Summary, ranks, summarise
 
@@ -90,3 +91,22 @@ def test_memory_of_a_further_atom():
     assert found.value == pytest.approx(48e3 / 448)
     assert (found.unit, found.case) == ("kB/atom", "64-to-512-atoms")
     assert not list(_memory_per_atom(given[:1])), "one size says nothing"
+
+
+def test_rank_correlation_of_force_error_and_survival():
+    """Less error and more survival: 1; the other way round: -1; one value for all: none."""
+
+    def models(*pairs: tuple[float, float]) -> list[dict[str, Summary | None]]:
+        return [
+            {
+                "force_mae_ev_per_ang": Summary(error, None, "", 1),
+                "survived": Summary(share, None, "", 1),
+            }
+            for error, share in pairs
+        ]
+
+    good = models((1.0, 0.9), (2.0, 0.5), (3.0, 0.4), (9.0, 0.0))
+    bad = models((1.0, 0.0), (2.0, 0.4), (3.0, 0.5), (9.0, 0.9))
+    alike = models((1.0, 1.0), (2.0, 1.0), (3.0, 1.0), (9.0, 1.0))
+    found = rank_correlations([good, bad, alike, good[:3]], "survived", -1.0)
+    assert found == pytest.approx([1.0, -1.0])

@@ -23,6 +23,7 @@ _OF = {
     "seeds": "error from the scatter between trainings",
     "starts": "error from the scatter between starts; that between trainings is not known",
     "frames": "error from the frames of one training; that between trainings is not known",
+    "tests": "error from the scatter between tests",
     "": "no error: too few values",
 }
 RANKED = "force_mae_ev_per_ang"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from egraff import provenance
+from egraff.benchmark.claims import claims_section
 from egraff.benchmark.comparison import (
     RANKED,
     SHIFT_TITLES,
@@ -21,8 +22,9 @@ from egraff.benchmark.comparison import (
 )
 from egraff.benchmark.entries import SHIFTS
 from egraff.benchmark.facts import Facts
-from egraff.benchmark.figures import accuracy_and_simulation, cost_and_accuracy
+from egraff.benchmark.figures import cost_and_accuracy
 from egraff.benchmark.job import Job, read_record
+from egraff.benchmark.paper_tables import paper_section
 from egraff.benchmark.plan import PlanFile
 from egraff.benchmark.results import (
     QUANTITIES,
@@ -82,47 +84,11 @@ def _sections(
         index.setdefault((row.model, row.set, row.test, row.metric), []).append(row)
     for shift in SHIFTS:
         yield section_of(file, facts, index, shift)
-    yield _claims(file, index)
+    yield claims_section(file, index)
     yield _speed(file, index)
+    yield paper_section(file, index)
     yield _protocol(file, facts)
     yield _jobs(jobs, out)
-
-
-def _claims(file: PlanFile, index: Index) -> Section:
-    """Whether a low force error goes with a simulation that holds."""
-    section = Section(
-        "claims",
-        "Does a low force error make a good simulation?",
-        "Each point is a model on a test. The benchmark’s main claim (Bihani et al. 2024) is that "
-        "force errors do not tell whether a simulation is stable or its structure right.",
-        short="Claims",
-    )
-    points = []
-    for set_name, dataset in file.plan.sets.items():
-        for test_name in dataset.tests:
-            for model in file.plan.models:
-                found = {
-                    metric: summarise(index.get((model, set_name, test_name, metric), []))
-                    for metric in (
-                        RANKED,
-                        "trivial_force_mae_ev_per_ang",
-                        "survived",
-                        "wasserstein_over_noise",
-                    )
-                }
-                if found[RANKED] is not None and found["survived"] is not None:
-                    points.append((model, found))
-    if points:
-        models = list(file.plan.models)
-        section.drawings.append(
-            Drawing(
-                "force-error-and-simulation",
-                "Force error, relative to that of predicting zero, against the share of runs that "
-                "survived, and against the distance of g(r) from the reference over its noise.",
-                lambda palette: accuracy_and_simulation(points, models, palette),
-            )
-        )
-    return section
 
 
 def _speed(file: PlanFile, index: Index) -> Section:

@@ -201,8 +201,7 @@ def _first(pair: tuple[int, Row]) -> int:
 def _of_training(job: Job, record: Record, out: Path) -> Iterator[Row]:
     if record.attempts > 1:
         return  # the record has the time of the last attempt only
-    path = out / job.product / names.SUMMARY
-    epochs = _json(path).get("epochs")
+    epochs = _json(out / job.product / names.SUMMARY)["training"]["epochs"]
     if epochs:
         yield _row(job, "train_cpu_s_per_epoch", record.cpu_s / epochs, None, str(job.record))
 
