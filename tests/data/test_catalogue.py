@@ -131,6 +131,13 @@ def test_a_selection_that_is_none_is_refused():
         Source(repository="a", path="b", frames="first 3")
 
 
+def test_a_selection_of_more_than_there_is_or_of_nothing_is_refused():
+    with pytest.raises(InputError, match=r"a\.xyz: asked for 9 of 7 frames"):
+        Source(repository="a", path="a.xyz", frames="spread 9").select(7)
+    with pytest.raises(InputError, match="'9:' of 7 frames is none"):
+        Source(repository="a", path="a.xyz", frames="9:").select(7)
+
+
 def test_files_are_recognised_by_their_frames(made_up):
     data, _ = made_up
     hot = data / "water" / "hot.xyz"

@@ -11,11 +11,15 @@ from typing import Annotated
 import typer
 
 from egraff.cli.data_catalogue import catalogue_command
+from egraff.cli.data_import import import_command
 from egraff.cli.labels import with_label_options
 from egraff.cli.types import writable
 
-app = typer.Typer(help="Embedded data sets; inspect, check and split data files.")
+app = typer.Typer(
+    help="Data sets: embedded and public ones; inspect, check, import and split data files."
+)
 app.command(name="catalogue")(catalogue_command)
+app.command(name="import")(import_command)
 
 
 class SplitMethod(StrEnum):

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-_SELECTION = re.compile(r"all|\d*:\d*(:\d+)?|(not )?spread \d+")
+from egraff.data.selection import check_selection, select
 
 
 class _Entry(BaseModel):
@@ -40,8 +39,7 @@ class Source(_Entry):
     Attributes:
         repository: its key in ``repositories.yaml``.
         path: file or folder in it.
-        frames: which: ``all``; ``start:stop:step``; ``spread N``, N evenly spaced ones (number
-            i x n // N); or ``not spread N``, all others.
+        frames: which, see `egraff.data.selection`.
     """
 
     repository: str
@@ -51,20 +49,11 @@ class Source(_Entry):
     @field_validator("frames")
     @classmethod
     def _is_a_selection(cls, value: str) -> str:
-        if not _SELECTION.fullmatch(value):
-            raise ValueError("expected all, start:stop:step, spread N or not spread N")
-        return value
+        return check_selection(value)
 
     def select(self, n_frames: int) -> np.ndarray:
         """Return the numbers of the frames that are meant, of ``n_frames``."""
-        everything = np.arange(n_frames)
-        if self.frames == "all":
-            return everything
-        if ":" in self.frames:
-            return everything[slice(*(int(x) if x else None for x in self.frames.split(":")))]
-        number = int(self.frames.split()[-1])
-        spread = np.arange(number) * n_frames // number
-        return np.setdiff1d(everything, spread) if self.frames.startswith("not") else spread
+        return select(self.frames, n_frames, where=self.path)
 
 
 class FileRecord(_Entry):
