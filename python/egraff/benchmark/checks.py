@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
+from egraff.benchmark import catalogued
 from egraff.benchmark.entries import SimulationEntry
 from egraff.benchmark.facts import Facts, SetFacts, TestFacts
 from egraff.benchmark.frames import (
@@ -86,6 +88,9 @@ def _check_set(file: PlanFile, facts: Facts, name: str) -> SetFacts:
     trained = [model for model, entry in plan.models.items() if entry.checkpoint is None]
     for model in trained:
         _check_training(file, name, model)
+    if dataset.catalogue is not None:
+        with told_at(file, (*place, "catalogue")):
+            catalogued.check(dataset.catalogue, file.data(Path(".")))
     keys = label_keys(plan, name)
     train = read_training(file, facts, dataset.train, keys, (*place, "train"))
     elements = {symbol for frame in train for symbol in set(frame.symbols)}

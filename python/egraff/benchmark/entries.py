@@ -114,6 +114,7 @@ class SetEntry(_Entry):
     """A data set.
 
     Attributes:
+        catalogue: split of the catalogue that the files are of, see `egraff.benchmark.catalogued`.
         train: training frames.
         val: validation frames; default: a share of the training frames.
         isolated_atoms: labelled isolated atoms, for E0.
@@ -124,6 +125,7 @@ class SetEntry(_Entry):
         speed: timings.
     """
 
+    catalogue: str | None = None
     train: FramesEntry
     val: FramesEntry | None = None
     isolated_atoms: Path | None = None

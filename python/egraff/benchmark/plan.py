@@ -23,12 +23,14 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, ValidationError
 
+from egraff.benchmark.catalogued import expand
 from egraff.benchmark.entries import (
     FramesEntry,
     ModelEntry,
@@ -98,6 +100,9 @@ def read_plan(
     content.setdefault("name", path.stem)
     if data_root is not None:
         content["data_root"] = str(Path(data_root).resolve())
+    if "sets" in content:
+        root = path.parent / str(content.get("data_root", "."))
+        content["sets"] = expand(content["sets"], root, partial(_refusal, path, lines))
     try:
         content["protocol"], changed = _protocol(content.get("protocol", STANDARD))
         plan = Plan(**content)
