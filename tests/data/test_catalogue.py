@@ -168,6 +168,25 @@ def test_a_task_is_resolved_to_files(made_up):
     assert [found.split.shift(test) for test in ("cold", "hot")] == ["none", "temperature"]
 
 
+def test_references_and_isolated_atoms_are_resolved(monkeypatch, tmp_path):
+    split = {
+        "kind": "errors",
+        "about": "all parts",
+        "train": ["water/train.xyz.gz"],
+        "without": ["water/test.xyz.gz"],
+        "isolated_atoms": "water/val.xyz.gz",
+        "tests": {"t": {"file": "water/test.xyz.gz", "reference": "water/hot.xyz.gz"}},
+    }
+    catalogues.install(monkeypatch, tmp_path, tasks_yaml={"water-all": split})
+    found = resolve("water-all", tmp_path / "data")
+    for function in catalogues.CLEARED:
+        function.cache_clear()
+    water = tmp_path / "data" / "water"
+    assert found.without == [water / "test.xyz"]
+    assert found.isolated_atoms == water / "val.xyz"
+    assert found.references == {"t": water / "hot.xyz"}
+
+
 def test_a_task_without_its_files_says_how_to_get_them(made_up):
     data, _ = made_up
     (data / "water" / "hot.xyz").unlink()
@@ -214,6 +233,25 @@ def test_command_describes_one_set():
     assert "validate on the test" not in text
     assert "same 650 frames" in call("acac").output
     assert "everything" in call("unidentified").output
+
+
+def test_command_shows_the_parts_of_a_task(made_up):
+    data, _ = made_up
+    text = call("water-hot", "--data", data).output
+    assert "train: water/train.xyz.gz verified" in text
+    assert "test hot (shift: temperature, 600 K): water/hot.xyz.gz verified" in text
+    assert task_split("water-hot").digest in text
+    catalogues.write_water(data / "water" / "hot.xyz", range(30, 33))
+    result = call("water-hot", "--json", "--data", data)
+    assert json.loads(result.output)["water-hot"]["states"]["water/hot.xyz.gz"] == "different"
+    assert isinstance(result.exception, InputError)
+
+
+def test_command_shows_what_is_left_out_of_a_task():
+    text = call("lips20-unseen-Li7PS6").output
+    assert "structure of Li7PS6: lips20/Li7PS6/ref_traj.xyz.gz" in text
+    assert "train: lips20/Li/train.xyz.gz" in text
+    assert "Li7PS6/train" not in text
 
 
 def test_command_gives_json(made_up):

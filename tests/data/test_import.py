@@ -55,16 +55,26 @@ def test_units_have_their_definitions():
 
 
 @pytest.mark.parametrize(
-    ("text", "name"),
-    [("EV", "eV"), ("Ang", "A"), ("kcal/mol/Ang", "kcal/mol/A"), ("Hartree/Bohr", "Hartree/Bohr")],
+    ("text", "kind", "name"),
+    [
+        ("EV", "energy", "eV"),
+        ("kcal/mol", "energy", "kcal/mol"),
+        ("Ang", "length", "A"),
+        ("kcal/mol/Ang", "force", "kcal/mol/A"),
+        ("Hartree/Bohr", "force", "Hartree/Bohr"),
+    ],
 )
-def test_units_are_known_by_their_spellings(text, name):
-    assert unit(text, where="x") == name
+def test_units_are_known_by_their_spellings(text, kind, name):
+    assert unit(text, kind, where="x") == name
 
 
 def test_a_unit_that_is_none_is_refused(tmp_path):
     source = save_npz(tmp_path / "a.npz", molecule())
-    refusal("expected a unit .*, got 'joule'", source, "npz", tmp_path, "--energy-unit", "joule")
+    for option, text in (("energy", "joule"), ("energy", "A"), ("length", "eV"), ("force", "eV")):
+        units = {"energy": "eV", option: text}
+        flags = [word for name, value in units.items() for word in (f"--{name}-unit", value)]
+        told = rf"--{option}-unit: expected a unit of {option} \(.*\), got '{text}'"
+        refusal(told, source, "npz", tmp_path, *flags)
 
 
 def test_labels_are_converted_and_the_manifest_says_whence(tmp_path):
@@ -109,6 +119,29 @@ def test_a_unit_that_nobody_states_is_asked_for(tmp_path):
     refusal("found none\n  fix: state it: --energy-unit UNIT", valence, "npz", tmp_path / "out")
 
 
+def test_forces_alone_need_a_unit(tmp_path):
+    arrays = molecule()
+    del arrays["energy"]
+    np.savez(tmp_path / "a.npz", **arrays)
+    refusal("unit of energy, found none", tmp_path / "a.npz", "npz", tmp_path / "out")
+    output(tmp_path / "a.npz", "npz", tmp_path / "out", "--force-unit", "meV/A")
+    (first, *_) = read_frames(tmp_path / "out" / "a.xyz.gz")
+    np.testing.assert_allclose(first.forces, arrays["forces"][0] / 1000, atol=1e-8)
+
+
+def test_a_statement_that_does_not_fit_is_told(tmp_path):
+    source = save_npz(tmp_path / "a.npz", molecule())
+    text = output(source, "npz", tmp_path / "out", "--energy-unit", "kcal/mol")
+    assert "note: a: energies are taken to be in kcal/mol, as stated; their size is that of" in text
+
+
+def test_arrays_that_are_not_read_are_told(tmp_path):
+    source = save_npz(tmp_path / "a.npz", {**molecule(), "charges": np.zeros((30, 3))})
+    text = output(source, "npz", tmp_path / "out", "--energy-unit", "eV")
+    assert "note: a: not read: charges" in text
+    assert manifest(tmp_path / "out")["a.xyz.gz"]["changed"] == ["not read: charges"]
+
+
 def test_lengths_are_converted(tmp_path):
     source = save_npz(tmp_path / "a.npz", molecule())
     output(source, "npz", tmp_path / "out", "--energy-unit", "eV", "--length-unit", "A")
@@ -130,7 +163,6 @@ def test_energies_and_forces_of_two_units_are_refused_unless_stated(tmp_path):
     refusal(mixed, source, "npz", tmp_path / "out", "--energy-unit", "kcal/mol")
     both = ("--energy-unit", "kcal/mol", "--force-unit", "eV/A")
     output(source, "npz", tmp_path / "out", *both)
-    refusal("expected a unit of force", source, "npz", tmp_path / "o", *both[:3], "eV")
 
 
 def test_energies_too_large_for_the_stated_unit_are_refused(tmp_path):

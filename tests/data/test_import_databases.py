@@ -123,6 +123,16 @@ def test_lmdb_of_json_is_read_in_the_order_of_numbers(tmp_path, pack):
     agrees(imported(source, "lmdb", tmp_path / "out", "a"), arrays)
 
 
+def test_labels_of_lmdb_that_are_not_those_of_ase_need_a_unit(tmp_path):
+    records = {}
+    for key, row in rows(crystal(12)).items():
+        row["data"] = {"energy": [row.pop("energy")]}
+        records[key] = json.dumps(row).encode()
+    source = write_lmdb(tmp_path / "a.lmdb", records)
+    refused("unit of energy, found none", source, "lmdb", tmp_path / "out")
+    agrees(imported(source, "lmdb", tmp_path / "out", "a", energy_unit="eV"), crystal(12))
+
+
 def test_pickles_in_lmdb_are_refused_and_not_read(tmp_path):
     class Trap:
         def __reduce__(self):
@@ -138,7 +148,7 @@ def test_pickles_in_lmdb_are_refused_and_not_read(tmp_path):
         (b"\x93NUMPY", "record 0: expected JSON, plain or compressed by zlib"),
         (b"\x78\x9cnothing", "record 0: expected JSON"),
         (b"[1, 2]", "record 0: expected the fields of a row, got list"),
-        (b'{"numbers": [1]}', "record 0: expected numbers, positions, cell and pbc, got KeyError"),
+        (b'{"numbers": [1]}', "frame 0: expected numbers, positions, cell and pbc, got KeyError"),
     ],
 )
 def test_other_records_in_lmdb_are_refused(tmp_path, record, text):

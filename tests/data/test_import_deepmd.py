@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+from egraff.data.importers import ImportOptions, import_data
 from tests.data.imports import agrees, imported, refused
 from tests.data.trajectories import crystal
 
@@ -48,6 +49,13 @@ def test_deepmd_boxes_may_mean_nothing(tmp_path):
     assert len(frames) == 2
     assert not frames[0].pbc.any()
     assert frames[0].stress is None
+
+
+def test_what_is_not_read_of_a_system_is_told(tmp_path):
+    deepmd(tmp_path / "copy", crystal())
+    np.save(tmp_path / "copy" / "set.000" / "spin.npy", np.zeros((30, 24)))
+    result = import_data(tmp_path / "copy", "deepmd", tmp_path / "out", ImportOptions())
+    assert "copy: not read: spin" in result.remarks
 
 
 def _elements(folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +21,8 @@ Checks = Mapping[str, Mapping[str, "FileCheck"]]
 
 def catalogue_command(
     name: Annotated[
-        str | None, typer.Argument(help="A set, for all that is known of it; default: all sets.")
+        str | None,
+        typer.Argument(help="A set or a task, for all that is known of it; default: all sets."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder of data; its files are compared with the catalogue.")
@@ -35,9 +36,11 @@ def catalogue_command(
     """
     from rich.console import Console
 
-    from egraff.data.catalogue import catalogue, check_files, entry
-    from egraff.errors import InputError
+    from egraff.data.catalogue import catalogue, check_files, entry, task_splits
 
+    if name is not None and name not in catalogue() and name in task_splits():
+        _show_task(name, data, as_json)
+        return
     entries = catalogue() if name is None else {name: entry(name)}
     checks: dict[str, dict[str, FileCheck]] = {}
     if data is not None:
@@ -51,7 +54,14 @@ def catalogue_command(
             _print_all(console, entries, checks)
         else:
             _print_one(console, name, entries[name], checks.get(name, {}))
-    wrong = [c for own in checks.values() for c in own.values() if c.state == "different"]
+    _refuse_others([check for own in checks.values() for check in own.values()], data)
+
+
+def _refuse_others(checks: Iterable[FileCheck], data: Path | None) -> None:
+    """Refuse files that hold other frames than the catalogue says."""
+    from egraff.errors import InputError
+
+    wrong = [check for check in checks if check.state == "different"]
     if wrong:
         raise InputError(
             f"{len(wrong)} of the files are not what the catalogue describes, the first is "
@@ -59,6 +69,38 @@ def catalogue_command(
             where=data,
             fix="import them again from the public repository, or rename them",
         )
+
+
+def _show_task(name: str, data: Path | None, as_json: bool) -> None:
+    """Print which part each file of a task plays."""
+    from egraff.data.catalogue import check_files, file_record, task_split
+
+    task = task_split(name)
+    checks: dict[str, FileCheck] = {}
+    if data is not None:
+        records = {file: file_record(file) for file in task.files}
+        checks = {check.name: check for check in check_files(records, data)}
+    if as_json:
+        states = {file: check.state for file, check in checks.items()}
+        content = {**task.model_dump(), **({"states": states} if checks else {})}
+        typer.echo(json.dumps({name: content}, indent=1))
+    else:
+        typer.echo(
+            f"{name}: {task.about}\nkind           {task.kind}\nSHA-256        {task.digest}"
+        )
+        roles = [
+            (role, file) for role in ("train", "val", "without") for file in getattr(task, role)
+        ]
+        if task.isolated_atoms:
+            roles.append(("isolated atoms", task.isolated_atoms))
+        for test, one in task.tests.items():
+            at = f", {one.temperature_K:g} K" if one.temperature_K else ""
+            roles.append((f"test {test} (shift: {task.shift(test)}{at})", one.file))
+            if one.reference:
+                roles.append((f"structure of {test}", one.reference))
+        for role, file in roles:
+            typer.echo(f"{role}: {file}{f' {checks[file].state}' if checks else ''}")
+    _refuse_others(checks.values(), data)
 
 
 def _content(entries: Mapping[str, Entry], checks: Checks) -> dict[str, Any]:

@@ -169,7 +169,8 @@ def _expanded(values: Mapping[str, Any], records: Mapping[str, FileRecord]) -> d
     """Return a task with its patterns replaced by the files that they stand for.
 
     A pattern is ``{all: lips20/*/train.xyz.gz, except: [Li7PS6]}``: the files that have a digest,
-    but not those of the folders named. As the test ``each`` it gives a test for each folder.
+    but not those of the folders named. As the test ``each`` it gives a test for each folder, whose
+    reference is the file ``beside`` it, if one is named.
     """
 
     def matches(pattern: Mapping[str, Any]) -> list[str]:
@@ -189,5 +190,10 @@ def _expanded(values: Mapping[str, Any], records: Mapping[str, FileRecord]) -> d
     tests = dict(expanded["tests"])
     if "each" in tests:
         pattern = tests.pop("each")
-        tests = {file.split("/")[-2]: {"file": file} for file in matches(pattern)} | tests
+        each = {file.rpartition("/")[0]: {"file": file} for file in matches(pattern)}
+        if "beside" in pattern:
+            each = {
+                at: {**one, "reference": f"{at}/{pattern['beside']}"} for at, one in each.items()
+            }
+        tests = {at.rpartition("/")[2]: one for at, one in each.items()} | tests
     return {**expanded, "tests": tests}

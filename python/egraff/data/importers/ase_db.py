@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def frame_of_row(
 def read_databases(source: Path, options: ImportOptions) -> Found:
     """Read the rows of databases in the order of their numbers."""
     parts = []
-    for path in source_files(source, (".db", ".aselmdb"), what="ASE databases"):
+    for path in source_files(source, (".db",), what="ASE databases"):
         frames, stated = read_database(path, options.periodic)
         parts.append(
             Part(
@@ -100,14 +100,14 @@ def read_database(path: Path, periodic: bool | None) -> tuple[list[Frame], State
     Energies of ASE's own calculators are in eV by ASE's convention; what else a row holds has the
     units of ``_property_unit_dict`` and ``_distance_unit``, or none that is known.
     """
-    frames, own = [], set()
+    frames, own = [], []
     try:
         with ase.db.connect(str(path), append=True) as database:
             metadata = dict(database.metadata or {})
             for row in database.select(sort="id"):
                 labels = {**row.key_value_pairs, **row.data}
                 ours = {n: row.get(n) for n in ("energy", "forces", "stress") if n in row}
-                own.add(bool(ours) and "energy" not in labels)
+                own.append("energy" in ours)
                 frames.append(
                     frame_of_row(
                         row.toatoms(), {**labels, **ours}, (str(path), len(frames)), periodic
@@ -123,10 +123,17 @@ def read_database(path: Path, periodic: bool | None) -> tuple[list[Frame], State
         ) from error
     if not frames:
         raise InputError("the database holds no rows", where=path, fix="copy the file again")
-    return frames, _stated(metadata, own == {True})
+    return frames, _stated(metadata, own)
 
 
-def _stated(metadata: Mapping[str, Any], of_ase: bool) -> Stated:
+def stated_by_ase(own: Iterable[bool]) -> Stated:
+    """Return the units of rows, if the energy of each is of ASE's own kind."""
+    if all(own):
+        return Stated(energy="eV", length="A", by="ASE's calculators are in it")
+    return Stated()
+
+
+def _stated(metadata: Mapping[str, Any], own: Iterable[bool]) -> Stated:
     units = metadata.get("_property_unit_dict") or {}
     if "energy" in units:
         return Stated(
@@ -136,6 +143,4 @@ def _stated(metadata: Mapping[str, Any], of_ase: bool) -> Stated:
             by="the file",
             in_file=True,
         )
-    if of_ase:
-        return Stated(energy="eV", length="A", by="ASE's calculators are in it")
-    return Stated()
+    return stated_by_ase(own)

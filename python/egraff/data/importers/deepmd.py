@@ -106,8 +106,24 @@ def read_deepmd(source: Path, options: ImportOptions) -> Found:
         inside = folder.relative_to(source)
         name = str(inside) if inside.parts else folder.resolve().name
         frames = read_system(folder, options.elements, frames=options.frames)
-        parts.append(Part(name=name, frames=frames, stated=STATED, source=folder))
+        unread = _unread(folder)
+        parts.append(
+            Part(
+                name=name,
+                frames=frames,
+                stated=STATED,
+                source=folder,
+                changed=(f"not read: {', '.join(unread)}",) if unread else (),
+            )
+        )
     return Found(parts)
+
+
+def _unread(folder: Path) -> list[str]:
+    """Name the quantities of a system that are not read, such as spins."""
+    known = {*_PER_ATOM, *_WHOLE, "type", "type_map"}
+    files = [*folder.glob("set.*/*.npy"), *folder.glob("*.raw")]
+    return sorted({path.stem for path in files} - known)
 
 
 def _numbers(folder: Path, types: np.ndarray, elements: tuple[str, ...] | None) -> np.ndarray:

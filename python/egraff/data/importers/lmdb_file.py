@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,11 @@ from ase import Atoms
 from ase.io.jsonio import decode
 
 from egraff.data.frames import Frame
-from egraff.data.importers.ase_db import frame_of_row
+from egraff.data.importers.ase_db import frame_of_row, stated_by_ase
 from egraff.data.importers.registry import (
     Found,
     ImportOptions,
     Part,
-    Stated,
     importer,
     source_files,
     stem,
@@ -43,24 +42,27 @@ def read_lmdb(source: Path, options: ImportOptions) -> Found:
     """Read the numbered records of LMDB files in the order of their numbers."""
     parts = []
     for path in source_files(source, (".lmdb", ".aselmdb", ".mdb"), what="LMDB files"):
-        frames = list(_frames(path, options.periodic))
+        rows = [row for _, row in sorted(_numbered(path).items())]
+        frames = list(_frames(path, rows, options.periodic))
         if not frames:
             raise InputError("the file holds no frames", where=path, fix="copy the file again")
         parts.append(
             Part(
                 name=stem(path, source),
                 frames=[frames[i] for i in select(options.frames, len(frames), where="--frames")],
-                stated=Stated(energy="eV", length="A", by="ASE's databases are in it"),
+                stated=stated_by_ase("energy" in row for row in rows),
                 source=path,
             )
         )
     return Found(parts)
 
 
-def _frames(path: Path, periodic: bool | None) -> Iterator[Frame]:
-    records = {int(key): text for key, text in _records(path) if key.isdecimal()}
-    for number, key in enumerate(sorted(records)):
-        row = records[key]
+def _numbered(path: Path) -> dict[int, dict[str, Any]]:
+    return {int(key): row for key, row in _records(path) if key.isdecimal()}
+
+
+def _frames(path: Path, rows: Sequence[dict[str, Any]], periodic: bool | None) -> Iterator[Frame]:
+    for number, row in enumerate(rows):
         labels = {**row.get("key_value_pairs", {}), **_inner(row.get("data"))}
         labels |= {name: row[name] for name in ("energy", "forces", "stress") if name in row}
         try:
@@ -71,7 +73,7 @@ def _frames(path: Path, periodic: bool | None) -> Iterator[Frame]:
             raise InputError(
                 f"expected numbers, positions, cell and pbc, got {type(error).__name__}: {error}",
                 where=path,
-                field=f"record {key}",
+                field=f"frame {number}",
                 fix="check that the file is an ASE database",
             ) from error
         yield frame_of_row(atoms, labels, (str(path), number), periodic)

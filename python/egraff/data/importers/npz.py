@@ -6,7 +6,7 @@ from __future__ import annotations
 import bz2
 import io
 import zipfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +37,27 @@ _SUFFIXES = (".npz", ".npz.bz2")
 _UNITS = {"energy": "e_unit", "length": "r_unit"}
 
 
-def read_npz(
-    path: Path, periodic: bool | None = None, *, frames: str = "all"
-) -> tuple[list[Frame], Stated]:
+@dataclass(frozen=True)
+class Archive:
+    """What is in an archive.
+
+    Attributes:
+        frames: those asked for.
+        stated: units that the archive states.
+        unread: names of arrays that are none of the usual ones.
+    """
+
+    frames: list[Frame]
+    stated: Stated
+    unread: tuple[str, ...]
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """What a manifest should say about the arrays that are not read."""
+        return (f"not read: {', '.join(self.unread)}",) if self.unread else ()
+
+
+def read_npz(path: Path, periodic: bool | None = None, *, frames: str = "all") -> Archive:
     """Read frames, and the units that the archive states (``e_unit``, ``r_unit`` of sGDML).
 
     Args:
@@ -81,7 +99,9 @@ def read_npz(
     said = {name: str(_text(arrays[key])) for name, key in _UNITS.items() if key in arrays}
     stated = Stated(**said, by="the file", in_file=True) if said else Stated()
     rows = select(frames, len(found["positions"]), where=f"--frames of {path}")
-    return frames_of_arrays(path, **found, rows=rows), stated
+    used = {key for keys in _NAMES.values() for key in keys} | set(_UNITS.values())
+    unread = tuple(name for name in arrays if name not in used)
+    return Archive(frames_of_arrays(path, **found, rows=rows), stated, unread)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -129,8 +149,16 @@ def read_archives(source: Path, options: ImportOptions) -> Found:
     """Read archives of any origin; the units are for the user to state."""
     parts = []
     for path in source_files(source, _SUFFIXES, what="NumPy archives"):
-        frames, stated = read_npz(path, options.periodic, frames=options.frames)
-        parts.append(Part(name=stem(path, source), frames=frames, stated=stated, source=path))
+        archive = read_npz(path, options.periodic, frames=options.frames)
+        parts.append(
+            Part(
+                name=stem(path, source),
+                frames=archive.frames,
+                stated=archive.stated,
+                source=path,
+                changed=archive.changed,
+            )
+        )
     return Found(parts)
 
 
@@ -139,15 +167,16 @@ def read_md17(source: Path, options: ImportOptions) -> Found:
     """Read whole trajectories; ``--frames`` chooses among 100,000 and more."""
     parts = []
     for path in source_files(source, _SUFFIXES, what="NumPy archives"):
-        molecule = path.name.split(".")[0].removeprefix("md17_").removesuffix("_dft")
-        frames, stated = read_npz(path, periodic=False, frames=options.frames)
+        name = path.name.split(".")[0].removesuffix("_dft")
+        archive = read_npz(path, periodic=False, frames=options.frames)
         parts.append(
             Part(
-                name=f"md17_{molecule}/all",
-                frames=frames,
-                stated=_kcal(stated, "MD17 is published in it"),
+                name=f"{name if name.startswith('md') else f'md17_{name}'}/all",
+                frames=archive.frames,
+                stated=_kcal(archive.stated, "MD17 is published in it"),
                 source=path,
                 repository="sgdml",
+                changed=archive.changed,
             )
         )
     return Found(parts)
@@ -163,8 +192,9 @@ def read_rmd17(source: Path, options: ImportOptions) -> Found:
     parts, absent = [], []
     for path in source_files(source, _SUFFIXES, what="NumPy archives"):
         name = path.name.split(".")[0]
-        frames, stated = read_npz(path, periodic=False, frames=options.frames)
-        stated = _kcal(stated, "the revised MD17 is published in it")
+        archive = read_npz(path, periodic=False, frames=options.frames)
+        frames = archive.frames
+        stated = _kcal(archive.stated, "the revised MD17 is published in it")
         splits = _folds(path, options.fold)
         if splits and options.frames != "all":
             raise InputError(
@@ -179,7 +209,15 @@ def read_rmd17(source: Path, options: ImportOptions) -> Found:
             for part, index in splits.items()
         }
         for part_name, own in (cut or {f"{name}/all": frames}).items():
-            parts.append(Part(name=part_name, frames=own, stated=stated, source=path))
+            parts.append(
+                Part(
+                    name=part_name,
+                    frames=own,
+                    stated=stated,
+                    source=path,
+                    changed=archive.changed,
+                )
+            )
     return Found(parts, absent)
 
 

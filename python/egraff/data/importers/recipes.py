@@ -134,5 +134,5 @@ def _reader(path: Path) -> Callable[[Path], list[Frame]]:
     if path.is_dir():
         return read_system
     if path.name.endswith((".npz", ".npz.bz2")):
-        return lambda archive: read_npz(archive)[0]
+        return lambda archive: read_npz(archive).frames
     return lambda file: read_frames(file)

@@ -80,24 +80,34 @@ class Units:
         return ENERGIES[energy] / LENGTHS[length]
 
 
-def unit(text: str, *, where: str) -> str:
-    """Return the name of a unit of energy, length or force, whatever its spelling.
+def unit(text: str, kind: str, *, where: str) -> str:
+    """Return the name of a unit, whatever its spelling.
+
+    Args:
+        text: such as ``Ang``.
+        kind: ``energy``, ``length`` or ``force`` (energy/length).
+        where: file or option, for messages.
 
     Raises:
         InputError: it is none that is known.
     """
-    plain = _SPELLINGS.get(text.strip().lower())
-    if plain is not None:
+    plain = _SPELLINGS.get(text.strip().lower(), "")
+    energy, _, length = (part.strip().lower() for part in text.rpartition("/"))
+    energy, length = _SPELLINGS.get(energy, ""), _SPELLINGS.get(length, "")
+    known = {"energy": plain in ENERGIES, "length": plain in LENGTHS}
+    if known.get(kind):
         return plain
-    if "/" in text:
-        energy, length = (_SPELLINGS.get(x.strip().lower()) for x in text.rsplit("/", 1))
-        if energy in ENERGIES and length in LENGTHS:
-            return f"{energy}/{length}"
+    if kind == "force" and energy in ENERGIES and length in LENGTHS:
+        return f"{energy}/{length}"
+    names = {
+        "energy": ", ".join(ENERGIES),
+        "length": ", ".join(LENGTHS),
+        "force": "energy/length, such as eV/A or kcal/mol/A",
+    }
     raise InputError(
-        f"expected a unit ({', '.join((*ENERGIES, *LENGTHS))}, or of forces such as eV/A), "
-        f"got {text!r}",
+        f"expected a unit of {kind} ({names[kind]}), got {text!r}",
         where=where,
-        fix="give it as --energy-unit, --force-unit or --length-unit",
+        fix=f"give it as --{kind}-unit",
     )
 
 
@@ -112,8 +122,9 @@ def settle(part: Part, options: ImportOptions) -> Units:
     labelled = [frame for frame in part.frames if frame.energy is not None]
     looks = telling_unit(labelled)
     energy = _one(part, "energy", stated.energy, options.energy_unit)
+    force = _one(part, "force", stated.force, options.force_unit)
     if energy is None:
-        if labelled:
+        if labelled or (force is None and any(f.forces is not None for f in part.frames)):
             hint = f"; their size is that of energies in {looks}" if looks else ""
             raise InputError(
                 f"expected a statement of the unit of energy, found none{hint}",
@@ -122,7 +133,7 @@ def settle(part: Part, options: ImportOptions) -> Units:
                 "not in it per Angstrom)",
             )
         energy = "eV"
-    if labelled and looks not in (None, energy) and options.energy_unit is None:
+    if looks not in (None, energy) and options.energy_unit is None:
         raise InputError(
             f"expected energies in {energy} ({stated.by}), got numbers of the size of energies "
             f"in {looks}: {labelled[0].energy:.6g} for {len(labelled[0])} atoms",
@@ -130,20 +141,14 @@ def settle(part: Part, options: ImportOptions) -> Units:
             fix=f"state the unit: --energy-unit {looks} or --energy-unit {energy}",
         )
     length = _one(part, "length", stated.length, options.length_unit) or "A"
-    force = _one(part, "force", stated.force, options.force_unit) or f"{energy}/{length}"
-    if "/" not in force:
-        raise InputError(
-            f"expected a unit of force, energy/length, got {force}",
-            where="--force-unit",
-            fix="give, for example, eV/A or kcal/mol/A",
-        )
     mine = [options.energy_unit, options.force_unit, options.length_unit]
     said_by = " and ".join(filter(None, [stated.by, "the command line" if any(mine) else ""]))
-    return Units(energy, length, force, said_by)
+    return Units(energy, length, force or f"{energy}/{length}", said_by)
 
 
 def telling_unit(frames: Sequence[Frame]) -> str | None:
     """Return the unit that the size of the energies betrays; None where it could be several."""
+    frames = [frame for frame in frames if frame.energy is not None]
     if not frames:
         return None
     ratios = [
@@ -174,8 +179,8 @@ def convert(frames: Sequence[Frame], units: Units) -> list[Frame]:
 
 
 def _one(part: Part, name: str, stated: str | None, given: str | None) -> str | None:
-    given = given and unit(given, where=f"--{name}-unit")
-    stated = stated and unit(stated, where=str(part.source))
+    given = given and unit(given, name, where=f"--{name}-unit")
+    stated = stated and unit(stated, name, where=str(part.source))
     if given and part.stated.in_file and stated not in (None, given):
         raise InputError(
             f"the file states {stated}, --{name}-unit {given}",

@@ -19,7 +19,7 @@ from egraff.data.digest import frames_digest
 from egraff.data.frames import Frame, read_frames
 from egraff.data.importers.checks import check_part, find_overlaps, refuse_lost_cell
 from egraff.data.importers.registry import IMPORTERS, Found, ImportOptions, Part
-from egraff.data.importers.units import Units, convert, settle
+from egraff.data.importers.units import Units, convert, settle, telling_unit
 from egraff.data.isolated_atoms import separate_isolated_atoms
 from egraff.errors import InputError
 from egraff.files import atomic_path, sha256, write_json
@@ -88,6 +88,13 @@ def import_data(
             refuse_lost_cell(frames, part.source)
         findings, remarks = check_part(frames, units, part.source)
         result.remarks += remarks
+        result.remarks += [f"{part.name}: {text}" for text in part.changed if "not read" in text]
+        looks = telling_unit(part.frames)
+        if looks not in (None, units.energy):
+            result.remarks.append(
+                f"{part.name}: energies are taken to be in {units.energy}, as stated; their size "
+                f"is that of energies in {looks}"
+            )
         ready[part.name] = part, units, frames, findings
     comparable = {
         name: molecules
