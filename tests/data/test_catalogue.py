@@ -159,6 +159,13 @@ def test_files_are_recognised_by_their_frames(made_up):
     assert len(verified_frames("water/train.xyz.gz", data)) == 6
 
 
+def test_a_file_without_digest_is_not_called_verified(made_up):
+    data, _ = made_up
+    catalogues.write_water(data / "water" / "ice.xyz", range(3))
+    with pytest.raises(InputError, match=r"no digest of water/ice\.xyz\.gz \(never seen\)"):
+        verified_frames("water/ice.xyz.gz", data)
+
+
 def test_a_task_is_resolved_to_files(made_up):
     data, _ = made_up
     found = resolve("water-hot", data)

@@ -129,6 +129,14 @@ def test_forces_alone_need_a_unit(tmp_path):
     np.testing.assert_allclose(first.forces, arrays["forces"][0] / 1000, atol=1e-8)
 
 
+def test_labels_that_no_frame_has_are_told(tmp_path):
+    arrays = molecule()
+    del arrays["forces"]
+    np.savez(tmp_path / "a.npz", **arrays)
+    text = output(tmp_path / "a.npz", "npz", tmp_path / "out", "--energy-unit", "eV")
+    assert "a.npz: no frame has forces" in text
+
+
 def test_a_statement_that_does_not_fit_is_told(tmp_path):
     source = save_npz(tmp_path / "a.npz", molecule())
     text = output(source, "npz", tmp_path / "out", "--energy-unit", "kcal/mol")

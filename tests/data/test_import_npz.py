@@ -92,6 +92,8 @@ def test_arrays_that_are_pickles_are_refused(tmp_path):
         (lambda a: a.update(pos=a["pos"][0]), r"positions: expected shape \(n_frames, n_atoms"),
         (lambda a: a.update(forces=a["forces"][:5]), r"forces: expected shape \(30, 3, 3\), got"),
         (lambda a: a.update(energy=a["energy"][:5]), r"energy: expected shape \(30,\), got \(5,\)"),
+        (lambda a: a.update(atomic_numbers=np.array([8.5, 1, 1])), "numbers: expected atomic numb"),
+        (lambda a: a.update(atomic_numbers=np.array(["O", "H", "H"])), "got .'O', 'H', 'H'"),
         (lambda a: a.update(atomic_numbers=np.ones(2, int)), r"numbers: expected shape \(3,\) or"),
     ],
 )  # fmt: skip
@@ -100,6 +102,20 @@ def test_archives_with_other_arrays_are_refused(tmp_path, change, text):
     change(arrays)
     np.savez(tmp_path / "a.npz", **arrays)
     refused(text, tmp_path / "a.npz", "npz", tmp_path / "out", energy_unit="eV")
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    plain = save_npz(tmp_path / "copy" / "a.v1.npz", molecule())
+    (tmp_path / "copy" / "a.v1.npz.bz2").write_bytes(bz2.compress(plain.read_bytes()))
+    text = "got two that become a.v1.xyz.gz"
+    refused(text, tmp_path / "copy", "npz", tmp_path / "out", energy_unit="eV")
+    (tmp_path / "copy" / "a.v1.npz.bz2").rename(tmp_path / "copy" / "a.v2.npz.bz2")
+    import_data(tmp_path / "copy", "npz", tmp_path / "out", ImportOptions(energy_unit="eV"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "a.v1.xyz.gz",
+        "a.v2.xyz.gz",
+        "manifest.json",
+    }
 
 
 def test_archives_that_are_none_are_refused(tmp_path):

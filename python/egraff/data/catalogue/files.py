@@ -84,15 +84,21 @@ def verified_frames(name: str, data: str | PathLike[str]) -> list[Frame]:
         data: folder of the data.
 
     Raises:
-        InputError: no such file in the catalogue or in the folder, or it holds other frames.
+        InputError: no such file in the catalogue or in the folder, it holds other frames, or the
+            catalogue has no digest of it.
     """
     record = file_record(name)
     path = split_path(name, data)
     if path is None:
         raise InputError(f"expected a file {name}, found none", where=data, fix=how_to_get(record))
+    if record.digest is None:
+        raise InputError(
+            f"the catalogue has no digest of {name} ({record.unverified})",
+            where=path,
+            fix="read it with egraff.data.read_frames, which does not compare",
+        )
     frames = read_frames(path)
-    if record.digest is not None:
-        _verified(frames, record, path)
+    _verified(frames, record, path)
     return frames
 
 

@@ -64,6 +64,14 @@ def frames_of_arrays(
     ):
         if values is not None and values.shape != shape:
             _refuse(source, name, str(shape), values.shape)
+    whole = np.rint(numbers) if np.issubdtype(numbers.dtype, np.number) else None
+    if whole is None or not np.array_equal(whole, numbers):
+        raise InputError(
+            f"expected atomic numbers, got {numbers.ravel()[:3].tolist()}...",
+            where=source,
+            field="numbers",
+            fix="check that the file is of this layout",
+        )
     frames = [
         Frame(
             numbers=each["numbers"][i].astype(np.int64),

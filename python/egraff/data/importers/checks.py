@@ -13,7 +13,7 @@ import numpy as np
 from egraff.data.consistency import Slope, energy_force_slope
 from egraff.data.frames import Frame
 from egraff.data.importers.units import Units
-from egraff.data.isolated_atoms import separate_isolated_atoms
+from egraff.data.isolated_atoms import isolated_energies, separate_isolated_atoms
 from egraff.data.overlap import find_overlap, find_repeats
 from egraff.data.validation import validate_frames
 from egraff.errors import InputError
@@ -39,13 +39,20 @@ def check_part(frames: Sequence[Frame], units: Units, source: Path) -> tuple[Fin
     Raises:
         InputError: energies and forces are not in the units stated, or the frames are not sound.
     """
-    molecules, _ = separate_isolated_atoms(frames)
+    molecules, isolated = separate_isolated_atoms(frames)
     findings: Findings = {}
+    remarks = []
+    if isolated:
+        remarks += validate_frames(isolated, require=())
+        isolated_energies([atom for atom in isolated if atom.energy is not None])
     if not molecules:
-        return findings, []
+        return findings, remarks
     slope = energy_force_slope(molecules)
     _refuse_mixed_units(slope, units, source)
-    remarks = validate_frames(molecules, require=())
+    remarks += validate_frames(molecules, require=())
+    for label in ("energy", "forces"):
+        if all(getattr(frame, label) is None for frame in molecules):
+            remarks.append(f"{source}: no frame has {label}")
     findings["repeated_geometries"] = len(find_repeats(molecules))
     findings["energy_over_work_of_forces"] = _told(slope)
     return findings, remarks

@@ -151,4 +151,5 @@ def source_files(source: Path, suffixes: Sequence[str], *, what: str) -> list[Pa
 def stem(path: Path, root: Path) -> str:
     """Return the name of a part for a file: its place below ``root`` without suffix."""
     inside = path.relative_to(root) if root.is_dir() else Path(path.name)
-    return str(inside.with_name(inside.name.split(".")[0]))
+    name = inside.name.removesuffix(".bz2")
+    return str(inside.with_name(name.rpartition(".")[0] or name))

@@ -75,6 +75,7 @@ def import_data(
     _check_options(chosen.name, chosen.takes, options)
     found: Found = chosen.read(source, options)
     result = ImportResult(absent=list(found.absent))
+    _check_names(found.parts)
     targets = {part.name: output / f"{part.name}.xyz.gz" for part in found.parts}
     for target in targets.values():
         if target.exists():
@@ -121,6 +122,19 @@ def import_data(
         progress(f"{targets[name]}: {len(frames)} frames")
     write_json(output / MANIFEST, {"format": _FORMAT, "files": {**known, **result.files}})
     return result
+
+
+def _check_names(parts: Sequence[Part]) -> None:
+    first: dict[str, Part] = {}
+    for part in parts:
+        other = first.setdefault(part.name, part)
+        if other is not part:
+            raise InputError(
+                f"expected files of different names, got two that become {part.name}.xyz.gz: "
+                f"{other.source} is the first",
+                where=part.source,
+                fix="import them one by one, or rename one",
+            )
 
 
 def _check_options(layout: str, takes: Sequence[str], options: ImportOptions) -> None:
