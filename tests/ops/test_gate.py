@@ -99,7 +99,7 @@ def changed_row(row: int, column: int, value: int) -> str:
         ),
         (
             (torch.zeros(4, 10), BLOCKS[:, :5], FACTORS),
-            "blocks: expected int64 [2, 6], got Long [2, 5]",
+            "blocks: expected int64 [n_blocks, 6] as in factors, got Long [2, 5]",
         ),
         *(
             (
@@ -127,7 +127,7 @@ def test_gradient_of_another_shape():
     x = random(4, 10)
     with pytest.raises(
         ValueError,
-        match=re.escape("gate_backward: gradient: expected Double [4, width_out], got Double [8]"),
+        match=re.escape("gate: gradient: expected [n, width_out] of the type of x, got Double [8]"),
     ):
         torch.ops.egraff.gate_backward(x.new_zeros(8), x, BLOCKS, FACTORS)
 

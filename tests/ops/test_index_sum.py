@@ -63,7 +63,7 @@ def test_shapes_for_the_compiler():
     [
         ((1, torch.zeros(5, dtype=torch.int64), 9), "dim: expected 0 <= dim < 1, got 1"),
         ((-1, torch.zeros(5, dtype=torch.int64), 9), "dim: expected 0 <= dim < 1, got -1"),
-        ((0, torch.zeros(5), 9), r"index: expected int64 \[k\], got Float with 1 dimension"),
+        ((0, torch.zeros(5), 9), r"index: expected int64 \[k\], got Float \[5\]"),
         ((0, torch.zeros(4, dtype=torch.int64), 9), "index: expected 5 places, .* got 4"),
         ((0, torch.full((5,), 9), 9), "index: expected 0 <= index < 9, got 9"),
         ((0, torch.full((5,), -1), 9), "index: expected 0 <= index < 9, got -1"),
@@ -72,3 +72,9 @@ def test_shapes_for_the_compiler():
 def test_refuses(arguments, problem):
     with pytest.raises(ValueError, match=problem):
         index_sum(random(5), *arguments)
+
+
+def test_refuses_other_types_of_numbers():
+    index = torch.zeros(5, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"source: expected float32 or float64, got Half \[5\]"):
+        index_sum(torch.zeros(5, dtype=torch.float16), 0, index, 9)

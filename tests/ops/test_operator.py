@@ -77,6 +77,33 @@ SCHEMAS = [
         "float grid_start, int l_max, SymInt n_local) -> (Tensor, Tensor)",
         id="allegro_energy_and_gradient",
     ),
+    pytest.param(
+        "egraff::irreps_linear(Tensor x, Tensor? species, Tensor weights, Tensor blocks, "
+        "Tensor weights_back, Tensor blocks_back, SymInt width_out, bool sent=False) -> Tensor",
+        id="irreps_linear",
+    ),
+    pytest.param(
+        "egraff::gate(Tensor x, Tensor blocks, Tensor factors, SymInt width_out) -> Tensor",
+        id="gate",
+    ),
+    pytest.param(
+        "egraff::gate_backward(Tensor gradient, Tensor x, Tensor blocks, Tensor factors) -> Tensor",
+        id="gate_backward",
+    ),
+    pytest.param(
+        "egraff::gated_vector_update(Tensor x, Tensor v, Tensor scalars, Tensor vectors, "
+        "Tensor weight, Tensor bias, Tensor maps) -> (Tensor, Tensor)",
+        id="gated_vector_update",
+    ),
+    pytest.param(
+        "egraff::gated_vector_update_backward(Tensor by_x, Tensor by_v, Tensor v, Tensor scalars, "
+        "Tensor weight, Tensor bias, Tensor maps) -> (Tensor, Tensor)",
+        id="gated_vector_update_backward",
+    ),
+    pytest.param(
+        "egraff::index_sum(Tensor source, int dim, Tensor index, SymInt size) -> Tensor",
+        id="index_sum",
+    ),
 ]
 
 

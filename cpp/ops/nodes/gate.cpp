@@ -6,7 +6,8 @@
 // by x; it serves inference, training uses the plain form.
 #include "ops/nodes/gate_kernels.h"
 #include "ops/simd/kernels.h"
-#include "ops/torch/operator.h"
+#include "ops/torch/described_operator.h"
+#include "ops/torch/expect.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -21,6 +22,7 @@ namespace {
 using gate::NO_GATE;
 
 constexpr const char *OPERATOR = "egraff::gate";
+constexpr Expect expect(OPERATOR);
 // nodes that a thread takes at a time: their rows stay in the cache from block to block
 constexpr int64_t GRAIN = 16;
 
@@ -73,113 +75,114 @@ std::vector<gate::Block<T>> read_blocks(const Tensor &x, const Tensor &blocks,
     return read;
 }
 
+// Calls use(first node, their number) for groups of nodes.
+template <typename Use> void for_groups(int64_t n, const Use &use) {
+    at::parallel_for(0, n, GRAIN, [&](int64_t first, int64_t last) {
+        for (int64_t k = first; k < last; k += GRAIN) {
+            use(k, std::min(GRAIN, last - k));
+        }
+    });
+}
+
 void check(const Tensor &x, const Tensor &blocks, const Tensor &factors) {
-    const auto dtype = x.scalar_type();
-    TORCH_CHECK_VALUE((dtype == at::kFloat || dtype == at::kDouble) && x.dim() == 2, OPERATOR,
-                      ": x: expected float32 or float64 [n, width], got ", dtype, " ", x.sizes());
-    TORCH_CHECK_VALUE(factors.scalar_type() == at::kDouble && factors.dim() == 1, OPERATOR,
-                      ": factors: expected float64 [n_blocks], got ", factors.scalar_type(), " ",
-                      factors.sizes());
-    const std::array<int64_t, 2> shape{factors.size(0), BLOCK_COLUMNS};
-    TORCH_CHECK_VALUE(blocks.scalar_type() == at::kLong && blocks.sizes() == at::IntArrayRef(shape),
-                      OPERATOR, ": blocks: expected int64 ", at::IntArrayRef(shape), ", got ",
-                      blocks.scalar_type(), " ", blocks.sizes());
-}
-
-template <typename T>
-Tensor forward_typed(const Tensor &x, const std::vector<gate::Block<T>> &blocks,
-                     int64_t width_out) {
-    const int64_t n = x.size(0), width_in = x.size(1);
-    Tensor result = at::empty({n, width_out}, x.options());
-    const T *from = x.const_data_ptr<T>();
-    T *to = result.mutable_data_ptr<T>();
-    const auto n_blocks = static_cast<int64_t>(blocks.size());
-    at::parallel_for(0, n, GRAIN, [&](int64_t first, int64_t last) {
-        for (int64_t k = first; k < last; k += GRAIN) {
-            simd::kernels<gate::Kernels<T>>().forward({std::min(GRAIN, last - k), width_in,
-                                                       width_out, blocks.data(), n_blocks,
-                                                       from + k * width_in, to + k * width_out});
-        }
-    });
-    return result;
-}
-
-template <typename T>
-Tensor backward_typed(const Tensor &gradient, const Tensor &x,
-                      const std::vector<gate::Block<T>> &blocks) {
-    const int64_t n = x.size(0), width_in = x.size(1), width_out = gradient.size(1);
-    Tensor d_x = at::empty_like(x);
-    const T *from = x.const_data_ptr<T>(), *by_result = gradient.const_data_ptr<T>();
-    T *to = d_x.mutable_data_ptr<T>();
-    const auto n_blocks = static_cast<int64_t>(blocks.size());
-    at::parallel_for(0, n, GRAIN, [&](int64_t first, int64_t last) {
-        for (int64_t k = first; k < last; k += GRAIN) {
-            simd::kernels<gate::Kernels<T>>().backward(
-                {std::min(GRAIN, last - k), width_in, width_out, blocks.data(), n_blocks,
-                 from + k * width_in, by_result + k * width_out, to + k * width_in});
-        }
-    });
-    return d_x;
+    expect((x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble) && x.dim() == 2, "x",
+           "float32 or float64 [n, width]", x);
+    expect(factors.scalar_type() == at::kDouble && factors.dim() == 1, "factors",
+           "float64 [n_blocks]", factors);
+    expect(blocks.scalar_type() == at::kLong && blocks.dim() == 2 &&
+               blocks.size(0) == factors.size(0) && blocks.size(1) == BLOCK_COLUMNS,
+           "blocks", "int64 [n_blocks, 6] as in factors", blocks);
 }
 
 struct GateBackward {
-    static constexpr const char *SCHEMA =
-        "gate_backward(Tensor gradient, Tensor x, Tensor blocks, Tensor factors) -> Tensor";
+    struct Inputs {
+        Tensor gradient; // [n, width_out]
+        Tensor x, blocks, factors;
 
-    static Tensor cpu(const Tensor &gradient, const Tensor &x, const Tensor &blocks,
-                      const Tensor &factors) {
-        check(x, blocks, factors);
-        TORCH_CHECK_VALUE(gradient.scalar_type() == x.scalar_type() && gradient.dim() == 2 &&
-                              gradient.size(0) == x.size(0),
-                          OPERATOR, "_backward: gradient: expected ", x.scalar_type(), " [",
-                          x.size(0), ", width_out], got ", gradient.scalar_type(), " ",
-                          gradient.sizes());
-        const Tensor g = gradient.contiguous(), a = x.contiguous();
-        const Tensor b = blocks.contiguous(), c = factors.contiguous();
-        return x.scalar_type() == at::kFloat
-                   ? backward_typed(g, a, read_blocks<float>(a, b, c, g.size(1)))
-                   : backward_typed(g, a, read_blocks<double>(a, b, c, g.size(1)));
+        static constexpr auto list() {
+            return std::tuple{Argument{"gradient", &Inputs::gradient}, Argument{"x", &Inputs::x},
+                              Argument{"blocks", &Inputs::blocks},
+                              Argument{"factors", &Inputs::factors}};
+        }
+    };
+    static constexpr const char *NAME = "gate_backward";
+
+    static const Tensor &like(const Inputs &in) { return in.x; }
+    static std::array<Shape, 1> shapes(const Inputs &in) { return {in.x.sym_sizes().vec()}; }
+    static void check(const Inputs &in) {
+        egraff::check(in.x, in.blocks, in.factors);
+        expect(in.gradient.scalar_type() == in.x.scalar_type() && in.gradient.dim() == 2 &&
+                   in.gradient.size(0) == in.x.size(0),
+               "gradient", "[n, width_out] of the type of x", in.gradient);
     }
-
-    static Tensor meta(const Tensor &gradient, const Tensor &x, const Tensor &blocks,
-                       const Tensor &factors) {
-        return shape_of(x);
-    }
-
     static std::string no_derivative() { return no_second_derivative(OPERATOR); }
+
+    struct Cpu {
+        template <typename T> static Tensors<1> forward(const Inputs &in) {
+            const int64_t width_in = in.x.size(1), width_out = in.gradient.size(1);
+            const auto blocks = read_blocks<T>(in.x, in.blocks, in.factors, width_out);
+            Tensor d_x = at::empty_like(in.x);
+            const T *from = in.x.const_data_ptr<T>(), *by = in.gradient.const_data_ptr<T>();
+            T *to = d_x.mutable_data_ptr<T>();
+            for_groups(in.x.size(0), [&](int64_t first, int64_t count) {
+                simd::kernels<gate::Kernels<T>>().backward(
+                    {count, width_in, width_out, blocks.data(), std::ssize(blocks),
+                     from + first * width_in, by + first * width_out, to + first * width_in});
+            });
+            return {d_x};
+        }
+    };
 };
 
 struct Gate {
-    static constexpr const char *SCHEMA =
-        "gate(Tensor x, Tensor blocks, Tensor factors, SymInt width_out) -> Tensor";
+    struct Inputs {
+        Tensor x;       // [n, width]
+        Tensor blocks;  // int64 [n_blocks, 6], see BlockColumn
+        Tensor factors; // float64 [n_blocks], of the activations
+        Size width_out;
 
-    static Tensor cpu(const Tensor &x, const Tensor &blocks, const Tensor &factors,
-                      c10::SymInt width_out) {
-        check(x, blocks, factors);
-        const Tensor a = x.contiguous(), b = blocks.contiguous(), c = factors.contiguous();
-        const int64_t width = width_out.guard_int(__FILE__, __LINE__);
-        return x.scalar_type() == at::kFloat
-                   ? forward_typed(a, read_blocks<float>(a, b, c, width), width)
-                   : forward_typed(a, read_blocks<double>(a, b, c, width), width);
-    }
+        static constexpr auto list() {
+            return std::tuple{Argument{"x", &Inputs::x}, Argument{"blocks", &Inputs::blocks},
+                              Argument{"factors", &Inputs::factors},
+                              Argument{"width_out", &Inputs::width_out}};
+        }
+    };
+    static constexpr const char *NAME = "gate";
 
-    static Tensor meta(const Tensor &x, const Tensor &blocks, const Tensor &factors,
-                       c10::SymInt width_out) {
-        return x.new_empty_symint({x.sym_size(0), width_out});
+    static const Tensor &like(const Inputs &in) { return in.x; }
+    static std::array<Shape, 1> shapes(const Inputs &in) {
+        return {Shape{in.x.sym_size(0), in.width_out.symbol}};
     }
+    static void check(const Inputs &in) { egraff::check(in.x, in.blocks, in.factors); }
+
+    struct Cpu {
+        template <typename T> static Tensors<1> forward(const Inputs &in) {
+            const int64_t n = in.x.size(0), width_in = in.x.size(1), width_out = in.width_out;
+            const auto blocks = read_blocks<T>(in.x, in.blocks, in.factors, width_out);
+            Tensor result = at::empty({n, width_out}, in.x.options());
+            const T *from = in.x.const_data_ptr<T>();
+            T *to = result.mutable_data_ptr<T>();
+            for_groups(n, [&](int64_t first, int64_t count) {
+                simd::kernels<gate::Kernels<T>>().forward(
+                    {count, width_in, width_out, blocks.data(), std::ssize(blocks),
+                     from + first * width_in, to + first * width_out});
+            });
+            return {result};
+        }
+    };
 
     static variable_list derivative(AutogradContext *, const variable_list &gradients,
                                     const Tensor &x, const Tensor &blocks, const Tensor &factors,
-                                    const c10::SymInt &width_out) {
-        return {call<GateBackward>(gradients[0], x, blocks, factors)};
+                                    const c10::SymInt &) {
+        return {call<Described<GateBackward>>(gradients[0], x, blocks, factors)};
     }
 };
 
 } // namespace
 
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    define<Gate>(library);
-    define<GateBackward>(library);
+    define<Described<Gate>>(library);
+    define<Described<GateBackward>>(library);
 }
 
 } // namespace egraff

@@ -7,11 +7,11 @@
 // data choose. AOTInductor of torch 2.13 would write atomic additions in their place: slow, in an
 // order that differs from run to run, and, in a loop tiled in two directions, with an offset that
 // counts the inner direction twice.
-#include "ops/torch/operator.h"
+#include "ops/torch/described_operator.h"
+#include "ops/torch/expect.h"
 
-#include <ATen/ATen.h>
-#include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
+#include <ATen/ops/zeros.h>
 
 namespace egraff {
 namespace {
@@ -19,13 +19,7 @@ namespace {
 // Columns that one thread adds at least: two cache lines of float64.
 constexpr int64_t MIN_COLUMNS = 16;
 
-void check(const Tensor &source, int64_t dim, const Tensor &index) {
-    TORCH_CHECK_VALUE(dim >= 0 && dim < source.dim(),
-                      "egraff::index_sum: dim: expected 0 <= dim < ", source.dim(), ", got ", dim);
-    TORCH_CHECK_VALUE(index.scalar_type() == at::kLong && index.dim() == 1,
-                      "egraff::index_sum: index: expected int64 [k], got ", index.scalar_type(),
-                      " with ", index.dim(), " dimension(s)");
-}
+constexpr Expect expect("egraff::index_sum");
 
 // result[o][index[k]][c] += source[o][k][c] for c in [first, last), in the order of k.
 template <typename T>
@@ -65,51 +59,67 @@ void add_all(const Tensor &source, const Tensor &index, int64_t slices, int64_t 
 }
 
 struct IndexSum {
-    static constexpr const char *SCHEMA =
-        "index_sum(Tensor source, int dim, Tensor index, SymInt size) -> Tensor";
+    struct Inputs {
+        Tensor source; // [.., k, ..]
+        int64_t dim;
+        Tensor index; // int64 [k]
+        Size size;
 
-    static Tensor cpu(const Tensor &source, int64_t dim, const Tensor &index, int64_t size) {
-        check(source, dim, index);
-        TORCH_CHECK_VALUE(index.size(0) == source.size(dim), "egraff::index_sum: index: expected ",
-                          source.size(dim), " places, one per slice of source, got ",
-                          index.size(0));
-        const Tensor rows = source.contiguous(), places = index.contiguous();
-        const int64_t *place = places.const_data_ptr<int64_t>();
-        for (int64_t k = 0; k < places.size(0); ++k) {
-            TORCH_CHECK_VALUE(place[k] >= 0 && place[k] < size,
-                              "egraff::index_sum: index: expected 0 <= index < ", size, ", got ",
-                              place[k]);
+        static constexpr auto list() {
+            return std::tuple{Argument{"source", &Inputs::source}, Argument{"dim", &Inputs::dim},
+                              Argument{"index", &Inputs::index}, Argument{"size", &Inputs::size}};
         }
-        int64_t slices = 1, columns = 1;
-        for (int64_t d = 0; d < source.dim(); ++d) {
-            (d < dim ? slices : columns) *= d == dim ? 1 : source.size(d);
+    };
+    static constexpr const char *NAME = "index_sum";
+
+    static const Tensor &like(const Inputs &in) { return in.source; }
+    static std::array<Shape, 1> shapes(const Inputs &in) {
+        TORCH_CHECK_VALUE(in.dim >= 0 && in.dim < in.source.dim(),
+                          "egraff::index_sum: dim: expected 0 <= dim < ", in.source.dim(), ", got ",
+                          in.dim);
+        Shape shape = in.source.sym_sizes().vec();
+        shape[in.dim] = in.size.symbol;
+        return {shape};
+    }
+    static void check(const Inputs &in) {
+        expect(in.source.scalar_type() == at::kFloat || in.source.scalar_type() == at::kDouble,
+               "source", "float32 or float64", in.source);
+        expect(in.index.scalar_type() == at::kLong && in.index.dim() == 1, "index", "int64 [k]",
+               in.index);
+        TORCH_CHECK_VALUE(shapes(in).size() == 1 && in.index.size(0) == in.source.size(in.dim),
+                          "egraff::index_sum: index: expected ", in.source.size(in.dim),
+                          " places, one per slice of source, got ", in.index.size(0));
+    }
+    static Tensor zeros(const Inputs &in) {
+        return at::zeros_symint(shapes(in)[0], in.source.options());
+    }
+
+    struct Cpu {
+        template <typename T> static Tensors<1> forward(const Inputs &in) {
+            const int64_t size = in.size, *place = in.index.const_data_ptr<int64_t>();
+            for (int64_t k = 0; k < in.index.size(0); ++k) {
+                TORCH_CHECK_VALUE(place[k] >= 0 && place[k] < size,
+                                  "egraff::index_sum: index: expected 0 <= index < ", size,
+                                  ", got ", place[k]);
+            }
+            int64_t slices = 1, columns = 1;
+            for (int64_t d = 0; d < in.source.dim(); ++d) {
+                (d < in.dim ? slices : columns) *= d == in.dim ? 1 : in.source.size(d);
+            }
+            Tensor result = zeros(in);
+            add_all<T>(in.source, in.index, slices, columns, size, result);
+            return {result};
         }
-        std::vector<int64_t> shape = source.sizes().vec();
-        shape[dim] = size;
-        Tensor result = at::zeros(shape, source.options());
-        AT_DISPATCH_FLOATING_TYPES(source.scalar_type(), "egraff::index_sum", [&] {
-            add_all<scalar_t>(rows, places, slices, columns, size, result);
-        });
-        return result;
-    }
-
-    static Tensor cuda(const Tensor &source, int64_t dim, const Tensor &index, int64_t size) {
-        check(source, dim, index);
-        std::vector<int64_t> shape = source.sizes().vec();
-        shape[dim] = size;
-        return at::zeros(shape, source.options()).index_add_(dim, index, source);
-    }
-
-    static Tensor meta(const Tensor &source, int64_t dim, const Tensor &index, c10::SymInt size) {
-        check(source, dim, index);
-        std::vector<c10::SymInt> shape = source.sym_sizes().vec();
-        shape[dim] = std::move(size);
-        return at::empty_symint(shape, source.options());
-    }
+    };
+    struct Cuda {
+        template <typename T> static Tensors<1> forward(const Inputs &in) {
+            return {zeros(in).index_add_(in.dim, in.index, in.source)};
+        }
+    };
 };
 
 } // namespace
 
-TORCH_LIBRARY_FRAGMENT(egraff, library) { define<IndexSum>(library); }
+TORCH_LIBRARY_FRAGMENT(egraff, library) { define<Described<IndexSum>>(library); }
 
 } // namespace egraff

@@ -11,7 +11,8 @@
 // `sent` says that the result goes to ghost_exchange.
 #include "ops/exchange.h"
 #include "ops/nodes/irreps_linear_map.h"
-#include "ops/torch/operator.h"
+#include "ops/torch/described_operator.h"
+#include "ops/torch/expect.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -23,23 +24,8 @@
 namespace egraff {
 namespace {
 
-using MaybeTensor = std::optional<Tensor>;
-
-#define EGRAFF_LINEAR_ARGUMENTS                                                                    \
-    const Tensor &x, const MaybeTensor &species, const Tensor &weights, const Tensor &blocks,      \
-        const Tensor &weights_back, const Tensor &blocks_back, c10::SymInt width_out, bool sent
-
 constexpr const char *OPERATOR = "egraff::irreps_linear";
-
-void expect(bool good, const char *name, const char *expected, const Tensor &got) {
-    TORCH_CHECK_VALUE(good, "egraff::irreps_linear: ", name, ": expected ", expected, ", got ",
-                      got.scalar_type(), " ", got.sizes());
-}
-
-void check_features(const Tensor &x) {
-    expect((x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble) && x.dim() == 2, "x",
-           "float32 or float64 [n, width]", x);
-}
+constexpr Expect expect(OPERATOR);
 
 // Nodes with those of one element side by side, and where each tile starts: tiles are of one
 // element. Without elements, the nodes as they are.
@@ -76,22 +62,85 @@ Tiles cut_tiles(int64_t n, const int64_t *species, int64_t n_species) {
     return tiles;
 }
 
-template <typename T>
-Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
-             const Tensor &table, int64_t width_out, bool sent) {
+struct Linear {
+    struct Inputs {
+        Tensor x;                         // [n, width]
+        std::optional<Tensor> species;    // int64 [n]; not read if there is one set of weights
+        Tensor weights;                   // [n_species, n_weights]
+        Tensor blocks;                    // int64 [n_blocks, 9], see linear::Block
+        Tensor weights_back, blocks_back; // of the derivative by x
+        Size width_out;
+        bool sent;
+
+        static constexpr auto list() {
+            return std::tuple{Argument{"x", &Inputs::x},
+                              Argument{"species", &Inputs::species},
+                              Argument{"weights", &Inputs::weights},
+                              Argument{"blocks", &Inputs::blocks},
+                              Argument{"weights_back", &Inputs::weights_back},
+                              Argument{"blocks_back", &Inputs::blocks_back},
+                              Argument{"width_out", &Inputs::width_out},
+                              Argument{"sent", &Inputs::sent, "False"}};
+        }
+    };
+    static constexpr const char *NAME = "irreps_linear";
+
+    static const Tensor &like(const Inputs &in) { return in.x; }
+    static std::array<Shape, 1> shapes(const Inputs &in) {
+        return {Shape{in.x.sym_size(0), in.width_out.symbol}};
+    }
+    static void check(const Inputs &in) {
+        const auto &[x, species, weights, blocks, weights_back, blocks_back, width_out, sent] = in;
+        check_features(x);
+        expect(weights.scalar_type() == x.scalar_type() && weights.dim() == 2 &&
+                   weights.size(0) > 0,
+               "weights", "[n_species, n_weights] of the type of x", weights);
+        if (weights.size(0) > 1) {
+            TORCH_CHECK_VALUE(species.has_value(), OPERATOR, ": species: expected int64 [",
+                              x.size(0), "], got none");
+            expect(species->scalar_type() == at::kLong && species->dim() == 1 &&
+                       species->size(0) == x.size(0),
+                   "species", "int64 [n] as in x", *species);
+        }
+    }
+    static void check_features(const Tensor &x) {
+        expect((x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble) && x.dim() == 2,
+               "x", "float32 or float64 [n, width]", x);
+    }
+
+    struct Cpu {
+        template <typename T> static Tensors<1> forward(const Inputs &in);
+    };
+
+    static auto keep(const Inputs &in) {
+        check_features(in.x);
+        return std::tuple(in.species, in.weights, in.blocks, in.weights_back, in.blocks_back,
+                          in.x.sym_size(1));
+    }
+    static variable_list derivative(AutogradContext *, const variable_list &gradients,
+                                    const std::optional<Tensor> &species, const Tensor &weights,
+                                    const Tensor &blocks, const Tensor &weights_back,
+                                    const Tensor &blocks_back, const c10::SymInt &width_in) {
+        return {call<Described<Linear>>(gradients[0], species, weights_back, blocks_back, weights,
+                                        blocks, width_in, false)};
+    }
+};
+
+template <typename T> Tensors<1> Linear::Cpu::forward(const Inputs &in) {
+    const Tensor &x = in.x, &weights = in.weights;
     const int64_t n = x.size(0), width_in = x.size(1), n_species = weights.size(0);
-    const auto blocks =
-        linear::read_blocks(OPERATOR, table, width_in, width_out, weights.size(1), simd::LANES<T>);
-    const Tensor elements = n_species > 1 ? species->contiguous() : Tensor();
-    const int64_t *z = n_species > 1 ? elements.const_data_ptr<int64_t>() : nullptr;
+    const int64_t width_out = in.width_out;
+    const auto blocks = linear::read_blocks(OPERATOR, in.blocks, width_in, width_out,
+                                            weights.size(1), simd::LANES<T>);
+    const int64_t *z = n_species > 1 ? in.species->const_data_ptr<int64_t>() : nullptr;
     for (int64_t k = 0; z && k < n; ++k) {
-        TORCH_CHECK_VALUE(z[k] >= 0 && z[k] < n_species,
-                          "egraff::irreps_linear: species: expected 0 <= species < ", n_species,
-                          ", got ", z[k], " at node ", k);
+        TORCH_CHECK_VALUE(z[k] >= 0 && z[k] < n_species, OPERATOR,
+                          ": species: expected 0 <= species < ", n_species, ", got ", z[k],
+                          " at node ", k);
     }
     const Tiles tiles = cut_tiles(n, z, n_species);
     Tensor result =
-        sent ? rows_to_send(n, width_out, x.options()) : at::empty({n, width_out}, x.options());
+        in.sent ? rows_to_send(n, width_out, x.options()) : at::empty({n, width_out}, x.options());
     const T *const from = x.const_data_ptr<T>(), *const w = weights.const_data_ptr<T>();
     T *const to = result.mutable_data_ptr<T>();
     at::parallel_for(0, int64_t(tiles.species.size()), 1, [&](int64_t begin, int64_t end) {
@@ -101,52 +150,11 @@ Tensor apply(const Tensor &x, const MaybeTensor &species, const Tensor &weights,
                        tiles.first[k + 1] - tiles.first[k], from, to);
         }
     });
-    return result;
+    return {result};
 }
-
-struct Linear {
-    static constexpr const char *SCHEMA =
-        "irreps_linear(Tensor x, Tensor? species, Tensor weights, Tensor blocks, "
-        "Tensor weights_back, Tensor blocks_back, SymInt width_out, bool sent=False) -> Tensor";
-
-    static Tensor cpu(EGRAFF_LINEAR_ARGUMENTS) {
-        check_features(x);
-        expect(weights.scalar_type() == x.scalar_type() && weights.dim() == 2 &&
-                   weights.size(0) > 0,
-               "weights", "[n_species, n_weights] of the type of x", weights);
-        if (weights.size(0) > 1) {
-            TORCH_CHECK_VALUE(species.has_value(),
-                              "egraff::irreps_linear: species: expected int64 [", x.size(0),
-                              "], got none");
-            expect(species->scalar_type() == at::kLong && species->dim() == 1 &&
-                       species->size(0) == x.size(0),
-                   "species", "int64 [n] as in x", *species);
-        }
-        const auto map = x.scalar_type() == at::kFloat ? apply<float> : apply<double>;
-        return map(x.contiguous(), species, weights.contiguous(), blocks, width_out.expect_int(),
-                   sent);
-    }
-
-    static Tensor meta(EGRAFF_LINEAR_ARGUMENTS) {
-        return x.new_empty_symint({x.sym_size(0), width_out});
-    }
-
-    static auto keep(EGRAFF_LINEAR_ARGUMENTS) {
-        check_features(x);
-        return std::tuple(species, weights, blocks, weights_back, blocks_back, x.sym_size(1));
-    }
-
-    static variable_list derivative(AutogradContext *, const variable_list &gradients,
-                                    const MaybeTensor &species, const Tensor &weights,
-                                    const Tensor &blocks, const Tensor &weights_back,
-                                    const Tensor &blocks_back, const c10::SymInt &width_in) {
-        return {call<Linear>(gradients[0], species, weights_back, blocks_back, weights, blocks,
-                             width_in, false)};
-    }
-};
 
 } // namespace
 
-TORCH_LIBRARY_FRAGMENT(egraff, library) { define<Linear>(library); }
+TORCH_LIBRARY_FRAGMENT(egraff, library) { define<Described<Linear>>(library); }
 
 } // namespace egraff

@@ -12,7 +12,7 @@
 #include "ops/nodes/node_blocks.h"
 #include "ops/scalar_vector/vector_update_kernels.h"
 #include "ops/simd/kernels.h"
-#include "ops/torch/operator.h"
+#include "ops/torch/described_operator.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -20,44 +20,17 @@
 namespace egraff {
 namespace {
 
-using Pair = std::tuple<Tensor, Tensor>;
-
-constexpr const char *NAME = "egraff::gated_vector_update";
-
-#define EGRAFF_UPDATE_ARGUMENTS                                                                    \
-    const Tensor &x, const Tensor &v, const Tensor &scalars, const Tensor &vectors,                \
-        const Tensor &weight, const Tensor &bias, const Tensor &maps
-// what derivatives depend on
-#define EGRAFF_UPDATE_BACKWARD_ARGUMENTS                                                           \
-    const Tensor &by_x, const Tensor &by_v, const Tensor &v, const Tensor &scalars,                \
-        const Tensor &weight, const Tensor &bias, const Tensor &maps
+constexpr const char *OPERATOR = "egraff::gated_vector_update";
 
 constexpr int64_t PARTS = 3;      // gates, and maps of vectors
 constexpr int64_t COMPONENTS = 3; // of vectors
 
-// What derivatives depend on, contiguous and outside of autograd, and sizes.
+// What derivatives depend on, outside of autograd: threads of their own do not know that it is off.
 struct Call {
-    Call(const Tensor &v, const Tensor &scalars, const Tensor &weight, const Tensor &bias,
-         const Tensor &maps)
-        : v(v.detach().contiguous()), scalars(scalars.detach().contiguous()),
-          weight(weight.detach()), bias(bias.detach()), maps(maps.detach()) {
-        const auto dtype = v.scalar_type();
-        TORCH_CHECK_VALUE((dtype == at::kFloat || dtype == at::kDouble) && v.dim() == 3 &&
-                              v.size(1) == COMPONENTS,
-                          NAME, ": v: expected float32 or float64 [n, 3, width], got ", dtype, " ",
-                          v.sizes());
-        n = v.size(0), width = v.size(2);
-        expect(scalars, "scalars", {n, width});
-        expect(weight, "weight", {PARTS * width, width});
-        expect(bias, "bias", {PARTS * width});
-        expect(maps, "maps", {PARTS * width, width});
-    }
-
-    void expect(const Tensor &y, const char *name, at::IntArrayRef shape) const {
-        TORCH_CHECK_VALUE(y.scalar_type() == v.scalar_type() && y.sizes() == shape, NAME, ": ",
-                          name, ": expected ", v.scalar_type(), " ", shape, ", got ",
-                          y.scalar_type(), " ", y.sizes());
-    }
+    template <typename Inputs>
+    explicit Call(const Inputs &in)
+        : v(in.v.detach()), scalars(in.scalars.detach()), weight(in.weight.detach()),
+          bias(in.bias.detach()), maps(in.maps.detach()), n(v.size(0)), width(v.size(2)) {}
 
     // the vectors of some nodes, one component after another
     Tensor components(const Tensor &y, int64_t first, int64_t count) const {
@@ -67,6 +40,30 @@ struct Call {
     Tensor v, scalars, weight, bias, maps;
     int64_t n, width;
 };
+
+void expect(const Tensor &v, const Tensor &y, const char *name, at::IntArrayRef shape) {
+    TORCH_CHECK_VALUE(y.scalar_type() == v.scalar_type() && y.sizes() == shape, OPERATOR, ": ",
+                      name, ": expected ", v.scalar_type(), " ", shape, ", got ", y.scalar_type(),
+                      " ", y.sizes());
+}
+
+// what both operators read, and two more of shapes [n, width] and [n, 3, width]
+template <typename Inputs>
+void check_shapes(const Inputs &in, const Tensor &a, const char *name_a, const Tensor &b,
+                  const char *name_b) {
+    const Tensor &v = in.v;
+    TORCH_CHECK_VALUE((v.scalar_type() == at::kFloat || v.scalar_type() == at::kDouble) &&
+                          v.dim() == 3 && v.size(1) == COMPONENTS,
+                      OPERATOR, ": v: expected float32 or float64 [n, 3, width], got ",
+                      v.scalar_type(), " ", v.sizes());
+    const int64_t n = v.size(0), width = v.size(2);
+    expect(v, in.scalars, "scalars", {n, width});
+    expect(v, in.weight, "weight", {PARTS * width, width});
+    expect(v, in.bias, "bias", {PARTS * width});
+    expect(v, in.maps, "maps", {PARTS * width, width});
+    expect(v, a, name_a, {n, width});
+    expect(v, b, name_b, {n, COMPONENTS, width});
+}
 
 // Gates and maps of a block of nodes.
 struct Block {
@@ -89,88 +86,112 @@ template <typename T> void add(const T *from, int64_t n, T *to) {
     }
 }
 
-template <typename T> Pair forward_typed(const Call &c, const Tensor &x_in, const Tensor &vectors) {
-    Tensor x_out = at::empty_like(x_in), v_out = at::empty_like(c.v);
-    const int64_t w = c.width;
-    nodes::for_blocks(c.n, [&] {
-        return [&, block = Block(c)](int64_t first, int64_t count) mutable {
-            block.fill(c, first, count);
-            T *const x = x_out.mutable_data_ptr<T>() + first * w;
-            T *const v = v_out.mutable_data_ptr<T>() + first * COMPONENTS * w;
-            simd::kernels<update::Kernels<T>>().forward(
-                {count, w, block.gates.template const_data_ptr<T>(),
-                 block.mapped.template const_data_ptr<T>(),
-                 vectors.const_data_ptr<T>() + first * COMPONENTS * w, x, v});
-            add(x_in.const_data_ptr<T>() + first * w, count * w, x);
-            add(c.v.const_data_ptr<T>() + first * COMPONENTS * w, count * COMPONENTS * w, v);
-        };
-    });
-    return {x_out, v_out};
-}
-
-template <typename T> Pair backward_typed(const Tensor &by_x, const Tensor &by_v, const Call &c) {
-    Tensor d_v = at::empty_like(c.v), d_scalars = at::empty_like(c.scalars);
-    const int64_t w = c.width;
-    nodes::for_blocks(c.n, [&] {
-        return [&, block = Block(c), by = Block(c)](int64_t first, int64_t count) mutable {
-            block.fill(c, first, count);
-            simd::kernels<update::Kernels<T>>().backward(
-                {count, w, block.gates.template const_data_ptr<T>(),
-                 block.mapped.template const_data_ptr<T>(), by_x.const_data_ptr<T>() + first * w,
-                 by_v.const_data_ptr<T>() + first * COMPONENTS * w,
-                 by.gates.template mutable_data_ptr<T>(),
-                 by.mapped.template mutable_data_ptr<T>()});
-            Tensor to = d_scalars.narrow(0, first, count);
-            at::mm_out(to, by.gates.narrow(0, 0, count), c.weight);
-            to = c.components(d_v, first, count);
-            at::addmm_out(to, c.components(by_v, first, count),
-                          by.mapped.narrow(0, 0, count * COMPONENTS), c.maps);
-        };
-    });
-    return {d_v, d_scalars};
-}
-
 struct UpdateBackward {
-    static constexpr const char *SCHEMA =
-        "gated_vector_update_backward(Tensor by_x, Tensor by_v, Tensor v, Tensor scalars, "
-        "Tensor weight, Tensor bias, Tensor maps) -> (Tensor, Tensor)";
+    struct Inputs {
+        Tensor by_x, by_v; // [n, width], [n, 3, width]
+        Tensor v, scalars, weight, bias, maps;
 
-    static Pair cpu(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) {
-        const Call call(v, scalars, weight, bias, maps);
-        call.expect(by_x, "by_x", {call.n, call.width});
-        call.expect(by_v, "by_v", {call.n, COMPONENTS, call.width});
-        const Tensor a = by_x.detach().contiguous(), b = by_v.detach().contiguous();
-        return v.scalar_type() == at::kFloat ? backward_typed<float>(a, b, call)
-                                             : backward_typed<double>(a, b, call);
+        static constexpr auto list() {
+            return std::tuple{
+                Argument{"by_x", &Inputs::by_x},     Argument{"by_v", &Inputs::by_v},
+                Argument{"v", &Inputs::v},           Argument{"scalars", &Inputs::scalars},
+                Argument{"weight", &Inputs::weight}, Argument{"bias", &Inputs::bias},
+                Argument{"maps", &Inputs::maps}};
+        }
+    };
+    static constexpr const char *NAME = "gated_vector_update_backward";
+
+    static const Tensor &like(const Inputs &in) { return in.v; }
+    static std::array<Shape, 2> shapes(const Inputs &in) {
+        return {in.v.sym_sizes().vec(), in.scalars.sym_sizes().vec()};
     }
+    static void check(const Inputs &in) { check_shapes(in, in.by_x, "by_x", in.by_v, "by_v"); }
+    static std::string no_derivative() { return no_second_derivative(OPERATOR); }
 
-    static Pair meta(EGRAFF_UPDATE_BACKWARD_ARGUMENTS) { return {shape_of(v), shape_of(scalars)}; }
-
-    static std::string no_derivative() { return no_second_derivative(NAME); }
+    struct Cpu {
+        template <typename T> static Tensors<2> forward(const Inputs &in) {
+            const Call c(in);
+            const Tensor by_x = in.by_x.detach(), by_v = in.by_v.detach();
+            Tensor d_v = at::empty_like(c.v), d_scalars = at::empty_like(c.scalars);
+            const int64_t w = c.width;
+            nodes::for_blocks(c.n, [&] {
+                return [&, block = Block(c), by = Block(c)](int64_t first, int64_t count) mutable {
+                    block.fill(c, first, count);
+                    simd::kernels<update::Kernels<T>>().backward(
+                        {count, w, block.gates.template const_data_ptr<T>(),
+                         block.mapped.template const_data_ptr<T>(),
+                         by_x.const_data_ptr<T>() + first * w,
+                         by_v.const_data_ptr<T>() + first * COMPONENTS * w,
+                         by.gates.template mutable_data_ptr<T>(),
+                         by.mapped.template mutable_data_ptr<T>()});
+                    Tensor to = d_scalars.narrow(0, first, count);
+                    at::mm_out(to, by.gates.narrow(0, 0, count), c.weight);
+                    to = c.components(d_v, first, count);
+                    at::addmm_out(to, c.components(by_v, first, count),
+                                  by.mapped.narrow(0, 0, count * COMPONENTS), c.maps);
+                };
+            });
+            return {d_v, d_scalars};
+        }
+    };
 };
 
 struct Update {
-    static constexpr const char *SCHEMA =
-        "gated_vector_update(Tensor x, Tensor v, Tensor scalars, Tensor vectors, "
-        "Tensor weight, Tensor bias, Tensor maps) -> (Tensor, Tensor)";
+    struct Inputs {
+        Tensor x, v;             // [n, width], [n, 3, width]
+        Tensor scalars, vectors; // sums of messages, likewise
+        Tensor weight, bias;     // of O: [3 width, width], [3 width]
+        Tensor maps;             // U1, U2, U3: [3 width, width]
 
-    static Pair cpu(EGRAFF_UPDATE_ARGUMENTS) {
-        const Call call(v, scalars, weight, bias, maps);
-        call.expect(x, "x", {call.n, call.width});
-        call.expect(vectors, "vectors", {call.n, COMPONENTS, call.width});
-        const Tensor a = x.detach().contiguous(), b = vectors.detach().contiguous();
-        return x.scalar_type() == at::kFloat ? forward_typed<float>(call, a, b)
-                                             : forward_typed<double>(call, a, b);
+        static constexpr auto list() {
+            return std::tuple{Argument{"x", &Inputs::x},
+                              Argument{"v", &Inputs::v},
+                              Argument{"scalars", &Inputs::scalars},
+                              Argument{"vectors", &Inputs::vectors},
+                              Argument{"weight", &Inputs::weight},
+                              Argument{"bias", &Inputs::bias},
+                              Argument{"maps", &Inputs::maps}};
+        }
+    };
+    static constexpr const char *NAME = "gated_vector_update";
+
+    static const Tensor &like(const Inputs &in) { return in.v; }
+    static std::array<Shape, 2> shapes(const Inputs &in) {
+        return {in.x.sym_sizes().vec(), in.v.sym_sizes().vec()};
     }
+    static void check(const Inputs &in) { check_shapes(in, in.x, "x", in.vectors, "vectors"); }
 
-    static Pair meta(EGRAFF_UPDATE_ARGUMENTS) { return {shape_of(x), shape_of(v)}; }
+    struct Cpu {
+        template <typename T> static Tensors<2> forward(const Inputs &in) {
+            const Call c(in);
+            Tensor x_out = at::empty_like(in.x), v_out = at::empty_like(c.v);
+            const int64_t w = c.width;
+            nodes::for_blocks(c.n, [&] {
+                return [&, block = Block(c)](int64_t first, int64_t count) mutable {
+                    block.fill(c, first, count);
+                    T *const x = x_out.mutable_data_ptr<T>() + first * w;
+                    T *const v = v_out.mutable_data_ptr<T>() + first * COMPONENTS * w;
+                    simd::kernels<update::Kernels<T>>().forward(
+                        {count, w, block.gates.template const_data_ptr<T>(),
+                         block.mapped.template const_data_ptr<T>(),
+                         in.vectors.const_data_ptr<T>() + first * COMPONENTS * w, x, v});
+                    add(in.x.const_data_ptr<T>() + first * w, count * w, x);
+                    add(c.v.const_data_ptr<T>() + first * COMPONENTS * w, count * COMPONENTS * w,
+                        v);
+                };
+            });
+            return {x_out, v_out};
+        }
+    };
 
-    static auto keep(EGRAFF_UPDATE_ARGUMENTS) { return std::tie(v, scalars, weight, bias, maps); }
-
+    static auto keep(const Inputs &in) {
+        return std::tuple(in.v, in.scalars, in.weight, in.bias, in.maps);
+    }
     static variable_list derivative(AutogradContext *, const variable_list &by, const Tensor &v,
                                     const Tensor &scalars, const Tensor &weight, const Tensor &bias,
                                     const Tensor &maps) {
-        auto [d_v, d_scalars] = call<UpdateBackward>(by[0], by[1], v, scalars, weight, bias, maps);
+        auto [d_v, d_scalars] =
+            call<Described<UpdateBackward>>(by[0], by[1], v, scalars, weight, bias, maps);
         return {by[0], d_v, d_scalars, by[1]};
     }
 };
@@ -178,8 +199,8 @@ struct Update {
 } // namespace
 
 TORCH_LIBRARY_FRAGMENT(egraff, library) {
-    define<Update>(library);
-    define<UpdateBackward>(library);
+    define<Described<Update>>(library);
+    define<Described<UpdateBackward>>(library);
 }
 
 } // namespace egraff

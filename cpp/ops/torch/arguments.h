@@ -17,6 +17,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/SymInt.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -29,6 +30,7 @@ using at::Tensor;
 template <typename Struct, typename Value> struct Argument {
     const char *name;
     Value Struct::*member;
+    const char *initial = nullptr; // as the schema says it, of an argument that may be left out
 };
 
 // A size, which is a symbol where a call is traced and a number for kernels.
@@ -45,6 +47,10 @@ template <typename Value> struct ArgumentType;
 template <> struct ArgumentType<Tensor> {
     static constexpr const char *NAME = "Tensor";
     using Passed = const Tensor &;
+};
+template <> struct ArgumentType<std::optional<Tensor>> {
+    static constexpr const char *NAME = "Tensor?";
+    using Passed = const std::optional<Tensor> &;
 };
 template <> struct ArgumentType<std::vector<Tensor>> {
     static constexpr const char *NAME = "Tensor[]";
@@ -100,6 +106,11 @@ template <typename Struct, typename... P> Struct collect(const P &...passed) {
 }
 
 inline void make_contiguous(Tensor &x) { x = x.contiguous(); }
+inline void make_contiguous(std::optional<Tensor> &x) {
+    if (x) {
+        make_contiguous(*x);
+    }
+}
 inline void make_contiguous(std::vector<Tensor> &list) {
     for (Tensor &x : list) {
         make_contiguous(x);
@@ -118,7 +129,8 @@ template <typename Struct> Struct contiguous(Struct arguments) {
 
 template <typename Struct, typename Value>
 std::string text_of(const Argument<Struct, Value> &argument) {
-    return std::string(ArgumentType<Value>::NAME) + " " + argument.name;
+    return std::string(ArgumentType<Value>::NAME) + " " + argument.name +
+           (argument.initial ? std::string("=") + argument.initial : "");
 }
 
 // "Tensor x, int n_heads"

@@ -19,15 +19,9 @@
 // define_fused<Op>(library) registers both.
 #pragma once
 
-#include "ops/torch/arguments.h"
-#include "ops/torch/operator.h"
-
-#include <array>
+#include "ops/torch/described_operator.h"
 
 namespace egraff {
-
-using Shape = std::vector<c10::SymInt>;
-template <size_t N> using Tensors = std::array<Tensor, N>;
 
 // A flag, and the derivatives that are made if it is set, one bit for each.
 struct Wanted {
@@ -43,27 +37,6 @@ template <typename T, size_t> using Always = T;
 template <typename T, size_t... k> Types<Always<T, k>...> repeat(std::index_sequence<k...>);
 template <typename T, size_t N> using Repeated = decltype(repeat<T>(std::make_index_sequence<N>()));
 
-// What torch wants for N results: a tensor, or a tuple.
-template <size_t N> auto to_torch(Tensors<N> tensors) {
-    if constexpr (N == 1) {
-        return std::move(tensors[0]);
-    } else {
-        return std::apply([](auto &&...x) { return std::tuple{std::move(x)...}; },
-                          std::move(tensors));
-    }
-}
-template <size_t N> using Results = decltype(to_torch(Tensors<N>()));
-
-template <size_t N> Tensors<N> from_torch(Results<N> results) {
-    if constexpr (N == 1) {
-        return {std::move(results)};
-    } else {
-        return std::apply([](auto &&...x) { return Tensors<N>{std::move(x)...}; },
-                          std::move(results));
-    }
-}
-
-template <typename Op> inline constexpr size_t N_RESULTS = Op::GRADIENTS.size();
 template <typename Op> constexpr auto wanted_of() {
     if constexpr (requires { Op::WANTED; }) {
         return Op::WANTED;
@@ -75,44 +48,13 @@ template <typename Op> inline constexpr auto WANTED = wanted_of<Op>();
 
 // ---- both operators --------------------------------------------------------------------------
 
-// Calls run<T>() with the type of the results.
-template <typename Op, typename Run> auto by_type(const typename Op::Inputs &in, const Run &run) {
-    return Op::like(in).scalar_type() == at::kFloat ? run.template operator()<float>()
-                                                    : run.template operator()<double>();
-}
-
 template <typename Op, typename = Passed<typename Op::Inputs>> struct Fused;
 template <typename Op, typename = Repeated<const Tensor &, N_RESULTS<Op>>,
           typename = Passed<typename Op::Inputs>, typename = Repeated<bool, WANTED<Op>.size()>>
 struct FusedBackward;
 
-template <typename Op, typename... Arguments> struct Fused<Op, Types<Arguments...>> {
-    static constexpr size_t N = N_RESULTS<Op>;
-    static constexpr bool RUNS_ON_GPU = requires { typename Op::Cuda; };
-    using Inputs = typename Op::Inputs;
-
-    static std::string schema() {
-        return std::string(Op::NAME) + "(" + schema_text<Inputs>() + ") -> " + results_text(N);
-    }
-
-    static Results<N> cpu(Arguments... arguments) {
-        return run<typename Op::Cpu>(collect<Inputs>(arguments...));
-    }
-
-    static Results<N> cuda(Arguments... arguments) {
-        return run<typename Op::Cuda>(collect<Inputs>(arguments...));
-    }
-
-    static Results<N> meta(Arguments... arguments) {
-        const Inputs in = collect<Inputs>(arguments...);
-        Tensors<N> results;
-        std::array<Shape, N> shapes = Op::shapes(in);
-        for (size_t k = 0; k < N; ++k) {
-            results[k] = Op::like(in).new_empty_symint(shapes[k]);
-        }
-        return to_torch(std::move(results));
-    }
-
+template <typename Op, typename... Arguments>
+struct Fused<Op, Types<Arguments...>> : Described<Op> {
     static variable_list derivative(AutogradContext *ctx, const variable_list &gradients,
                                     Arguments... arguments) {
         const auto wants = [&](size_t flag) {
@@ -126,7 +68,7 @@ template <typename Op, typename... Arguments> struct Fused<Op, Types<Arguments..
                                                   std::index_sequence<w...>) {
             return from_torch<Op::N_DERIVATIVES>(
                 call<FusedBackward<Op>>(gradients[g]..., arguments..., wants(w)...));
-        }(std::make_index_sequence<N>(), std::make_index_sequence<WANTED<Op>.size()>());
+        }(std::make_index_sequence<N_RESULTS<Op>>(), std::make_index_sequence<WANTED<Op>.size()>());
         variable_list result(Op::N_DERIVATIVES);
         for (size_t k = 0; k < Op::N_DERIVATIVES; ++k) {
             if (ctx->needs_input_grad(k)) {
@@ -135,20 +77,12 @@ template <typename Op, typename... Arguments> struct Fused<Op, Types<Arguments..
         }
         return result;
     }
-
-  private:
-    template <typename Device> static Results<N> run(const Inputs &arguments) {
-        const Inputs in = contiguous(arguments);
-        Op::check(in);
-        return to_torch<N>(
-            by_type<Op>(in, [&]<typename T>() { return Device::template forward<T>(in); }));
-    }
 };
 
 template <typename Op, typename... Gradients, typename... Arguments, typename... Flags>
 struct FusedBackward<Op, Types<Gradients...>, Types<Arguments...>, Types<Flags...>> {
     static constexpr size_t N = Op::N_DERIVATIVES;
-    static constexpr bool RUNS_ON_GPU = Fused<Op>::RUNS_ON_GPU;
+    static constexpr bool RUNS_ON_GPU = Described<Op>::RUNS_ON_GPU;
     using Inputs = typename Op::Inputs;
 
     static std::string schema() {

@@ -87,7 +87,7 @@ concept RefusesDerivative = requires { Op::no_derivative(); };
 
 // What derivative() is handed, as references to a call's arguments.
 template <typename Op, typename... Arguments> auto needed(const Arguments &...arguments) {
-    if constexpr (requires { &Op::keep; }) {
+    if constexpr (requires { Op::keep(arguments...); }) {
         return Op::keep(arguments...);
     } else {
         return std::tie(arguments...);
