@@ -6,6 +6,7 @@
 #include "atom.h"
 #include "error.h"
 #include "force.h"
+#include "modify.h"
 #include "update.h"
 
 #include <algorithm>
@@ -46,6 +47,12 @@ void ComputeEgraffAtom::init() {
                    "  fix: choose one of these{}",
                    known, name_,
                    name_ == "deviation" ? "; a deviation needs several models in pair_coeff" : "");
+    }
+    if (!modify->get_fix_by_style("^hmc$").empty()) {
+        error->all(FLERR,
+                   "compute egraff/atom: expected steps that go on from what was evaluated, got "
+                   "fix hmc, which goes back where it rejects\n"
+                   "  fix: leave the compute out of this run, and `rerun` its dump with it");
     }
     pair_->keep_atom_output(name_);
 }

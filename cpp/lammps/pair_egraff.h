@@ -55,8 +55,8 @@ class PairEgraff : public Pair {
     // pair_egraff_visits.cpp: called by fix EGRAFF/VISIT. What was evaluated last is a
     // configuration that the run visits ...
     void visit();
-    // ... and the run has gone on from the last one of these.
-    void go_on();
+    // ... and the run has gone on from the last one of these, or from an earlier configuration.
+    void go_on(bool rejected);
 
   private:
     // pair_egraff.cpp: up to the first step
@@ -164,14 +164,15 @@ class PairEgraff : public Pair {
     bool devi_file_begun_ = false;
     std::string type_remarks_; // of the last warning about elements and masses
 
-    // Evaluations so far, and the number of the last one that the run has visited. What is to be
-    // done about that one once the run has gone on from it.
+    // Evaluations so far, and the number of the last one that the run may have visited, and of the
+    // last one that it has gone on from. What is to be done about the former once it has.
     struct Judgement {
         std::string trouble;        // on this rank
         std::string deviation_line; // for devi_file, on the first rank
     };
     std::string visit_fix_; // its ID
-    bigint evaluations_ = 0, visited_ = 0;
+    bigint evaluations_ = 0, visited_ = 0, gone_on_ = 0;
+    bool rejected_ = false; // the last one of these, as far as this rank has seen
     std::optional<Judgement> judgement_;
     bool trials_logged_ = false;
 

@@ -48,10 +48,16 @@ std::vector<double> PairEgraff::atom_output(const std::string &name) {
         throw egraff::Error("expected a step of a run before, got none", {"compute egraff/atom"},
                             "run 0");
     }
+    if (of_any_rank(rejected_)) {
+        throw egraff::Error("expected the step's configuration to be the one that was evaluated, "
+                            "got an earlier one, to which a fix has gone back",
+                            {"compute egraff/atom"},
+                            "leave the compute out of this run, and `rerun` its dump with it");
+    }
     if (visited_ != evaluations_) { // what was evaluated last is the trial of a fix
         log_trials();
         evaluate_present();
-        visited_ = evaluations_;
+        visited_ = gone_on_ = evaluations_;
     }
     if (deviation_wanted) {
         return deviation();

@@ -6,7 +6,9 @@
 // the step with no other evaluation of the kind in between: moves that use the same hook come
 // before the step's own forces are computed, at neighbour list builds. So a configuration is judged
 // at the first of these moments, when its results are there, and the judgement is executed at the
-// second, when it is certain that it was not a trial.
+// second, when it is certain that it was not a trial. That includes the last configuration of a
+// trajectory that is rejected as a whole (fix hmc): the energy at the end of the step is then not
+// the one that it was integrated with.
 #include "lammps/pair_egraff.h"
 
 #include "lammps/fix_egraff_visit.h"
@@ -19,6 +21,7 @@
 #include "update.h"
 
 #include <algorithm>
+#include <cstring>
 #include <initializer_list>
 #include <utility>
 
@@ -52,7 +55,14 @@ std::string who_tries(Modify *modify) {
 
 void PairEgraff::watch_visits() {
     judgement_.reset();
+    rejected_ = false;
+    gone_on_ = visited_;
     trials_logged_ = false;
+    // after all others, which may do things at the end of a step
+    const auto &fixes = modify->get_fix_list();
+    if (modify->get_fix_by_id(visit_fix_) && strcmp(fixes.back()->style, "EGRAFF/VISIT") != 0) {
+        modify->delete_fix(visit_fix_);
+    }
     if (!modify->get_fix_by_id(visit_fix_)) {
         modify->add_fix(visit_fix_ + " all EGRAFF/VISIT");
     }
@@ -67,10 +77,11 @@ void PairEgraff::visit() {
     if (evaluations_ == visited_) {
         return; // nothing new: a level of rRESPA that is not this style's
     }
-    if (evaluations_ > visited_ + 1) {
+    if (evaluations_ > visited_ + 1 || gone_on_ < visited_) {
         log_trials();
     }
     visited_ = evaluations_;
+    rejected_ = false;
     judgement_.reset();
     if (!in_dynamics() || !(has_limits() || deviation_is_due())) {
         return;
@@ -84,11 +95,17 @@ void PairEgraff::visit() {
     });
 }
 
-void PairEgraff::go_on() {
+void PairEgraff::go_on(bool rejected) {
+    rejected_ = rejected;
+    gone_on_ = visited_;
     if (!judgement_) {
         return;
     }
     const Judgement judgement = *std::exchange(judgement_, std::nullopt);
+    if (of_any_rank(rejected)) {
+        log_trials();
+        return;
+    }
     guarded(true, [&] { stop_if_wrong(judgement.trouble); });
     if (!judgement.deviation_line.empty()) {
         guarded(false, [&] { write_deviation(judgement.deviation_line); });

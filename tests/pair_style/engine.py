@@ -119,6 +119,15 @@ def read_dump(path: Path) -> dict[str, np.ndarray]:
     return dict(zip(names, rows.reshape(n_atoms, len(names)).T, strict=True))
 
 
+def frames(path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return types, positions and forces of each frame of a dump of id, type, x, ... and fz."""
+    found = []
+    for part in path.read_text().split("ITEM: TIMESTEP\n")[1:]:
+        rows = np.array([line.split() for line in part.splitlines()[8:]], dtype=float)
+        found.append((rows[:, 1], rows[:, 2:5], rows[:, 5:8]))
+    return found
+
+
 # Energy, forces, virials of both kinds, for each atom and in total, written to PREFIX.dump and
 # PREFIX.thermo. Per-atom virials are in units of pressure times volume.
 MEASURE = """

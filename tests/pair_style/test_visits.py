@@ -12,7 +12,7 @@ from ase import Atoms
 
 from egraff.calculator import EgraffCalculator
 from tests.pair_style.conftest import SETUP
-from tests.pair_style.engine import must_fail, must_run
+from tests.pair_style.engine import frames, must_fail, must_run
 from tests.pair_style.systems import SYSTEMS
 
 STYLE = """
@@ -29,9 +29,13 @@ BEFORE_FORCES = {
     "atom/swap": "fix t all atom/swap 2 10 777 300 ke no types 1 2",
     "gcmc": "fix t all gcmc 2 5 5 1 4928 300 -1 0.5 full_energy overlap_cutoff 0.7",
     "widom": "fix t all widom 2 5 1 4928 300 full_energy",
+    # it calls what others do at the end of a step
+    "charge/regulation": "fix t all charge/regulation 2 1 nevery 2 nmc 5 seed 4928 temp 300 "
+    "onlysalt yes 1 -1 lunit_nm 0.1 pIp 60 pIm 60",
 }
-# between the step's forces and its end
-AFTER_FORCES = {"numdiff": "fix t all numdiff 1 0.05"}
+# between the step's forces and its end; of few atoms, for each is evaluated six times: of those
+# whose displacements raise the largest force by more than the steps of the run do
+AFTER_FORCES = {"numdiff": "group few id 7 13 37\nfix t few numdiff 1 0.2"}
 # the types change there for good, too, so that what was visited is in no dump
 SGCMC = {"sgcmc": "fix t all sgcmc 2 0.2 300 -1.75 window_size 1.0"}
 FIXES = BEFORE_FORCES | AFTER_FORCES | SGCMC
@@ -50,18 +54,20 @@ run {N_STEPS}
 """
 
 
+@pytest.fixture
+def here(here):
+    """Return the directory with atoms that have charges, for charge/regulation, too."""
+    head, atoms = (here / "system.data").read_text().split("Atoms # atomic\n\n")
+    rows = [line.split() for line in atoms.splitlines()]
+    rows = [" ".join([*row[:2], "0.0", *row[2:]]) for row in rows]
+    (here / "charge.data").write_text("\n".join([head + "Atoms # charge\n", *rows, ""]))
+    return here
+
+
 def script(fix: str, options: str) -> str:
-    setup = SETUP.replace("read_data", "atom_modify map yes\nread_data")  # for numdiff
+    read = "atom_style charge\natom_modify map yes\nread_data charge.data"  # map: for numdiff
+    setup = SETUP.replace("read_data system.data", read)
     return setup + STYLE.format(options=options) + RUN.format(fix=fix)
-
-
-def frames(path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return types, positions and forces of each frame of a dump."""
-    found = []
-    for part in path.read_text().split("ITEM: TIMESTEP\n")[1:]:
-        rows = np.array([line.split() for line in part.splitlines()[8:]], dtype=float)
-        found.append((rows[:, 1], rows[:, 2:5], rows[:, 5:8]))
-    return found
 
 
 def deviations(here, types, positions) -> np.ndarray:
@@ -133,6 +139,31 @@ def test_limits_are_for_the_visited_configurations(here, name, ranks):
     else:
         text = must_fail(script(FIXES[name], f"max_force {largest[0] * 1.0001}"), here, ranks=ranks)
         assert f"got {largest[above]:.6g} at step {above} on" in text
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_trajectory_that_is_rejected_has_no_line_for_its_end(here, ranks):
+    """Fix hmc goes back to where it started, and this is what the dump has for that step."""
+    fix = "fix t all hmc 3 4711 20\ntimestep 0.01"
+    hmc = script(fix, "devi_freq 1 devi_file d.txt").replace(f"run {N_STEPS}", "run 18")
+    refused = must_fail(hmc, here, ranks=ranks)
+    assert (
+        "compute egraff/atom: expected steps that go on from what was evaluated, got fix hmc, "
+        "which goes back where it rejects fix: leave the compute out of this run, and `rerun` its "
+        "dump with it"
+    ) in refused
+
+    kept = [line for line in hmc.splitlines() if "c_" not in line and "compute" not in line]
+    text = must_run("\n".join([*kept, "print 'accepted $(f_t[1])'\n"]), here, ranks=ranks)
+    accepted = int(text.split("accepted ")[-1].split()[0])
+    assert 0 < accepted < 6
+    lines = np.loadtxt(here / "d.txt")
+    assert len(lines) == 19 - (6 - accepted)
+    visited = frames(here / "visited.dump")
+    for step, largest, *_ in lines:
+        types, positions, _ = visited[int(step)]
+        assert largest == pytest.approx(deviations(here, types, positions).max(), rel=1e-8)
+    assert "fix hmc tries configurations that the run does not visit; d.txt has lines" in text
 
 
 def test_substeps_of_respa_are_visited(here):
