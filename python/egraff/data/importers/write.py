@@ -90,6 +90,7 @@ def import_data(
         findings, remarks = check_part(frames, units, part.source)
         result.remarks += remarks
         result.remarks += [f"{part.name}: {text}" for text in part.changed if "not read" in text]
+        result.remarks += [] if part.structure_only else _missing_labels(part)
         looks = telling_unit(part.frames)
         if looks not in (None, units.energy):
             result.remarks.append(
@@ -122,6 +123,14 @@ def import_data(
         progress(f"{targets[name]}: {len(frames)} frames")
     write_json(output / MANIFEST, {"format": _FORMAT, "files": {**known, **result.files}})
     return result
+
+
+def _missing_labels(part: Part) -> list[str]:
+    return [
+        f"{part.name}: no frame has {label}"
+        for label in ("energy", "forces")
+        if all(getattr(frame, label) is None for frame in part.frames)
+    ]
 
 
 def _check_names(parts: Sequence[Part]) -> None:
