@@ -48,7 +48,7 @@ def locked(
         except BlockingIOError:
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
             raise InputError(
-                f"expected a directory that nobody is running in, but a {doing} is still going"
+                f"expected a directory that is not in use, but a {doing} is running in it"
                 + (f" ({holder})" if holder else ""),
                 where=directory,
                 fix="wait for it, stop it, or choose another --out",

@@ -232,7 +232,7 @@ def _do(console: Console, command: Command, steps: Sequence[Step], *, always: bo
         command(step.arguments)
         if not (step.product.exists() and _finished(step.product)):
             raise RunError(
-                f"expected {step.product} to be finished, it is not\n"
+                f"expected {step.product} to be finished, but it is not\n"
                 f"  fix: see what `{text}` printed; then start quickstart again, which continues"
             )
 

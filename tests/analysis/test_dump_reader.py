@@ -13,8 +13,9 @@ import zstandard
 from ase.units import kcal, mol
 
 from egraff.analysis.trajectory.reader import EgraffDumpReader, open_universe, standard_cell
-from egraff.data.lammps.dump_file import DumpFile, _scan, read_first_frame
+from egraff.data.lammps.dump_file import DumpFile
 from egraff.data.lammps.dump_format import DumpError
+from egraff.data.lammps.dump_scan import read_first_frame, scan_frames
 from egraff.errors import InputError, OutputError
 from tests.analysis.dumps import frame_text
 
@@ -310,7 +311,7 @@ def test_atoms_that_become_others_are_refused(tmp_path, positions, options, mess
 def test_two_systems_in_one_file_are_refused(tmp_path, positions):
     first = frame_text(10, positions, ORTHOGONAL, elements=["Ar", "Ne", "Ar", "Ar", "Ar"])
     second = frame_text(0, positions, ORTHOGONAL, elements=["Ne", "Ar", "Ar", "Ar", "Ar"])
-    with pytest.raises(DumpError, match="expected one system, got frames of two: another type"):
+    with pytest.raises(DumpError, match="in all frames, got two: another type in the first"):
         open_universe(write(tmp_path / "d", first, second))
 
 
@@ -363,6 +364,6 @@ def test_a_large_compressed_frame_costs_little_more_than_its_decompression(tmp_p
             while stream.read1(1 << 22):
                 pass
 
-    entries, _ = _scan(path, [])
+    entries, _ = scan_frames(path, [])
     assert entries[0].n_atoms == n_atoms
-    assert min(cost(lambda: _scan(path, [])) for _ in range(2)) < 4.0 * cost(decompress)
+    assert min(cost(lambda: scan_frames(path, [])) for _ in range(2)) < 4.0 * cost(decompress)

@@ -7,6 +7,7 @@ import pytest
 import tidynamics
 from ase import Atoms
 from ase.build import bulk, molecule
+from scipy.constants import speed_of_light
 
 from egraff.analysis.angles import AngleDistribution, edge_pairs
 from egraff.analysis.bonds import BondLengths, bond_length_deviation, bond_lengths, find_bonds
@@ -27,7 +28,6 @@ from egraff.analysis.trajectory.fields import even_interval, frame_forces, frame
 from egraff.analysis.trajectory.frames import frames_universe
 from egraff.analysis.trajectory.reader import open_universe
 from egraff.analysis.vibrations import (
-    WAVENUMBER_PER_THZ,
     VibrationalDensityOfStates,
     velocity_autocorrelation,
 )
@@ -36,6 +36,7 @@ from tests.analysis.dumps import frame_text, write_run
 from tests.analysis.systems import with_data
 
 RANDOM = np.random.default_rng(11)
+WAVENUMBER_PER_THZ = 1e10 / speed_of_light  # 1/cm
 
 
 def universe_of(positions, dt_ps, velocities=None, forces=None, elements=None):

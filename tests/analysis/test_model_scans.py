@@ -114,7 +114,7 @@ def test_bad_scans():
     with pytest.raises(InputError, match="A: expected at least 7 points, got 3"):
         scan_metrics(Scan(np.arange(3.0), np.zeros(3), np.zeros(3), "A"), provenance="p")
     x = np.arange(9.0) ** 2
-    with pytest.raises(InputError, match="A: expected evenly spaced points, got others"):
+    with pytest.raises(InputError, match="A: expected evenly spaced points, got spacings from"):
         scan_metrics(Scan(x, x, x, "A"), provenance="p")
 
 

@@ -12,7 +12,7 @@ from egraff.analysis.context import AnalysisContext
 from egraff.analysis.logs.commands import Stage, read_stages
 from egraff.analysis.own_run import run_of_dump
 from egraff.analysis.pipeline import CURVES, RESULT
-from egraff.analysis.sources import Told, runs_at
+from egraff.analysis.sources import GivenOptions, runs_at
 from egraff.cli import app
 from egraff.errors import InputError
 from egraff.lammps import launch
@@ -242,7 +242,7 @@ def test_contradictions_are_refused(lammps):
     log = dump.with_name("log.lammps")
     text = log.read_text()
     log.write_text(text.replace("units           metal", "# nothing"))
-    with pytest.raises(InputError, match="expected the command units, got none"):
+    with pytest.raises(InputError, match="expected a units command, got none"):
         run_of_dump(dump)
     log.write_text(text.replace("pair_style      lj/cut 6.0", "pair_style egraff\n").replace(
         "pair_coeff      * * 0.0104 3.4", "pair_coeff * * m.pt Ne Ar"))  # fmt: skip
@@ -319,8 +319,8 @@ def test_a_directory_with_a_dump_and_a_log(lammps):
     dump.with_name("e.lammpstrj").write_text(dump.read_text())
     with pytest.raises(InputError, match=r"expected one dump, got d\.lammpstrj, e\.lammpstrj"):
         runs_at(dump.parent)
-    with pytest.raises(InputError, match=r"--structure: expected none with a LAMMPS dump"):
-        runs_at(dump, Told(structure="start.data"))
+    with pytest.raises(InputError, match=r"--structure: not allowed with a LAMMPS dump"):
+        runs_at(dump, GivenOptions(structure="start.data"))
 
 
 def test_results_do_not_replace_another_run(lammps, one_run):

@@ -151,7 +151,7 @@ def test_forces_that_a_thermostat_added_to_are_not_the_models(tmp_path):
     analyse_run(read_run(run), labels=labels)
     content, metrics = result_of(run)
     assert any(
-        "expected forces of the model alone, got them with those of fix langevin\n"
+        "expected forces of the model alone, got forces that include fix langevin\n"
         "  fix: dump forces without that fix" in problem
         for problem in content["problems"]
     )

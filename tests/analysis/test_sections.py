@@ -83,7 +83,7 @@ def test_reference_in_another_order_of_atoms(tmp_path):
     analyse_run(read_run(run), reference=read_reference(path))
     content, _ = result_of(run)
     assert any(
-        "expected the atoms of the reference in the same order" in problem
+        "expected the atoms of the reference in the same order (OH2), got HOH" in problem
         for problem in content["problems"]
     )
 

@@ -14,7 +14,7 @@ from egraff.analysis.metric import Metric
 from egraff.analysis.parameters import Parameters
 from egraff.analysis.pipeline import CURVES, RESULT
 from egraff.analysis.runs import read_run
-from egraff.analysis.sources import Told, runs_at
+from egraff.analysis.sources import GivenOptions, runs_at
 from egraff.analysis.trajectory.formats import (
     run_of_trajectory,
     trajectory_universe,
@@ -139,13 +139,16 @@ def test_directory_of_trajectories(frames, tmp_path):
     for name in ("one.dcd", "two.dcd"):
         write(tmp_path / name, frames[:3])
     start = write(tmp_path / "start.extxyz", frames[:1])
-    told = Told(structure=start, interval_ps=0.5)
-    runs = runs_at(tmp_path, told)
+    given = GivenOptions(structure=start, interval_ps=0.5)
+    runs = runs_at(tmp_path, given)
     assert [run.dump.resolve().name for run in runs] == ["one.dcd", "two.dcd"]
     assert [run.directory for run in runs_at(tmp_path)] == [run.directory for run in runs]
-    for told, option in ((Told(structure=start), "--structure"), (Told(interval_ps=1), "--int")):
-        with pytest.raises(InputError, match=f"{option}.*: expected none with a directory"):
-            runs_at(tmp_path, told)
+    for given, option in (
+        (GivenOptions(structure=start), "--structure"),
+        (GivenOptions(interval_ps=1), "--int"),
+    ):
+        with pytest.raises(InputError, match=f"{option}.*: not allowed with a directory"):
+            runs_at(tmp_path, given)
 
 
 def test_boundaries_are_followed_in_a_tilted_cell():

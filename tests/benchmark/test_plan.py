@@ -113,7 +113,7 @@ CASES = {
     ),
     "nothing to validate with": (
         lambda c: c["sets"]["crystal"]["train"].update(frames=4),
-        r"train: size of val: 0.1 of 4 frames is none\n  fix: give a larger fraction",
+        r"train: size of val: expected at least one frame, got none: 0.1 of 4\n  fix: give a",
         r"train:",
     ),
     "frames twice": (

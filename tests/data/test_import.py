@@ -227,8 +227,8 @@ def test_files_that_are_there_are_kept_and_manifests_joined(tmp_path):
 
 def test_options_that_mean_nothing_for_a_layout_are_refused(tmp_path):
     source = save_npz(tmp_path / "a.npz", molecule())
-    refusal("--elements: means nothing for npz", source, "npz", tmp_path, "--elements", "H,O")
-    refusal("--set: means nothing for md17", source, "md17", tmp_path, "--set", "acac")
+    refusal("--elements: does not apply to npz", source, "npz", tmp_path, "--elements", "H,O")
+    refusal("--set: does not apply to md17", source, "md17", tmp_path, "--set", "acac")
 
 
 def test_a_source_that_is_not_there_is_refused(tmp_path):

@@ -121,7 +121,7 @@ def test_each_atom_counts_the_same_not_each_frame():
 
 
 def test_fit_refusals():
-    with pytest.raises(InputError, match="there are no frames to fit reference energies to"):
+    with pytest.raises(InputError, match="expected frames to fit reference energies to, got none"):
         fit_reference_energies([], ["H"])
     with pytest.raises(
         InputError, match=re.escape("data.xyz: frame 4, elements: O is not among the elements H C")

@@ -67,7 +67,9 @@ def test_refuses_sizes_that_are_none(size):
 
 
 def test_split_refusals():
-    with pytest.raises(InputError, match=r"size of val: 0.01 of 10 frames is none"):
+    with pytest.raises(
+        InputError, match=r"size of val: expected at least one .*, got none: 0.01 of 10"
+    ):
         split_frames(frames(10), {"train": 0.8, "val": 0.01})
     with pytest.raises(
         InputError, match=re.escape("asked for 12 frames (train 9, val 3), there are 10")

@@ -50,7 +50,7 @@ def test_good_frames_pass_without_remarks():
 
 
 def test_refuses_no_frames():
-    with pytest.raises(InputError, match="there are no frames to work on"):
+    with pytest.raises(InputError, match="expected at least one frame, got none"):
         validate_frames([])
 
 

@@ -7,14 +7,8 @@ import pytest
 import torch
 
 from egraff.errors import EgraffError
-from egraff.fusion.radial_table import (
-    GRID_START,
-    Grid,
-    evaluate,
-    split_at,
-    tabulate,
-    with_rises,
-)
+from egraff.fusion.radial_grid import GRID_START, Grid
+from egraff.fusion.radial_table import evaluate, split_at, tabulate, with_rises
 from tests.ops.convolutions import smooth_weights
 
 

@@ -214,7 +214,7 @@ def test_model_around_the_model(tmp_path):
 def test_elements_are_needed_where_the_original_has_them_all(tmp_path):
     text = refusal("torchmd-net", files(reference("torchmd_net"), tmp_path), "-o", "a.ckpt")
     assert text == (
-        "--elements: expected chemical symbols, got none: a torchmd_net of its authors has weights "
+        "--elements: expected chemical symbols, got none: the original torchmd_net has weights "
         "for every element\n  fix: name those that it was trained on, --elements H,C,O"
     )
 

@@ -36,7 +36,7 @@ def test_weights_of_another_shape():
 def test_no_weight_stays_as_it_was_drawn():
     state = target()
     state["weight"] = torch.ones(3, 2)
-    with pytest.raises(InputError, match="expected weights for all of the model, found none for b"):
+    with pytest.raises(InputError, match="expected weights for the whole model, found none for b"):
         state.finished()
 
 

@@ -299,6 +299,6 @@ def test_nothing_left_to_start_from(finished):
 def test_run_that_still_goes_on(finished):
     with (
         locked(finished),
-        pytest.raises(InputError, match="nobody is running in, but a run is still going"),
+        pytest.raises(InputError, match="that is not in use, but a run is running in it"),
     ):
         resume_md({"steps": 105}, finished)

@@ -13,7 +13,7 @@ from egraff.fusion import fuse
 from egraff.fusion.distance_tables import PairTables
 from egraff.fusion.edge_energies import FusedEdgeEnergies
 from egraff.fusion.edge_program import EdgeProgram
-from egraff.fusion.radial_table import Grid
+from egraff.fusion.radial_grid import Grid
 from egraff.models import build
 from tests.ops.random_graphs import random_graph
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from egraff import ops
 from egraff.fusion.attention import FusedScalarVectorAttention, pad_heads
-from egraff.fusion.radial_table import Grid, RadialTable, evaluate, tabulate
+from egraff.fusion.radial_grid import Grid
+from egraff.fusion.radial_table import RadialTable, evaluate, tabulate
 from egraff.nn.activations import ActivationName
 from egraff.nn.scalar_vector import ScalarVectorAttention
 from tests.ops.convolutions import CUTOFFS, assert_close, smooth_weights, tables_of

@@ -12,7 +12,7 @@ from e3nn import o3
 from egraff.errors import EgraffError
 from egraff.fusion.convolution import FusedEdgeConvolution
 from egraff.fusion.distance_tables import PairTables
-from egraff.fusion.radial_table import Grid
+from egraff.fusion.radial_grid import Grid
 from egraff.nn.convolution import EdgeConvolution
 from tests.ops.convolutions import CUTOFFS, make_case, value_and_gradients
 from tests.ops.wrong_calls import long, number, replaced

@@ -385,7 +385,7 @@ def test_two_trainings_in_one_directory(data, tmp_path, monkeypatch):
     summary = fit(settings(data, epochs=2), out, console=quiet())
     assert len(refusals) == 3
     assert "expected a new directory, found last.ckpt" in refusals[0]
-    assert all("nobody is running in, but a training is still going" in r for r in refusals[1:])
+    assert all("that is not in use, but a training is running in it" in r for r in refusals[1:])
     assert summary["training"]["epochs"] == 2
     assert [row["epoch"] for row in rows(out)] == ["1", "2"]
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 
+from egraff.analysis.parallel import ParallelAnalysis
 from egraff.analysis.rdf import pair_name
 from egraff.analysis.trajectory.fields import frame_geometry, species_labels
 from egraff.errors import InputError
@@ -34,7 +34,7 @@ def edge_pairs(centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-class AngleDistribution(AnalysisBase):
+class AngleDistribution(ParallelAnalysis):
     """Distribution of the angle j-i-k over all pairs of neighbours j, k of each atom i.
 
     Args:
@@ -51,13 +51,6 @@ class AngleDistribution(AnalysisBase):
     Raises:
         InputError: a cutoff is not positive, or names a species that is not there.
     """
-
-    _analysis_algorithm_is_parallelizable = True
-
-    @classmethod
-    def get_supported_backends(cls):
-        """Backends of `run`."""
-        return ("serial", "multiprocessing", "dask")
 
     def __init__(
         self,

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
-from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 
 from egraff.analysis.metric import Metric
+from egraff.analysis.parallel import ParallelAnalysis
 from egraff.analysis.series import mean_metric
 from egraff.analysis.trajectory.fields import frame_geometry
 from egraff.errors import InputError
@@ -66,7 +66,7 @@ def bond_lengths(positions: np.ndarray, cell: np.ndarray, pbc, bonds: np.ndarray
     return np.linalg.norm(vectors[:, None, :] + shifts[None], axis=2).min(axis=1)
 
 
-class BondLengths(AnalysisBase):
+class BondLengths(ParallelAnalysis):
     """Lengths of given bonds in every frame.
 
     Args:
@@ -78,13 +78,6 @@ class BondLengths(AnalysisBase):
     Raises:
         InputError: there is no bond.
     """
-
-    _analysis_algorithm_is_parallelizable = True
-
-    @classmethod
-    def get_supported_backends(cls):
-        """Backends of `run`."""
-        return ("serial", "multiprocessing", "dask")
 
     def __init__(
         self, atoms: AtomGroup, *, bonds: np.ndarray | None = None, verbose: bool = False

@@ -45,7 +45,10 @@ def wright_factor(g: np.ndarray, g_ref: np.ndarray) -> float:
     g, g_ref = _same_shape(g, g_ref, "wright_factor")
     norm = float(np.sum(g_ref**2))
     if norm == 0.0:
-        raise InputError("expected a reference that is not zero everywhere", where="wright_factor")
+        raise InputError(
+            "expected a reference that is not zero everywhere, got zeros",
+            where="wright_factor",
+        )
     return float(np.sum((g - g_ref) ** 2)) / norm
 
 
@@ -54,9 +57,14 @@ def wright_factor_sqrt(g: np.ndarray, g_ref: np.ndarray) -> float:
     return float(np.sqrt(wright_factor(g, g_ref)))
 
 
+def _check_values(values: np.ndarray, what: str) -> None:
+    wrong = values[~(np.isfinite(values) & (values >= 0.0))]
+    if len(wrong):
+        raise InputError(f"expected finite values >= 0, got {wrong[0]:g}", where=what)
+
+
 def _probability(p: np.ndarray, what: str) -> np.ndarray:
-    if np.any(p < 0.0) or not np.all(np.isfinite(p)):
-        raise InputError("expected finite values >= 0, got others", where=what)
+    _check_values(p, what)
     total = p.sum()
     if total <= 0.0:
         raise InputError("expected at least one value above 0, got none", where=what)
@@ -201,8 +209,7 @@ def geometric_mean(errors: np.ndarray) -> GeometricMean:
             f"expected errors [n_rollouts, n_times], got shape {errors.shape}",
             where="geometric_mean",
         )
-    if np.any(errors < 0.0) or not np.all(np.isfinite(errors)):
-        raise InputError("expected finite values >= 0, got others", where="geometric_mean")
+    _check_values(errors, "geometric_mean")
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(errors)
         mean = logs.mean(axis=0)

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import numpy as np
-from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 
 from egraff.analysis.metric import Metric
+from egraff.analysis.parallel import ParallelAnalysis
 from egraff.analysis.series import mean_metric
 from egraff.analysis.trajectory.fields import (
     frame_forces,
@@ -64,7 +64,7 @@ def kinetic_temperature(twice_kinetic_energy: float, n_dof: float) -> float:
     return float(twice_kinetic_energy) * _AMU_ANG2_PER_PS2_IN_EV / (n_dof * BOLTZMANN_EV_PER_K)
 
 
-class Conservation(AnalysisBase):
+class Conservation(ParallelAnalysis):
     """Velocity of the centre of mass, net force and the temperature of each species.
 
     A force field whose energy depends on distances alone exerts no net force; atoms of all species
@@ -81,13 +81,6 @@ class Conservation(AnalysisBase):
     vacuum, without rotation as a whole; ``dof`` `[n_frames, n_species]`, the degrees of freedom
     that are left (:func:`internal_motion`).
     """
-
-    _analysis_algorithm_is_parallelizable = True
-
-    @classmethod
-    def get_supported_backends(cls):
-        """Backends of `run`."""
-        return ("serial", "multiprocessing", "dask")
 
     def __init__(self, atoms: AtomGroup, *, forces: bool = True, verbose: bool = False) -> None:
         super().__init__(atoms.universe.trajectory, verbose=verbose)

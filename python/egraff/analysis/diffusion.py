@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import numpy as np
-from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 from scipy.fft import next_fast_len
 
 from egraff.analysis.metric import Metric, not_enough_data
+from egraff.analysis.parallel import ParallelAnalysis
 from egraff.analysis.trajectory.fields import even_interval, frame_geometry, species_labels
 from egraff.errors import InputError
 from egraff.statistics import standard_error
@@ -129,7 +129,7 @@ def diffusive_exponent(
     return float(np.polyfit(np.log(lag_ps[inside]), np.log(msd[inside]), 1)[0])
 
 
-class MeanSquareDisplacement(AnalysisBase):
+class MeanSquareDisplacement(ParallelAnalysis):
     """MSD of each species from an evenly spaced, unwrapped trajectory.
 
     Of dumps in a cell that changes, see `followed`.
@@ -144,13 +144,6 @@ class MeanSquareDisplacement(AnalysisBase):
     Raises:
         InputError: frames are fewer than 2 or not evenly spaced.
     """
-
-    _analysis_algorithm_is_parallelizable = True
-
-    @classmethod
-    def get_supported_backends(cls):
-        """Backends of `run`."""
-        return ("serial", "multiprocessing", "dask")
 
     def __init__(
         self, atoms: AtomGroup, *, remove_drift: bool = True, verbose: bool = False

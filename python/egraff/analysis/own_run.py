@@ -136,7 +136,7 @@ def _units(dump: DumpFile, stage: Stage, log: Path | None) -> UnitStyle:
     stated = dump.units or stage.units
     if stated is None and log is not None:
         raise InputError(
-            "expected the command units, got none: the log starts from a restart file, or does not "
+            "expected a units command, got none: the log starts from a restart file, or does not "
             "echo its input",
             where=log,
             fix="let the dump state its units (dump_modify ID units yes)",

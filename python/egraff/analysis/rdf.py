@@ -10,11 +10,11 @@ from __future__ import annotations
 from itertools import combinations_with_replacement
 
 import numpy as np
-from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 from vesin import NeighborList
 
+from egraff.analysis.parallel import ParallelAnalysis
 from egraff.analysis.trajectory.fields import frame_geometry, species_labels
 from egraff.errors import InputError
 from egraff.neighbours import checked_box, safe_grid
@@ -27,7 +27,7 @@ def pair_name(a: str, b: str) -> str:
     return "-".join(sorted((a, b)))
 
 
-class RadialDistribution(AnalysisBase):
+class RadialDistribution(ParallelAnalysis):
     """g(r) of every species pair, and the total one, with the counts behind them.
 
     Periodic frames: g_ab(r) = n_ab(r) V / (N_ab v(r)), where n_ab(r) is the number of pairs in a
@@ -57,13 +57,6 @@ class RadialDistribution(AnalysisBase):
     Raises:
         InputError: ``r_max`` or ``bin_width`` is not positive, or there is a single atom.
     """
-
-    _analysis_algorithm_is_parallelizable = True
-
-    @classmethod
-    def get_supported_backends(cls):
-        """Backends of `run`."""
-        return ("serial", "multiprocessing", "dask")
 
     def __init__(
         self,

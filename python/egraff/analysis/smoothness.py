@@ -109,7 +109,10 @@ def scan_metrics(scan: Scan, *, provenance: str) -> list[Metric]:
         raise InputError(f"expected at least 7 points, got {len(x)}", where=scan.name)
     step = np.diff(x)
     if not np.allclose(step, step[0], rtol=1e-6):
-        raise InputError("expected evenly spaced points, got others", where=scan.name)
+        raise InputError(
+            f"expected evenly spaced points, got spacings from {step.min():g} to {step.max():g}",
+            where=scan.name,
+        )
     slope = (energy[:-4] - 8 * energy[1:-3] + 8 * energy[3:-1] - energy[4:]) / (12 * step[0])
     scale = max(float(np.sqrt(np.mean(force**2))), 1e-12)
     mismatch = float(np.abs(force[2:-2] + slope).max()) / scale

@@ -11,7 +11,7 @@ from pathlib import Path
 from egraff.analysis.own_run import made_again, run_of_dump
 from egraff.analysis.runs import RECORD, Run, find_runs
 from egraff.analysis.trajectory.formats import SUFFIXES, run_of_trajectory
-from egraff.data.lammps.dump_file import is_dump
+from egraff.data.lammps.dump_scan import is_dump
 from egraff.errors import InputError
 from egraff.lammps.inputs import LOG_FILE
 
@@ -19,7 +19,7 @@ _LOG_HEAD = b"LAMMPS ("
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class GivenOptions:
     """What the user says about a file that does not say it itself; None for nothing.
 
     Attributes:
@@ -46,51 +46,51 @@ class Told:
         for name in given.keys() - set(names):
             option = "--" + name.removesuffix("_ps").replace("_", "-")
             raise InputError(
-                f"expected none with {what}", where=where, field=option, fix="leave it out"
+                f"not allowed with {what}", where=where, field=option, fix="leave it out"
             )
         return {name: given.get(name) for name in names}
 
 
-def runs_at(path: str | os.PathLike[str], told: Told = Told()) -> list[Run]:
+def runs_at(path: str | os.PathLike[str], given: GivenOptions = GivenOptions()) -> list[Run]:
     """Runs to analyse: of a file, or the runs or else the files of a directory.
 
     Args:
         path: a LAMMPS dump or another trajectory, a directory of ``egraff run``, one above such,
             or one of a dump and its log, or of trajectories.
-        told: what the files do not say.
+        given: what the files do not say.
 
     Raises:
         InputError: there is nothing to analyse, or several dumps in a directory; something is
-            told that the files say themselves.
+            given that the files say themselves.
     """
     path = Path(path)
     if path.is_file():
-        return [_run_of_file(path, told)]
+        return [_run_of_file(path, given)]
     if path.is_dir() and not any(path.rglob(RECORD)):
-        same = None if told.structure is None else Path(told.structure).resolve()
+        same = None if given.structure is None else Path(given.structure).resolve()
         files = [p for p in sorted(path.iterdir()) if p.is_file() and p.resolve() != same]
         if dumps := [file for file in files if is_dump(file)]:
-            return [_run_of_directory(path, dumps, files, told)]
+            return [_run_of_directory(path, dumps, files, given)]
         if trajectories := [file for file in files if file.suffix.lower() in SUFFIXES]:
-            return [_run_of_file(trajectory, told) for trajectory in trajectories]
+            return [_run_of_file(trajectory, given) for trajectory in trajectories]
     runs = find_runs(path)
-    told.only(where=path, what=f"a directory with {RECORD}, which says this itself")
+    given.only(where=path, what=f"a directory with {RECORD}, which says this itself")
     return [made_again(run) if run.of_own_input else run for run in runs]
 
 
-def _run_of_file(path: Path, told: Told) -> Run:
+def _run_of_file(path: Path, given: GivenOptions) -> Run:
     if is_dump(path):
-        options = told.only(
+        options = given.only(
             "log", "elements", "interval_ps", "out", where=path, what="a LAMMPS dump"
         )
         return run_of_dump(path, **options)
-    options = told.only(
+    options = given.only(
         "structure", "interval_ps", "out", where=path, what="another file than a LAMMPS dump"
     )
     return run_of_trajectory(path, **options)
 
 
-def _run_of_directory(path: Path, dumps: list[Path], files: list[Path], told: Told) -> Run:
+def _run_of_directory(path: Path, dumps: list[Path], files: list[Path], given: GivenOptions) -> Run:
     """Run of a directory that holds a dump and its log."""
     if len(dumps) > 1:
         raise InputError(
@@ -98,7 +98,7 @@ def _run_of_directory(path: Path, dumps: list[Path], files: list[Path], told: To
             where=path,
             fix="give one of them, with its log: egraff analyse DUMP --log LOG",
         )
-    options = told.only("log", "elements", "interval_ps", "out", where=path, what="a LAMMPS dump")
+    options = given.only("log", "elements", "interval_ps", "out", where=path, what="a LAMMPS dump")
     if options["log"] is None and not any(file.name == LOG_FILE for file in files):
         logs = [file for file in files if _is_log(file)]
         if len(logs) > 1:

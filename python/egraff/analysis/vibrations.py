@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import numpy as np
-from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import ResultsGroup
 from MDAnalysis.core.groups import AtomGroup
 from scipy.fft import next_fast_len
 
+from egraff.analysis.parallel import ParallelAnalysis
 from egraff.analysis.trajectory.fields import even_interval, frame_velocities, species_labels
-
-#: Wave numbers of 1 THz, 1/cm.
-WAVENUMBER_PER_THZ = 33.35640952
 
 _ATOMS_AT_ONCE = 256
 
@@ -39,7 +36,7 @@ def velocity_autocorrelation(velocities: np.ndarray, weights: np.ndarray) -> np.
     return total / np.arange(n_frames, 0, -1)
 
 
-class VibrationalDensityOfStates(AnalysisBase):
+class VibrationalDensityOfStates(ParallelAnalysis):
     """Velocity autocorrelation and its spectrum, of each species and in total.
 
     The spectrum is the cosine transform of the mass-weighted autocorrelation under a Hann window
@@ -57,13 +54,6 @@ class VibrationalDensityOfStates(AnalysisBase):
     Raises:
         InputError: no velocities, or frames that are fewer than 2 or not evenly spaced.
     """
-
-    _analysis_algorithm_is_parallelizable = True
-
-    @classmethod
-    def get_supported_backends(cls):
-        """Backends of `run`."""
-        return ("serial", "multiprocessing", "dask")
 
     def __init__(
         self, atoms: AtomGroup, *, longest_ps: float | None = None, verbose: bool = False

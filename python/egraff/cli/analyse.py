@@ -110,7 +110,7 @@ def analyse(
     from egraff.analysis.parameters import Parameters
     from egraff.analysis.pipeline import analyse as analyse_run
     from egraff.analysis.reference import read_reference
-    from egraff.analysis.sources import Told, runs_at
+    from egraff.analysis.sources import GivenOptions, runs_at
     from egraff.analysis.verdict.judge import UNSOUND
     from egraff.analysis.verdict.rules import read_rules
     from egraff.data.labels import label_keys
@@ -129,14 +129,14 @@ def analyse(
         threads=threads,
         workers=workers,
     )
-    told = Told(
+    given = GivenOptions(
         log=log,
         elements=None if elements is None else parse_elements(elements),
         structure=structure,
         interval_ps=interval,
         out=out,
     )
-    runs = runs_at(directory, told)
+    runs = runs_at(directory, given)
     if labels is not None and len(runs) != 1:
         raise InputError(
             f"expected one run to which the labels belong, got {len(runs)}",

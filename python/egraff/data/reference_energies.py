@@ -71,7 +71,9 @@ def fit_reference_energies(
     if not fitted:
         return {element: float(known[element]) for element in elements}
     if not frames:
-        raise InputError("there are no frames to fit reference energies to", fix="give some")
+        raise InputError(
+            "expected frames to fit reference energies to, got none", fix="give a file with frames"
+        )
     counts = composition_matrix(frames, elements)
     for element, total in zip(elements, counts.sum(axis=0), strict=True):
         if total == 0 and element not in known:

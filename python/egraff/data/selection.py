@@ -59,5 +59,9 @@ def select(text: str, n_frames: int, *, where: str | None = None) -> np.ndarray:
         spread = np.arange(number) * n_frames // number
         chosen = np.setdiff1d(everything, spread) if text.startswith("not") else spread
     if not len(chosen):
-        raise InputError(f"{text!r} of {n_frames} frames is none", where=where, fix="ask for more")
+        raise InputError(
+            f"expected at least one frame, got none: {text!r} of {n_frames}",
+            where=where,
+            fix="ask for more",
+        )
     return chosen

@@ -78,7 +78,7 @@ def _counts(n_frames: int, sizes: Mapping[str, float | int]) -> dict[str, int]:
             )
         if counts[name] == 0:
             raise InputError(
-                f"{size!r} of {n_frames} frames is none",
+                f"expected at least one frame, got none: {size!r} of {n_frames}",
                 where=f"size of {name}",
                 fix="give a larger fraction",
             )

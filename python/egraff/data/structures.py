@@ -23,8 +23,9 @@ from ase.units import fs
 
 from egraff.data.extxyz import read_extxyz
 from egraff.data.lammps.data_file import is_data_file, read_data_file
-from egraff.data.lammps.dump_file import DumpFile, is_dump, open_dump
+from egraff.data.lammps.dump_file import DumpFile
 from egraff.data.lammps.dump_format import DumpFrame
+from egraff.data.lammps.dump_scan import is_dump, open_dump
 from egraff.data.lammps.elements import GIVE_ELEMENTS, check_masses, elements_of_frame
 from egraff.data.lammps.unit_styles import UnitStyle, unit_style
 from egraff.errors import InputError

@@ -62,7 +62,7 @@ def validate_frames(
         InputError: naming file, frame and field, and what to do.
     """
     if not frames:
-        raise InputError("there are no frames to work on", fix="give a file with structures")
+        raise InputError("expected at least one frame, got none", fix="give a file with structures")
     neighbours = []
     for frame in frames:
         _check_structure(frame, elements)

@@ -15,7 +15,7 @@ from egraff.fusion.distance_tables import Functions, TableSizeError
 from egraff.fusion.edge_energies import FusedEdgeEnergies
 from egraff.fusion.edge_program import EdgeProgram, LinearForm, side_by_side
 from egraff.fusion.layout import lanes_of
-from egraff.fusion.radial_table import EVEN, GRID_START
+from egraff.fusion.radial_grid import EVEN, GRID_START
 from egraff.fusion.registry import Fusion, fused_form
 from egraff.models.allegro import Allegro
 from egraff.models.base import ForceField

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from egraff.fusion.convolution import FusedEdgeConvolution
 from egraff.fusion.distance_tables import PairTables
 from egraff.fusion.layout import in_lines, lanes_of, pad, padded
-from egraff.fusion.radial_table import GRID_START, VALUE
+from egraff.fusion.radial_grid import GRID_START
+from egraff.fusion.radial_table import VALUE
 from egraff.nn.activations import ActivationName
 from egraff.nn.convolution import EdgeConvolution
 from egraff.nn.edges import Edges

@@ -11,18 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from egraff.errors import EgraffError
-from egraff.fusion.radial_table import (
-    GRID_START,
-    GRIDS,
-    KNOT_NUMBERS,
-    Grid,
-    Taylor,
-    best_grid,
-    knots_of,
-    split_at,
-    tabulate,
-    with_rises,
-)
+from egraff.fusion.radial_grid import GRID_START, GRIDS, Grid, Taylor, best_grid
+from egraff.fusion.radial_table import KNOT_NUMBERS, knots_of, split_at, tabulate, with_rises
 from egraff.nn.edges import Distances, PairCutoffs
 
 # Maps n distances to [n, n_functions], twice differentiable in forward mode.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from egraff.fusion.distance_tables import PairTables
 from egraff.fusion.edge_program import EdgeProgram
 from egraff.fusion.layout import in_lines
-from egraff.fusion.radial_table import GRID_START
+from egraff.fusion.radial_grid import GRID_START
 
 
 class FusedEdgeEnergies(nn.Module):

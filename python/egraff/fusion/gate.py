@@ -121,7 +121,7 @@ def _start(columns: Tensor) -> int:
     """Return the first of columns that lie side by side."""
     start = int(columns[0])
     if not torch.equal(columns, torch.arange(start, start + len(columns))):
-        raise ValueError(f"expected columns side by side, got {columns.tolist()}")
+        raise ValueError(f"expected contiguous columns, got {columns.tolist()}")
     return start
 
 

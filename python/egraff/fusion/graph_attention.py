@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from egraff.fusion.couplings import Coupling, couplings_of
 from egraff.fusion.distance_tables import PairTables
-from egraff.fusion.layout import ChannelsLast, in_lines, in_panels, lanes_of, pad, padded, placed
+from egraff.fusion.layout import ChannelsLast, in_lines, in_panels, lanes_of, pad, padded, scattered
 from egraff.fusion.linear import FusedEquivariantLinear
-from egraff.fusion.radial_table import GRID_START
+from egraff.fusion.radial_grid import GRID_START
 from egraff.nn.edges import Edges
 from egraff.nn.equivariant import DepthwiseProduct, EquivariantLinear
 from egraff.nn.graph_attention import GraphAttention
@@ -209,8 +209,8 @@ class _Constants:
                 [torch.arange(p.first_weight, p.first_weight + p.mul) for p in paths]
             )
             every = torch.arange(radial.shape[0])
-            wide = placed(radial[:, weights], every, len(every), rows, width)
-            back = placed(
+            wide = scattered(radial[:, weights], every, len(every), rows, width)
+            back = scattered(
                 wide.T, torch.arange(width), width, every, padded(len(every) + 1, self.lanes)
             )
             if ir == SCALAR:
@@ -218,14 +218,14 @@ class _Constants:
             else:
                 matrix = _matrix_of(first, ir)
                 columns = torch.arange(matrix.shape[1])
-                matrix = placed(
+                matrix = scattered(
                     matrix,
                     torch.arange(len(rows)),
                     len(rows),
                     columns,
                     padded(len(columns), self.lanes),
                 )
-            matrix = placed(matrix, rows, width, torch.arange(matrix.shape[1]), matrix.shape[1])
+            matrix = scattered(matrix, rows, width, torch.arange(matrix.shape[1]), matrix.shape[1])
             self.tables["inner_groups"].append(
                 [ir.dim, width, order.index(ir)]
                 + [self._add(part) for part in (wide, back, matrix, matrix.T)]
@@ -257,7 +257,7 @@ class _Constants:
             )
             _, n_columns, columns = layout.blocks[ir]
             matrix = _matrix_of(second, ir) * factors[:, None]
-            heads = placed(matrix, rows, width, columns, n_columns).chunk(self.n_heads, dim=1)
+            heads = scattered(matrix, rows, width, columns, n_columns).chunk(self.n_heads, dim=1)
             there = [self._add(head) for head in heads]
             back = [self._add(head.T) for head in heads]
             self.tables["outer_groups"].append(
@@ -280,7 +280,7 @@ class _Constants:
         self.bias = torch.zeros(width, dtype=torch.float64)
         self.bias[place] = torch.cat([score.bias, first.bias]).detach()
         n_rows = matrix.shape[0]
-        return placed(matrix, torch.arange(n_rows), n_rows, place, width)
+        return scattered(matrix, torch.arange(n_rows), n_rows, place, width)
 
     def _add_paths(self, name: str, group: int, paths: list[_Path]) -> tuple[Tensor, int]:
         """Add a group's paths; return the columns of their channels, and of all with padding."""

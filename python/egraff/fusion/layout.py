@@ -67,8 +67,8 @@ class ChannelsLast:
         return cls(blocks, start)
 
 
-def placed(matrix: Tensor, rows: Tensor, n_rows: int, columns: Tensor, n_columns: int) -> Tensor:
-    """Return ``[n_rows, n_columns]`` zeros but for ``matrix`` at these rows and columns."""
+def scattered(matrix: Tensor, rows: Tensor, n_rows: int, columns: Tensor, n_columns: int) -> Tensor:
+    """Return ``[n_rows, n_columns]`` zeros, except for ``matrix`` at these rows and columns."""
     result = torch.zeros(n_rows, n_columns, dtype=matrix.dtype)
     result[rows[:, None], columns[None, :]] = matrix
     return result

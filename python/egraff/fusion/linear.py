@@ -14,7 +14,7 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from egraff.fusion.layout import ChannelsLast, lanes_of, pad, placed
+from egraff.fusion.layout import ChannelsLast, lanes_of, pad, scattered
 from egraff.fusion.registry import drop_in
 from egraff.nn.equivariant import EquivariantLinear
 from egraff.nn.species import SpeciesLinear
@@ -214,7 +214,7 @@ class FusedEquivariantLinear(NodeLinear):
                 start_in, n_rows, rows = layout_in.blocks[block.ir]
             if layout_out is not None:
                 start_out, n_columns, columns = layout_out.blocks[block.ir]
-            wide = placed(matrix, rows, n_rows, columns, n_columns)[None]
+            wide = scattered(matrix, rows, n_rows, columns, n_columns)[None]
             last_in, last_out = layout_in is not None, layout_out is not None
             blocks.append(_Block(start_in, start_out, dim, wide, last_in, last_out))
         width_out = plain.irreps_out.dim if layout_out is None else layout_out.dim

@@ -24,7 +24,7 @@ from egraff.fusion.convolution import (
 )
 from egraff.fusion.gate import FusedGate
 from egraff.fusion.linear import FusedLinear, FusedSpeciesLinear, can_fuse_linear
-from egraff.fusion.radial_table import EVEN
+from egraff.fusion.radial_grid import EVEN
 from egraff.fusion.registry import Fusion, form_of, fuse_parts, fused, fused_form
 from egraff.models import botnet, mace, nequip
 from egraff.models.base import ForceField

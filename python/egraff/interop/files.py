@@ -63,7 +63,7 @@ def load_original(
     if ARCHITECTURES[architecture].original.needs_elements:
         if not elements:
             raise InputError(
-                f"expected chemical symbols, got none: a {architecture} of its authors has weights "
+                f"expected chemical symbols, got none: the original {architecture} has weights "
                 "for every element",
                 field="--elements",
                 fix="name those that it was trained on, --elements H,C,O",
@@ -162,7 +162,7 @@ def _read_config(architecture: str, path: Path) -> dict[str, Any]:
             f"expected a model made by {expected}, got {target!r}",
             where=path,
             field="_target_",
-            fix="give the options of the innermost model, without what was put around it",
+            fix="give the options of the innermost model, without its wrappers",
         )
     return options
 

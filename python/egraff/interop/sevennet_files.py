@@ -131,7 +131,7 @@ def read(source: Source) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         ) from error
     if not isinstance(content, dict) or not {"config", "model_state_dict"} <= content.keys():
         raise ModelFileError(
-            "expected config and model_state_dict, found neither or one of them",
+            "expected config and model_state_dict, found at most one of them",
             where=source.where,
             fix=_NOT_OURS + ", ".join(PRETRAINED),
         )

@@ -104,7 +104,7 @@ class Target(dict[str, Tensor]):
         """
         if self._open:
             raise InputError(
-                f"expected weights for all of the model, found none for {min(self._open)}",
+                f"expected weights for the whole model, found none for {min(self._open)}",
                 field="state",
                 fix="give the options with which this model was built",
             )

@@ -42,7 +42,7 @@ def link_model(model: Path, directory: Path) -> str:
     if place.exists():
         if not place.samefile(model) and (found := sha256(place)) != sha256(model):
             raise InputError(
-                f"expected a free name for a link to {model}, got a file of another content "
+                f"expected a free name for a link to {model}, got a file with other content "
                 f"(SHA-256 {found[:12]}...)",
                 where=place,
                 fix="move it away, or choose another --out",

@@ -66,7 +66,7 @@ def check_physics(settings: RunSettings, structure: LammpsStructure, system: Sys
         )
     if system.n_atoms == 1 and settings.sets_temperature:
         raise InputError(
-            "expected at least two atoms for a temperature, got one: without its drift it rests",
+            "expected at least two atoms for a temperature, got one, which rests without its drift",
             where=settings.structure,
             fix="use nve with --velocities zero, or --replicate",
         )

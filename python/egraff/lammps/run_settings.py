@@ -261,7 +261,7 @@ def make_settings(
         raise InputError(
             f"expected velocities that {settings.thermostat} can scale, got zero",
             **_place("velocities", files),
-            fix="draw them, or use the thermostat langevin, which also heats what rests",
+            fix="draw them, or use the thermostat langevin, which also heats atoms at rest",
         )
     if min(settings.replicate) < 1:
         raise InputError(

@@ -261,7 +261,7 @@ class DistanceNetwork(nn.Module):
             nn.init.zeros_(hidden.bias)
             layers += [hidden, nn.LayerNorm(n_out), nn.SiLU()]
         self.hidden = nn.Sequential(*layers)
-        # the output's bias is drawn at random, lest the weights vanish at some distance
+        # the output's bias is drawn at random, so that the weights do not vanish at some distance
         self.output = nn.Linear(widths[-2], widths[-1])
 
     def forward(self, radial: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ class SymmetricContraction(nn.Module):
                 _Block(
                     block.ir,
                     [
-                        _coefficients(bases[block.ir, degree], ordered[degree - 1], parities)
+                        _coefficients(bases[block.ir, degree], ordered[degree - 1])
                         for degree in range(1, correlation + 1)
                     ],
                     self.channels,
@@ -186,9 +186,7 @@ def _parity(monomial: tuple[int, ...], parities: list[int]) -> int:
     return int(np.prod([parities[i] for i in monomial]))
 
 
-def _coefficients(
-    basis, ordered: list[tuple[int, ...]], parities: list[int]
-) -> tuple[np.ndarray, int]:
+def _coefficients(basis, ordered: list[tuple[int, ...]]) -> tuple[np.ndarray, int]:
     """Return the coefficients of the monomials that occur, and where those begin in ``ordered``."""
     if not len(basis):
         return np.zeros((0, basis.coefficients.shape[1], 0)), 0

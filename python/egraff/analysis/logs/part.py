@@ -50,7 +50,7 @@ def part_of(dump: DumpFile, log: ThermoLog, stages: list[Stage], where: Path) ->
     """
     if len(stages) != len(log.runs):
         raise InputError(
-            f"expected the conditions of {len(log.runs)} runs, got those of {len(stages)}",
+            f"expected the commands of {len(log.runs)} runs, found those of {len(stages)}",
             where=where,
             fix="give the log as LAMMPS wrote it",
         )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+from ase.symbols import Symbols
 
 from egraff.analysis.angles import AngleDistribution
 from egraff.analysis.bonds import (
@@ -243,7 +244,8 @@ def _bond_lengths(section: Section, context: AnalysisContext) -> None:
     frame = reference.frames[0]
     if list(atoms.elements) != frame.get_chemical_symbols():
         raise InputError(
-            "expected the atoms of the reference in the same order",
+            f"expected the atoms of the reference in the same order ({frame.symbols}), got "
+            f"{Symbols.fromsymbols(list(atoms.elements))}",
             where=run.dump,
             fix="give a reference of the same molecule, to have its bonds compared",
         )

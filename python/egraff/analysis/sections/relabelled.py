@@ -38,7 +38,7 @@ def relabelled(context: AnalysisContext) -> Section:
     run, labels = context.run, context.labels
     if run.added_forces:
         raise InputError(
-            f"expected forces of the model alone, got them with those of {run.added_forces}",
+            f"expected forces of the model alone, got forces that include {run.added_forces}",
             where=run.dump,
             fix="dump forces without that fix (LAMMPS: rerun), or use another thermostat (csvr)",
         )
@@ -137,7 +137,7 @@ def _same_structure(frame: Atoms, elements: np.ndarray, ts, where: str, field: s
     if frame.get_chemical_symbols() != list(elements):
         raise InputError(
             f"expected the {len(elements)} atoms of the dump in order of id, got "
-            f"{frame.get_chemical_formula()}, or another order",
+            f"{frame.get_chemical_formula()} or a different order",
             where=where,
             field=field,
         )

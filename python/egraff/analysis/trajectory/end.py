@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Bytes after the last whole frame of a DCD or XTC file: a simulation that died wrote them.
 
-MDAnalysis leaves such a frame out without a word. Layouts: DCD, every frame but the first has one
+MDAnalysis omits such a frame silently. Layouts: DCD, every frame but the first has one
 size; XTC, ``xdrfile_xtc.c`` and ``xdrfile.c`` of GROMACS (big-endian, blocks padded to 4 bytes).
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from MDAnalysis.lib.formats.libdcd import DCDFile
 from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
-from egraff.data.lammps.dump_file import Problem
+from egraff.data.lammps.dump_scan import Problem
 
 #: magic, atoms, step, time, 9 of the box, atoms again: 4 bytes each
 _XTC_HEADER = 56

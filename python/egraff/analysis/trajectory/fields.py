@@ -44,16 +44,7 @@ def frame_velocities(atoms: AtomGroup) -> np.ndarray:
     Raises:
         InputError: the trajectory has no velocities, or one is not finite.
     """
-    ts = atoms.universe.trajectory.ts
-    if not ts.has_velocities:
-        raise InputError(
-            "expected velocities in the trajectory, got none",
-            where=atoms.universe.trajectory.filename,
-            fix="dump vx vy vz",
-        )
-    stored = ts.data.get("velocities")
-    found = atoms.velocities.astype(np.float64) if stored is None else stored[atoms.ix]
-    return _check_finite(found, "velocities", atoms)
+    return _frame_vectors(atoms, "velocities", "vx vy vz")
 
 
 def frame_forces(atoms: AtomGroup) -> np.ndarray:
@@ -62,16 +53,20 @@ def frame_forces(atoms: AtomGroup) -> np.ndarray:
     Raises:
         InputError: the trajectory has no forces, or one is not finite.
     """
+    return _frame_vectors(atoms, "forces", "fx fy fz")
+
+
+def _frame_vectors(atoms: AtomGroup, name: str, columns: str) -> np.ndarray:
     ts = atoms.universe.trajectory.ts
-    if not ts.has_forces:
+    if not getattr(ts, f"has_{name}"):
         raise InputError(
-            "expected forces in the trajectory, got none",
+            f"expected {name} in the trajectory, got none",
             where=atoms.universe.trajectory.filename,
-            fix="dump fx fy fz",
+            fix=f"dump {columns}",
         )
-    stored = ts.data.get("forces")
-    found = atoms.forces.astype(np.float64) if stored is None else stored[atoms.ix]
-    return _check_finite(found, "forces", atoms)
+    stored = ts.data.get(name)
+    found = getattr(atoms, name).astype(np.float64) if stored is None else stored[atoms.ix]
+    return _check_finite(found, name, atoms)
 
 
 def _check_finite(values: np.ndarray, what: str, atoms: AtomGroup) -> np.ndarray:

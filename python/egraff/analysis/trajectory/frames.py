@@ -15,7 +15,7 @@ from MDAnalysis.coordinates.base import ReaderBase
 from MDAnalysis.lib.mdamath import triclinic_box
 
 from egraff.analysis.trajectory.reader import standard_cell
-from egraff.data.lammps.dump_file import Problem
+from egraff.data.lammps.dump_scan import Problem
 from egraff.errors import InputError
 from egraff.neighbours import completed_box
 from egraff.units import PS_PER_FS

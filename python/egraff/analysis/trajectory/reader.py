@@ -27,8 +27,9 @@ from MDAnalysis.core.topology import Topology
 from MDAnalysis.lib.mdamath import triclinic_box
 from MDAnalysis.topology.base import TopologyReaderBase
 
-from egraff.data.lammps.dump_file import DumpFile, Problem, read_first_frame
+from egraff.data.lammps.dump_file import DumpFile
 from egraff.data.lammps.dump_format import TEXT_COLUMNS, DumpError, DumpFrame
+from egraff.data.lammps.dump_scan import Problem, read_first_frame
 from egraff.data.lammps.elements import elements_of_frame
 from egraff.data.lammps.unit_styles import unit_style
 from egraff.errors import InputError
@@ -231,7 +232,7 @@ class EgraffDumpReader(ReaderBase):
         for name in known:
             if not np.array_equal(own[name], known[name]):
                 raise DumpError(
-                    f"expected one system, got frames of two: another {name} in the first frame",
+                    f"expected one system in all frames, got two: another {name} in the first",
                     where=self.filename,
                     fix="keep only the frames of one run in the file",
                 )

@@ -149,7 +149,7 @@ def _numbers(folder: Path, types: np.ndarray, elements: tuple[str, ...] | None) 
             else f"types {sorted(set(types.tolist()))} for {len(symbols)} elements"
         )
         raise InputError(
-            f"expected types that elements belong to, got {problem}",
+            f"expected an element for every type, got {problem}",
             where=folder,
             fix="correct type_map.raw, or give --elements",
         )

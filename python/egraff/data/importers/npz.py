@@ -109,7 +109,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         content = bz2.decompress(path.read_bytes()) if path.suffix == ".bz2" else path.read_bytes()
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             if not hasattr(archive, "files"):
-                raise InputError("a single array", where=path)
+                raise InputError("expected an archive, got a single array", where=path)
             return {name: _array(archive, name, path) for name in archive.files}
     except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
         if isinstance(error, InputError) and error.fix:

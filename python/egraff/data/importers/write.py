@@ -151,7 +151,7 @@ def _check_options(layout: str, takes: Sequence[str], options: ImportOptions) ->
     for name in ("elements", "periodic", "frames", "fold", "only"):
         if getattr(options, name) != getattr(plain, name) and name not in takes:
             raise InputError(
-                f"means nothing for {layout}",
+                f"does not apply to {layout}",
                 where=f"--{'set' if name == 'only' else name}",
                 fix="leave the option out",
             )
@@ -242,7 +242,7 @@ def _known_files(manifest: Path) -> dict[str, Any]:
         files = None
     if not isinstance(files, dict):
         raise InputError(
-            "expected a manifest of earlier imports, got another file",
+            "expected a manifest of earlier imports, got a file without `files`",
             where=manifest,
             fix="give another folder",
         )
