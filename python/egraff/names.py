@@ -15,3 +15,6 @@ RUN_RECORD = "run.json"
 ANALYSIS_RESULT = "analysis/result.json"
 
 REPORT = "report.html"
+
+# in a checkpoint's training_data: the package and file that weights were converted from
+IMPORTED = "imported_from"

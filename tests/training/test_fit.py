@@ -23,9 +23,10 @@ from egraff.models import build
 from egraff.training import module
 from egraff.training.checkpoint import load_info, load_model
 from egraff.training.dataset import model_graphs
-from egraff.training.fit import fit, resumed_config
+from egraff.training.fit import fit
 from egraff.training.loss import Loss
 from egraff.training.module import ForceFieldTraining
+from egraff.training.resume import resumed_config
 from egraff.training.trainer import Interrupted
 from tests.training.toy import TINY, frames, label, settings, write
 
@@ -445,7 +446,7 @@ def test_every_epoch_has_another_order(data, tmp_path, monkeypatch):
 
     def record(self, batch, batch_idx):
         if batch_idx == 0:
-            first.append(batch.energy.tolist())
+            first.append(batch[0][1].energy.tolist())
         return original(self, batch, batch_idx)
 
     monkeypatch.setattr(ForceFieldTraining, "training_step", record)

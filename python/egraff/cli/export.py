@@ -85,6 +85,7 @@ def export(
     from ase import Atoms
 
     from egraff.export import MODEL_LICENCE, export_torchscript
+    from egraff.names import IMPORTED
     from egraff.training.checkpoint import load_info, load_model
 
     write = export_torchscript
@@ -96,7 +97,7 @@ def export(
     model = load_model(checkpoint, dtype=dtype.value if dtype else None)
     info = load_info(checkpoint)
     frame = info.get("check_structure")
-    imported = info["training_data"].get("imported_from") or {}
+    imported = info["training_data"].get(IMPORTED) or {}
     metadata = write(
         model,
         output,

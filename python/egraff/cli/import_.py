@@ -50,6 +50,7 @@ def import_(
     from egraff.files import sha256
     from egraff.interop.files import load_original
     from egraff.interop.sevennet_files import load_sevennet
+    from egraff.names import IMPORTED
     from egraff.training.checkpoint import save_model
 
     if package == "sevennet":
@@ -72,7 +73,7 @@ def import_(
             drop_mean=drop_mean,
         )
         origin = {"package": package, "file": source.name, "sha256": sha256(source)}
-    save_model(output, model, training_data={"imported_from": origin})
+    save_model(output, model, training_data={IMPORTED: origin})
     n_weights = sum(parameter.numel() for parameter in model.parameters())
     typer.echo(
         f"{output}: {model.architecture}, {model.dtype}, elements {' '.join(model.elements)}, "

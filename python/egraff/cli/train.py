@@ -42,6 +42,30 @@ def train(
         str | None,
         typer.Option(help="Architecture, for example nequip or mace.", rich_help_panel=_MODEL),
     ] = None,
+    from_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Checkpoint to fine-tune, trained or imported; gives architecture and options.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    e0: Annotated[
+        str | None,
+        typer.Option(
+            help="Energies E0 (reference_energies): with --from keep (the default), refit or "
+            "isolated_atoms; else auto, isolated_atoms or least_squares; or a YAML file of "
+            "energies in eV by element.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    elements: Annotated[
+        str | None,
+        typer.Option(
+            help="Elements of the model, H,C,O; default: those of DATA and of --from.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     preset: Annotated[
         str | None,
         typer.Option(help="Named set of model options; default: small.", rich_help_panel=_MODEL),
@@ -63,7 +87,30 @@ def train(
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(help="Learning rate; default: 0.01.", rich_help_panel=_FIT),
+        typer.Option(help="Learning rate; default: 0.01. With --from 0.001.", rich_help_panel=_FIT),
+    ] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            help="Modules that stay as they are, embedding,layers.0.", rich_help_panel=_FIT
+        ),
+    ] = None,
+    lr_factor: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE=FACTOR",
+            help="Multiply the learning rate of a module; repeatable.",
+            rich_help_panel=_FIT,
+        ),
+    ] = None,
+    replay: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[:WEIGHT]",
+            help="Other data that is not to be forgotten, and the weight of its loss; default: 1. "
+            "0 only shows its errors. Repeatable.",
+            rich_help_panel=_DATA,
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -115,6 +162,9 @@ def train(
         "val": val,
         "isolated_atoms": isolated_atoms,
         "model": model,
+        "from_model": from_model,
+        "reference_energies": _energies(e0) if e0 is not None else None,
+        "elements": _names(elements),
         "preset": preset,
         "r_max": r_max,
         "dtype": dtype,
@@ -122,6 +172,9 @@ def train(
         "batch_size": batch_size,
         "lr": lr,
         "seed": seed,
+        "freeze": _names(freeze),
+        "lr_factors": _factors(lr_factor) if lr_factor else None,
+        "replay": [_replay(text) for text in replay] if replay else None,
         "device": device,
         "threads": threads,
     }
@@ -145,7 +198,7 @@ def train(
 
     content = merge(read_settings(config, example=EXAMPLE) if config else {}, given)
     if resume:
-        from egraff.training.fit import resumed_config
+        from egraff.training.resume import resumed_config
 
         chosen = resumed_config(out, content, where=config)
     else:
@@ -164,7 +217,52 @@ def _fit(config: Any, out: Path, *, resume: bool, overwrite: bool) -> None:
         raise typer.Exit(130) from None
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _energies(text: str) -> Any:
+    """Return the word, or the energies of a file."""
+    if not Path(text).is_file():
+        if Path(text).suffix:
+            raise InputError(
+                f"no such file: {text}", field="--e0", fix="give a YAML file of energies in eV"
+            )
+        return text
+    from egraff.settings_file import read_settings
+
+    return read_settings(Path(text), example="H: -13.6")
+
+
+def _factors(texts: list[str]) -> dict[str, float]:
+    """Return learning-rate factors by module."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, value = _assignment(text, field="--lr-factor", example="--lr-factor layers.0=0.1")
+        if name in found:
+            raise InputError(f"{name} is given twice", field="--lr-factor", fix="give it once")
+        found[name] = value
+    return found
+
+
+def _replay(text: str) -> dict[str, Any]:
+    """Split ``file[:weight]``; a colon in the name of a file that exists belongs to the name."""
+    name, colon, weight = text.rpartition(":")
+    if not colon or Path(text).exists():
+        return {"data": text}
+    try:
+        return {"data": name, "weight": float(weight)}
+    except ValueError:
+        raise InputError(
+            f"expected FILE:WEIGHT with a number, got {text!r}",
+            field="--replay",
+            fix="write, for example, --replay old.xyz:0.5",
+        ) from None
+
+
+def _assignment(
+    text: str, *, field: str = "--set", example: str = "--set stress_weight=1"
+) -> tuple[str, Any]:
     """Split ``name=value``; the value is read as YAML, so that numbers are numbers."""
     import yaml
 
@@ -178,6 +276,6 @@ def _assignment(text: str) -> tuple[str, Any]:
     except (ValueError, yaml.YAMLError) as error:
         raise InputError(
             f"expected NAME=VALUE, got {text!r} ({error})",
-            field="--set",
-            fix="write, for example, --set stress_weight=1",
+            field=field,
+            fix=f"write, for example, {example}",
         ) from None

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from egraff.data.labels import LabelKeys
 from egraff.errors import InputError
@@ -48,6 +48,15 @@ MODEL_SETTINGS = (
 RESUMABLE = ("epochs", "early_stop_patience", "max_minutes", "device", "threads", "num_workers")
 
 
+class Replay(BaseModel):
+    """Data that a model is not to forget; see :class:`TrainConfig`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    data: Path
+    weight: float = Field(default=1.0, ge=0, le=LARGEST_WEIGHT)
+
+
 class TrainConfig(LabelKeys):
     """All settings of a training. Unknown ones, and numbers that are not finite, are refused.
 
@@ -61,14 +70,20 @@ class TrainConfig(LabelKeys):
     Model:
         model: architecture, ``preset``: a named set of its options, ``model_options``: single
             options on top of the preset.
-        elements: chemical symbols that the model is to know; default: those of the training frames.
+        from_model: checkpoint to start from, trained or imported, in place of random weights.
+            Architecture, options, cutoff and scale are taken over; see
+            :mod:`egraff.training.fine_tuning`.
+        elements: chemical symbols that the model is to know; default: those of the training frames,
+            and of ``from_model``.
         r_max: cutoff in Angstrom; default: the preset's, or else 5.
         dtype: floating-point type of the network.
         isolated_atoms: file of labelled isolated atoms. Such atoms among the frames of ``data`` and
             ``val`` count as well; they are never trained or validated on.
         reference_energies: ``isolated_atoms``, ``least_squares`` (fit to the training energies),
             energies in eV by element, or ``auto``: those of isolated atoms, and least squares for
-            elements without one.
+            elements without one. With ``from_model``: ``keep`` (which ``auto`` is there too), or
+            ``refit``, which shifts them by a least-squares fit to what the model misses of the
+            training energies.
         energy_scale: ``force_rms`` (of all training forces, in eV/A, read as eV),
             ``force_rms_per_species``, or a number in eV.
         avg_num_neighbours: normalises sums over edges; default: measured on the training set.
@@ -94,6 +109,14 @@ class TrainConfig(LabelKeys):
             validated, saved and exported; zero uses the raw weights.
         clip_grad_norm: largest norm of the gradient of the loss; None does not clip.
         seed: of the weights, the split and the order of the frames.
+        freeze: names of modules or weights, such as ``embedding`` or ``layers.0``, that stay as
+            they are.
+        lr_factors: of such modules, what their learning rate is multiplied by; the longest name
+            that fits decides.
+        replay: other labelled data (``[{data: old.xyz, weight: 0.5}]``) that the model is not to
+            forget: each step adds ``weight`` times the loss of ``batch_size`` of their frames. With
+            weight 0 their errors are shown, before and after, and nothing else. Their labels have
+            the names and units of those in ``data``; ``val_fraction`` of them is set aside.
     Machine:
         device: ``cpu``, ``cuda``, or ``auto`` (CUDA if there is one).
         threads: CPU threads; default: what is fastest in a short measurement.
@@ -109,16 +132,17 @@ class TrainConfig(LabelKeys):
     val_fraction: float = Field(default=0.1, gt=0, lt=1)
     allow_overlap: bool = False
 
-    model: str
+    model: str | None = None
+    from_model: Path | None = None
     preset: str | None = "small"
     model_options: dict[str, Any] = Field(default_factory=dict)
     elements: list[str] | None = Field(default=None, min_length=1)
     r_max: float | None = Field(default=None, gt=0, le=LARGEST_CUTOFF)
     dtype: Literal["float32", "float64"] = "float32"
     isolated_atoms: Path | None = None
-    reference_energies: Literal["auto", "isolated_atoms", "least_squares"] | dict[str, float] = (
-        "auto"
-    )
+    reference_energies: (
+        Literal["auto", "isolated_atoms", "least_squares", "keep", "refit"] | dict[str, float]
+    ) = "auto"
     energy_scale: Literal["force_rms", "force_rms_per_species"] | float = "force_rms"
     avg_num_neighbours: float | None = Field(default=None, gt=0, le=1e6)
 
@@ -144,6 +168,9 @@ class TrainConfig(LabelKeys):
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     clip_grad_norm: float | None = Field(default=None, gt=0, le=1e9)
     seed: int = Field(default=0, ge=0, lt=2**32)
+    freeze: list[str] = Field(default_factory=list)
+    lr_factors: dict[str, Annotated[float, Field(ge=0, le=1e6)]] = Field(default_factory=dict)
+    replay: list[Replay] = Field(default_factory=list)
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
@@ -153,6 +180,13 @@ class TrainConfig(LabelKeys):
     def _something_to_learn(self) -> TrainConfig:
         if self.energy_weight == self.force_weight == self.stress_weight == 0:
             raise ValueError("energy_weight, force_weight and stress_weight are all zero")
+        if self.model is None and self.from_model is None:
+            raise ValueError("model: this setting is needed, or from_model")
+        if self.from_model is None and self.reference_energies in ("keep", "refit"):
+            raise ValueError(
+                f"reference_energies: {self.reference_energies} needs a model to start from "
+                "(from_model)"
+            )
         if isinstance(self.energy_scale, float) and not self.energy_scale > 0:
             raise ValueError(f"energy_scale: expected a positive number, got {self.energy_scale}")
         if taken := sorted(set(self.model_options) & set(MODEL_SETTINGS)):

@@ -49,18 +49,22 @@ class Splits:
     isolated: list[Frame] = field(default_factory=list)
 
 
-def read_splits(config: TrainConfig) -> Splits:
+def read_splits(config: TrainConfig, *, known: Sequence[str] = ()) -> Splits:
     """Read, check and split the frames that the settings name.
+
+    Args:
+        config: settings of the training.
+        known: elements that the model knows without the training frames.
 
     Raises:
         InputError: unusable frames, an element outside ``elements``, or validation frames that
             are also training frames.
     """
-    cutoff, _ = architecture_options(config)
-    train, isolated, remarks = _read(config.data, config, cutoff, config.elements)
-    elements = config.elements or elements_of(train)
+    train, isolated, remarks = read_structures(config.data, config, config.elements)
+    new = [element for element in elements_of(train) if element not in known]
+    elements = config.elements or [*known, *new]
     if config.val is not None:
-        val, more, others = _read(config.val, config, cutoff, elements)
+        val, more, others = read_structures(config.val, config, elements)
         isolated += more
         remarks += others
     else:
@@ -75,10 +79,15 @@ def read_splits(config: TrainConfig) -> Splits:
     return Splits(train, val, elements, remarks, isolated)
 
 
-def _read(
-    path: Path, config: TrainConfig, cutoff: float, elements: Sequence[str] | None
+def read_structures(
+    path: Path, config: TrainConfig, elements: Sequence[str] | None
 ) -> tuple[list[Frame], list[Frame], list[str]]:
-    """Return the frames of a file, the isolated atoms in it, and remarks."""
+    """Return the frames of a file, the isolated atoms in it, and remarks.
+
+    Raises:
+        InputError: unusable frames, or an element outside ``elements``.
+    """
+    cutoff, _ = architecture_options(config)
     frames, isolated = separate_isolated_atoms(read_frames(path, keys=config.labels), cutoff=cutoff)
     if not frames:
         raise InputError(

@@ -3,36 +3,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from torch.utils.data import DataLoader
 
 from egraff.errors import InputError
-from egraff.files import make_folder, write_json
-from egraff.graph import collate
+from egraff.files import atomic_path, make_folder, write_json
+from egraff.graph import Graph, collate
 from egraff.locks import locked
 from egraff.models import ForceField
-from egraff.names import BEST, LAST, METRICS, SETTINGS, SUMMARY
+from egraff.names import BEST, IMPORTED, LAST, METRICS, SETTINGS, SUMMARY
 from egraff.training import summary as report
-from egraff.training.checkpoint import KEY, load_raw
-from egraff.training.config import (
-    RESUMABLE,
-    TrainConfig,
-    check_config,
-    load_config,
-    save_config,
-)
-from egraff.training.dataset import ShuffledBatches, Splits, join_graphs, model_graphs, read_splits
+from egraff.training.checkpoint import KEY, load_info, load_model, load_raw
+from egraff.training.config import TrainConfig, save_config
+from egraff.training.dataset import Splits, join_graphs, model_graphs, read_splits
 from egraff.training.evaluate import evaluate, open_model
+from egraff.training.fine_tuning import (
+    FINE_TUNED,
+    adopt,
+    describe_shifts,
+    errors_on,
+    read_start,
+    tuned_model,
+)
 from egraff.training.logs import Display, MetricsLog, RunFiles
 from egraff.training.machine import choose_threads, pick_device
 from egraff.training.metrics import concatenate, error_metrics, ratios, trivial_errors
 from egraff.training.module import ForceFieldTraining
+from egraff.training.named_weights import freeze
+from egraff.training.replay import (
+    GraphSets,
+    MixedBatches,
+    ReplaySet,
+    collate_sets,
+    read_replay,
+)
+from egraff.training.resume import started
 from egraff.training.setup import (
     check_same_data,
     check_structure,
@@ -40,7 +53,7 @@ from egraff.training.setup import (
     make_model,
     write_splits,
 )
-from egraff.training.tables import evaluation_table
+from egraff.training.tables import comparison_table, evaluation_table
 from egraff.training.trainer import Interrupted, run_fit
 
 
@@ -77,11 +90,32 @@ def fit(
     def say(kind: str, message: str) -> None:
         console.print(f"{kind}: {message}", markup=False, style="yellow")
 
-    splits = read_splits(config)
+    start = None
+    if config.from_model is not None and not (resume and started(out)):
+        start = read_start(config)
+        config = adopt(config, start)
+    splits = read_splits(config, known=start.model.elements if start else ())
+    replay, remarks = read_replay(config, splits)
+    splits = replace(splits, remarks=[*splits.remarks, *remarks])
     for remark in splits.remarks:
         say("note", remark)
-    data = describe_data(config, splits)
-    model, source, notes = make_model(config, splits)
+    data = describe_data(config, splits, replay)
+    if start is not None:
+        model, shifts, data[FINE_TUNED] = tuned_model(config, start, splits)
+        source, notes = shifts.source, shifts.notes
+        config = config.model_copy(update={"elements": splits.elements})
+        if origin := start.record["training_data"].get(IMPORTED):
+            data[IMPORTED] = origin  # whose licence and citation still hold
+    elif config.from_model is not None:
+        model, notes = load_model(out / LAST).train(), []
+        before = load_info(out / LAST)["training_data"]
+        data |= {name: before[name] for name in (FINE_TUNED, IMPORTED) if name in before}
+        source = data[FINE_TUNED]["e0"]["choice"]
+    else:
+        model, source, notes = make_model(config, splits)
+    n_frozen = freeze(model, config.freeze)
+    if n_frozen:
+        notes = [*notes, f"{n_frozen} weights are frozen: {', '.join(config.freeze)}"]
     for note in notes:
         say("note", note)
     splits = replace(splits, remarks=[*splits.remarks, *notes])
@@ -90,7 +124,7 @@ def fit(
         checkpoint = _prepare(out, resume=resume, overwrite=overwrite)
         if checkpoint is not None:
             check_same_data(checkpoint, data, out / LAST)
-        run = _Run(config, out, splits, data, model, source, console)
+        run = _Run(config, out, splits, data, model, source, console, replay)
         if checkpoint is None:
             # not before everything has been found in order: --overwrite must not lose the old
             # results to a mistyped file name
@@ -102,63 +136,6 @@ def fit(
             resume=checkpoint is not None,
             epochs_done=checkpoint[KEY]["epoch"] if checkpoint else 0,
         )
-
-
-def started(out: str | PathLike[str]) -> bool:
-    """Tell whether a directory holds a training to continue; see :func:`fit`."""
-    return (Path(out) / LAST).is_file()
-
-
-def resumed_config(
-    out: str | PathLike[str],
-    overrides: dict[str, Any],
-    *,
-    where: str | PathLike[str] | None = None,
-) -> TrainConfig:
-    """Return the settings with which the training in ``out`` continues, or starts.
-
-    Args:
-        out: directory of the interrupted training, or of one that has left nothing to continue
-            from.
-        overrides: settings given again; they must be those of the interrupted training, except
-            the ones in :data:`egraff.training.config.RESUMABLE`.
-        where: file that the overrides come from, for messages.
-
-    Raises:
-        InputError: a setting that cannot change on the way, or neither a training to continue nor
-            the data and the model of one to start.
-    """
-    saved = Path(out) / SETTINGS
-    if not started(out):
-        if not {"data", "model"} & overrides.keys():
-            raise InputError(
-                f"expected a training to continue, found no {LAST}",
-                where=out,
-                field="--resume",
-                fix="give the directory of an interrupted training, or data and model of a new one",
-            )
-        return check_config(overrides, where=where)
-    if not saved.is_file():
-        raise InputError(
-            f"expected the settings of the training to continue, found no {SETTINGS}",
-            where=out,
-            field="--resume",
-            fix="train anew with another --out",
-        )
-    old = load_config(saved)
-    given = {name: value for name, value in overrides.items() if value is not None}
-    new = load_config(saved, given)
-    for name in TrainConfig.model_fields:
-        before, after = getattr(old, name), getattr(new, name)
-        if name in RESUMABLE or _same(before, after):
-            continue
-        raise InputError(
-            f"expected {before}, as in the training that is continued, got {after}",
-            where=saved,
-            field=name,
-            fix=f"only these may change: {', '.join(RESUMABLE)}; or train anew with another --out",
-        )
-    return new
 
 
 class _Run:
@@ -173,6 +150,7 @@ class _Run:
         model: ForceField,
         reference_energies_from: str,
         console: Console,
+        replay: Sequence[ReplaySet] = (),
     ) -> None:
         self.config = config
         self.out = out
@@ -180,6 +158,8 @@ class _Run:
         self.model = model
         self.console = console
         self.val_batches = list(join_graphs(model_graphs(splits.val, model)))
+        self.replay = replay
+        self.replayed = [one for one in replay if one.weight > 0]
         self.baseline = data["energy_baseline_ev"]
         energies = [self.baseline.get(element, float("nan")) for element in model.elements]
         self.trivial = concatenate(trivial_errors(batch, energies) for batch in self.val_batches)
@@ -194,15 +174,25 @@ class _Run:
         """Train, evaluate the best weights, and return the summary."""
         config = self.config
         graphs = model_graphs(self.splits.train, self.model)
-        batches = ShuffledBatches(len(graphs), batch_size=config.batch_size, seed=config.seed)
+        sets = [graphs, *(model_graphs(one.train, self.model) for one in self.replayed)]
+        batches = MixedBatches(
+            [len(one) for one in sets], batch_size=config.batch_size, seed=config.seed
+        )
         # worker processes of a continued training fetch batches before its first epoch begins
         batches.set_epoch(epochs_done)
-        self.training = ForceFieldTraining(self.model, config, batches=batches, about=self.about)
-        first = [graphs[number] for number in next(iter(batches))]
+        self.training = ForceFieldTraining(
+            self.model,
+            config,
+            batches=batches,
+            about=self.about,
+            weights=[1.0, *(one.weight for one in self.replayed)],
+        )
+        first = [sets[which][number] for which, number in next(iter(batches))]
         self.threads = choose_threads(
             self.model, collate(first), wanted=config.threads, device=self.device
         )
         self._announce(len(graphs))
+        self._before()
         self.files = RunFiles(
             self.out,
             MetricsLog(self.out / METRICS, after_epoch=epochs_done),
@@ -213,12 +203,12 @@ class _Run:
             run_fit(
                 self.training,
                 DataLoader(
-                    graphs,
+                    GraphSets(sets),
                     batch_sampler=batches,
-                    collate_fn=collate,
+                    collate_fn=collate_sets,
                     num_workers=config.num_workers,
                 ),
-                DataLoader(self.val_batches, batch_size=None),
+                DataLoader(self._val_sets(), batch_size=None),
                 epochs=config.epochs,
                 device=self.device,
                 clip_grad_norm=config.clip_grad_norm,
@@ -231,6 +221,37 @@ class _Run:
             self._write("interrupted" if interrupted else "failed", because=str(error))
             raise
         return self._finish()
+
+    def _val_sets(self) -> list[list[tuple[int, Graph]]]:
+        """Return the batches to validate on, each of one set."""
+        batches = [[(0, batch)] for batch in self.val_batches]
+        for which, one in enumerate(self.replayed, start=1):
+            for batch in join_graphs(model_graphs(one.val, self.model)):
+                batches.append([(which, batch)])
+        return batches
+
+    def _before(self) -> None:
+        """Show what a fine-tuning starts from, and keep its errors in the record."""
+        record = self.about["training_data"].get(FINE_TUNED)
+        if record is None:
+            return
+        for line in describe_shifts(record):
+            self.console.print(line, markup=False)
+        if "before" not in record:
+            record["before"] = errors_on(self.model, self.splits, self.replay, device=self.device)
+
+    def _after(self) -> None:
+        """Show the errors before and after, and write them into the best checkpoint."""
+        record = self.about["training_data"].get(FINE_TUNED)
+        if record is None:
+            return
+        best = load_model(self.out / BEST)
+        record["after"] = errors_on(best, self.splits, self.replay, device=self.device)
+        content = load_raw(self.out / BEST)
+        content[KEY]["training_data"][FINE_TUNED] = record
+        with atomic_path(self.out / BEST) as partial_file:
+            torch.save(content, partial_file)
+        self.console.print(comparison_table(record["before"], record["after"]))
 
     def _announce(self, n_frames: int) -> None:
         model = self.summary["model"]
@@ -254,6 +275,7 @@ class _Run:
                 evaluation.model, evaluation.trivial, evaluation.ratio
             ).items()
         }
+        self._after()
         self._write("completed", because=self.files.stopped_because)
         n_frames = len(self.splits.val)
         self.console.print(
@@ -297,9 +319,3 @@ def _prepare(out: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] | No
             fix="choose another --out, continue with --resume, or replace it with --overwrite",
         )
     return None
-
-
-def _same(before: Any, after: Any) -> bool:
-    if isinstance(before, Path) and isinstance(after, Path):
-        return before.resolve() == after.resolve()
-    return before == after

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,11 @@ from egraff.training.dataset import ShuffledBatches
 from egraff.training.ema import ExponentialMovingAverage
 from egraff.training.loss import Loss
 from egraff.training.metrics import FrameErrors, concatenate, error_metrics, frame_errors
+from egraff.training.named_weights import parameter_groups
 from egraff.training.schedule import LearningRate
 
 STATE = "egraff_training"
+Batch = list[tuple[int, Graph]]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class ForceFieldTraining(LightningModule):
         config: settings.
         batches: the order of the training frames, which is told each epoch.
         about: ``training_data`` and ``check_structure`` for the checkpoints.
+        weights: of the loss of each set of data; the first is the new data, which errors are of.
+
+    A batch is a list of ``(set, graph)``; see :mod:`egraff.training.replay`.
     """
 
     def __init__(
@@ -72,11 +77,13 @@ class ForceFieldTraining(LightningModule):
         *,
         batches: ShuffledBatches,
         about: Mapping[str, Any],
+        weights: Sequence[float] = (1.0,),
     ) -> None:
         super().__init__()
         self.model = model
         self.config = config
         self.about = dict(about)
+        self.weights = list(weights)
         self.loss = Loss(
             config.loss,
             energy_weight=config.energy_weight,
@@ -95,15 +102,15 @@ class ForceFieldTraining(LightningModule):
         self.seconds = 0.0
         self.result: EpochResult | None = None
         self._started = 0.0
-        self._train = _Accumulator()
-        self._val = _Accumulator()
+        self._train = _accumulators(self.weights)
+        self._val = _accumulators(self.weights)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Make the optimiser; the learning rate is set step by step."""
         config = self.config
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
         return kind(
-            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
+            parameter_groups(self.model, config.lr_factors),
             lr=config.lr,
             amsgrad=config.amsgrad,
             weight_decay=config.weight_decay,
@@ -111,10 +118,10 @@ class ForceFieldTraining(LightningModule):
         )
 
     def transfer_batch_to_device(
-        self, batch: Graph, device: torch.device, dataloader_idx: int
-    ) -> Graph:
-        """Move a graph; Lightning does not know how."""
-        return batch.to(device)
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Move graphs; Lightning does not know how."""
+        return [(which, graph.to(device)) for which, graph in batch]
 
     def on_fit_start(self) -> None:
         """Move the averaged weights to the model's device."""
@@ -127,28 +134,29 @@ class ForceFieldTraining(LightningModule):
         """
         self.batches.set_epoch(self.current_epoch)
         self._started = time.perf_counter()
-        self._train = _Accumulator()
+        self._train = _accumulators(self.weights)
         torch.manual_seed((self.config.seed << 20) + self.current_epoch)
 
-    def on_train_batch_start(self, batch: Graph, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Set the learning rate of the step."""
+        # groups of a training that an earlier version began have no factor
         for group in self.optimizers().param_groups:
-            group["lr"] = self.rate.at(self.global_step)
+            group["lr"] = self.rate.at(self.global_step) * group.get("lr_factor", 1.0)
 
-    def training_step(self, batch: Graph, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         return self._step(batch, self._train, create_graph=True)
 
-    def on_train_batch_end(self, outputs: Any, batch: Graph, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Update the average of the weights."""
         self.ema.update(self.model)
 
     def on_validation_epoch_start(self) -> None:
         """Validate the averaged weights, not the last ones."""
-        self._val = _Accumulator()
+        self._val = _accumulators(self.weights)
         self.ema.swap(self.model)
 
-    def validation_step(self, batch: Graph, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect loss and errors of a batch."""
         self._step(batch, self._val, create_graph=False)
 
@@ -159,7 +167,7 @@ class ForceFieldTraining(LightningModule):
             EgraffError: the loss is not a number any more.
         """
         self.ema.swap(self.model)
-        train_loss, val_loss = self._train.loss(), self._val.loss()
+        train_loss, val_loss = self._loss(self._train), self._loss(self._val)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
             raise EgraffError(
                 f"epoch {self.current_epoch + 1}: expected a finite loss, got {train_loss} in "
@@ -174,8 +182,8 @@ class ForceFieldTraining(LightningModule):
             lr=self.rate.at(self.global_step - 1),
             train_loss=train_loss,
             val_loss=val_loss,
-            train=error_metrics(self._train.errors()),
-            val=error_metrics(self._val.errors()),
+            train=error_metrics(self._train[0].errors()),
+            val=error_metrics(self._val[0].errors()),
             seconds=time.perf_counter() - self._started,
             improved=improved,
         )
@@ -225,19 +233,29 @@ class ForceFieldTraining(LightningModule):
         self.steps_done = int(state["steps_done"])
         self.seconds = float(state["seconds"])
 
-    def _step(self, batch: Graph, into: _Accumulator, *, create_graph: bool) -> Tensor:
-        prediction = predict(self.model, batch, create_graph=create_graph)
-        total = self.loss.total(self.loss.terms(prediction, batch))
-        into.add(
-            total,
-            frame_errors(
-                batch,
-                energy=prediction.energy,
-                forces=prediction.forces,
-                stress=prediction.stress,
-            ),
-        )
-        return total
+    def _step(self, batch: Batch, into: list[_Accumulator], *, create_graph: bool) -> Tensor:
+        losses = []
+        for which, graph in batch:
+            prediction = predict(self.model, graph, create_graph=create_graph)
+            loss = self.loss.total(self.loss.terms(prediction, graph))
+            into[which].add(
+                loss,
+                frame_errors(
+                    graph,
+                    energy=prediction.energy,
+                    forces=prediction.forces,
+                    stress=prediction.stress,
+                ),
+            )
+            losses.append(self.weights[which] * loss)
+        return torch.stack(losses).sum()
+
+    def _loss(self, sets: list[_Accumulator]) -> float:
+        return sum(weight * one.loss() for weight, one in zip(self.weights, sets, strict=True))
+
+
+def _accumulators(weights: Sequence[float]) -> list[_Accumulator]:
+    return [_Accumulator() for _ in weights]
 
 
 class _Accumulator:

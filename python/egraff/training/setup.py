@@ -19,6 +19,7 @@ from egraff.training.checkpoint import KEY
 from egraff.training.config import TrainConfig
 from egraff.training.dataset import Splits, frame_graph
 from egraff.training.options import architecture_options
+from egraff.training.replay import ReplaySet
 from egraff.training.statistics import (
     check_neighbours,
     energy_baseline,
@@ -67,13 +68,19 @@ def make_model(config: TrainConfig, splits: Splits) -> tuple[ForceField, str, li
     return model, reference.source, notes
 
 
-def describe_data(config: TrainConfig, splits: Splits) -> dict[str, Any]:
+def describe_data(
+    config: TrainConfig, splits: Splits, replay: Sequence[ReplaySet] = ()
+) -> dict[str, Any]:
     """Return the identity and reach of the data, and the trivial predictor fitted to them.
 
     Only file names are kept, no folders: what identifies a file is its SHA-256.
     """
     files = [_identity(config.data, len(splits.train), "train")]
     files.append(_identity(config.val or config.data, len(splits.val), "val"))
+    for number, one in enumerate(replay, start=1):
+        role = f"{'replay' if one.weight > 0 else 'watched'}-{number}"
+        files.append(_identity(one.path, len(one.train), role))
+    replayed = [frame for one in replay if one.weight > 0 for frame in one.train]
     r_max, _ = architecture_options(config)
     return {
         "files": files,
@@ -81,7 +88,10 @@ def describe_data(config: TrainConfig, splits: Splits) -> dict[str, Any]:
         "elements": splits.elements,
         "energy_baseline_ev": energy_baseline(splits.train, splits.elements),
         VISITED: visited(
-            splits.train, splits.elements, r_max=r_max, stress_weight=config.stress_weight
+            [*splits.train, *replayed],
+            splits.elements,
+            r_max=r_max,
+            stress_weight=config.stress_weight,
         ),
     }
 

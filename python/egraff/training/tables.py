@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
@@ -46,6 +48,35 @@ def evaluation_table(evaluation: Evaluation, *, title: str) -> Table:
             "-" if ratio is None else _number(ratio),
             unit,
         )
+    return table
+
+
+def comparison_table(
+    before: Mapping[str, Mapping[str, float]], after: Mapping[str, Mapping[str, float]]
+) -> Table:
+    """Return the errors on several sets of data before and after a fine-tuning, as a table.
+
+    Args:
+        before: metrics by name of the set.
+        after: likewise.
+    """
+    table = Table(
+        title="errors before and after fine-tuning, on frames that were set aside",
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+    )
+    for column in ("data", "", "before", "after", "unit"):
+        table.add_column(
+            column, justify="right" if column in ("before", "after") else "left", no_wrap=True
+        )
+    for name, metrics in before.items():
+        first = name
+        for key, label, factor, unit in SHOWN:
+            if key in metrics:
+                old, new = (_number(one[key] * factor) for one in (metrics, after[name]))
+                table.add_row(first, label, old, new, unit)
+                first = ""
     return table
 
 
