@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Errors of means over correlated time series, and of anything else by resampling.
 
-Successive frames of a simulation are not independent. Two estimates of the error of a mean are
-made: from autocorrelations, which is the more precise one but stops too early where a slow mode
-hides under a fast oscillation, as in pressures; and from the scatter of means over long blocks
-(Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989)). The larger one counts.
-tests/test_calibration.py says how often such errors hold the truth.
+Successive frames of a simulation are not independent; `egraff.spectrum` tells the error of
+their mean. tests/test_calibration.py says how often such errors hold the truth.
 """
 
 from __future__ import annotations
@@ -14,58 +11,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import next_fast_len
 
 from egraff.errors import InputError
+from egraff.spectrum import slow_part
 
 #: Fewer independent runs or blocks than this and an error estimate is not worth printing.
 MINIMUM_SAMPLES = 4.0
 #: From so many independent runs on their scatter is an error: it leans on no correlations.
 MINIMUM_RUNS = 3
-#: A correlated series worth fewer independent samples gets no error: blocks of an eighth of it are
-#: then no longer than its correlation.
-MINIMUM_WORTH = 8.0
-#: Numbers of blocks: long ones, half and a quarter as long. Neighbouring numbers are averaged, for
-#: block boundaries are arbitrary.
-_LONG, _MEDIUM, _SHORT = (7, 8, 9), (14, 16, 18), (28, 32, 36)
-#: Where the squared error still grows by more than this from short to long blocks, no length of
-#: blocks is long enough.
-_GROWTH = 3.0
-#: Blocks that scatter so much less than autocorrelations have it (in the square) mean the same as a
-#: trough of these, see below.
-_MUCH_LESS = 0.4
-#: A correlation that many standard errors below zero behind the first zero means that the series
-#: oscillates about its mean: what correlations add up to before it is then taken back behind it.
-_OSCILLATES = 5.0
+#: With fewer values there is no error: correlations cannot be told from chance.
+MINIMUM_VALUES = 8
 #: Share of resampled sets that must have a value for their spread to be an error.
 _MOSTLY = 0.95
-
-
-def autocovariance(series: np.ndarray) -> np.ndarray:
-    """Autocovariance of a series at every lag, by FFT.
-
-    Args:
-        series: `[n_times]` or `[n_times, ...]`; each trailing element is its own series.
-
-    Returns:
-        Covariances of the same shape, each lag divided by its number of pairs.
-    """
-    series = np.asarray(series, dtype=np.float64)
-    n = len(series)
-    centred = series - series.mean(axis=0)
-    padded = next_fast_len(2 * n, real=True)
-    spectrum = np.fft.rfft(centred, n=padded, axis=0)
-    sums = np.fft.irfft(spectrum * spectrum.conj(), n=padded, axis=0)[:n].real
-    pairs = np.arange(n, 0, -1).reshape(-1, *[1] * (series.ndim - 1))
-    return sums / pairs
 
 
 def statistical_inefficiency(series: np.ndarray) -> float:
     """Statistical inefficiency g of a time series: n / g independent samples tell its mean as well.
 
-    The larger one of those from blocks and from `initial_positive_sequence`; below 18 values, where
-    there are no blocks to speak of, the latter. Of series that oscillate about their mean that of
-    blocks, which may be below 1.
+    Between 1 / n and n, and below 1 where fluctuations cancel over time. Of less than
+    `MINIMUM_VALUES` values it cannot be told, and is n.
 
     Args:
         series: `[n_times]`; at least 2 values.
@@ -73,29 +37,7 @@ def statistical_inefficiency(series: np.ndarray) -> float:
     Raises:
         InputError: fewer than 2 values, or values that are not finite.
     """
-    series = _checked(series)
-    if _is_constant(series):
-        return 1.0
-    n, from_correlations = len(series), initial_positive_sequence(series)
-    if n < max(_MEDIUM):
-        return from_correlations
-    from_blocks = float(min(n * _variance_of_mean(series) / np.var(series), n))
-    oscillates = from_blocks < _MUCH_LESS * from_correlations or _oscillates(series)
-    return from_blocks if oscillates else max(from_blocks, from_correlations)
-
-
-def _oscillates(series: np.ndarray) -> bool:
-    """Whether correlations become negative for certain before they die away."""
-    covariance = autocovariance(series)
-    rho = covariance[: len(series) // 4] / covariance[0]
-    below = np.flatnonzero(rho <= 0.0)
-    if not below.size:
-        return False
-    # as far behind the first zero as it took to get there, and once more: the first trough
-    trough = rho[below[0] : 3 * below[0] + 2].min()
-    # Bartlett's formula at lags beyond all correlations
-    error = np.sqrt((1.0 + 2.0 * np.sum(rho[1 : below[0]] ** 2)) / len(series))
-    return bool(trough < -_OSCILLATES * error)
+    return mean_with_error(series).inefficiency
 
 
 def _checked(series: np.ndarray) -> np.ndarray:
@@ -114,45 +56,6 @@ def _is_constant(series: np.ndarray) -> bool:
     return bool(np.var(series) <= (1e-13 * max(1e-300, np.abs(series).max())) ** 2)
 
 
-def _variance_from_blocks(series: np.ndarray, numbers: Sequence[int]) -> float:
-    """Squared error of the mean, averaged over numbers of blocks."""
-    found = []
-    for n_blocks in numbers:
-        length = len(series) // n_blocks
-        blocks = series[len(series) - n_blocks * length :].reshape(n_blocks, length)
-        found.append(blocks.mean(axis=1).var(ddof=1) / n_blocks)
-    return float(np.mean(found))
-
-
-def _variance_of_mean(series: np.ndarray) -> float:
-    """Squared error of the mean from blocks, of a series of at least 18 values.
-
-    A block of b values with a correlation time tau misses a share tau / b of it, so two lengths
-    give the limit of long blocks; where they do not differ so, the longer ones are taken as they
-    are.
-    """
-    long = _variance_from_blocks(series, _LONG)
-    return max(long, 2.0 * long - _variance_from_blocks(series, _MEDIUM))
-
-
-def initial_positive_sequence(series: np.ndarray) -> float:
-    """Statistical inefficiency g = 1 + 2 sum_t (1 - t/n) rho(t) from autocorrelations, at least 1.
-
-    The sum stops at the first pair of lags whose correlations add up to nothing (Geyer, Statist.
-    Sci. 7, 473 (1992), section 3.3).
-    """
-    covariance = autocovariance(series)
-    n = len(series)
-    rho = covariance / covariance[0]
-    even = rho[: n - n % 2]
-    gammas = even[0::2] + even[1::2]  # Geyer's pairs, the first of which holds lag 0
-    negative = np.flatnonzero(gammas <= 0.0)
-    count = 2 * int(negative[0] if negative.size else len(gammas))
-    lags = np.arange(1, count)
-    g = 1.0 + 2.0 * float(np.sum((1.0 - lags / n) * rho[1:count]))
-    return float(min(max(g, 1.0), n))
-
-
 @dataclass(frozen=True)
 class Mean:
     """Mean of a correlated series.
@@ -163,6 +66,7 @@ class Mean:
         n_eff: number of independent samples, at most that of the samples.
         inefficiency: statistical inefficiency g, in samples.
         longer: where there is no error, how many times as long the series should be at least.
+        cancels: whether fluctuations cancel over time, so that the error is an upper bound.
     """
 
     value: float
@@ -170,29 +74,47 @@ class Mean:
     n_eff: float
     inefficiency: float
     longer: float | None = None
+    cancels: bool = False
 
 
 def mean_with_error(series: np.ndarray) -> Mean:
     """Mean and standard error of a stationary, correlated series, `[n_times]`.
 
-    There is no error where the series is worth less than `MINIMUM_WORTH` independent samples, or
-    where the estimate still grows with the length of the blocks.
+    There is no error with less than `MINIMUM_VALUES` values, or where the series is not several
+    times as long as its correlations.
     """
     series = _checked(series)
-    n, g = len(series), statistical_inefficiency(series)
-    value, n_eff = float(series.mean()), len(series) / g
+    n, value = len(series), float(series.mean())
+    if n < MINIMUM_VALUES:
+        return Mean(value, None, 1.0, float(n), MINIMUM_VALUES / n)
     if _is_constant(series):
         return Mean(value, 0.0, float(n), 1.0)
-    longer = None
-    if n >= max(_SHORT) and _variance_from_blocks(series, _LONG) > _GROWTH * _variance_from_blocks(
-        series, _SHORT
-    ):
-        longer = _GROWTH
-    if n_eff < MINIMUM_WORTH:
-        longer = max(longer or 1.0, MINIMUM_WORTH / n_eff)
-    # sum of squares over n - g: the variance of a correlated series is underestimated by it
-    error = float(np.sqrt(np.var(series) / (n_eff - 1.0))) if longer is None else None
-    return Mean(value, error, float(min(n_eff, n)), g, longer)
+    slow = slow_part(series)
+    g = min(max(n * slow.error**2 / float(np.var(series)), 1.0 / n), float(n))
+    error = slow.error if slow.longer is None else None
+    return Mean(value, error, min(n / g, float(n)), g, slow.longer, slow.cancels)
+
+
+def slope_error(times: np.ndarray, residuals: np.ndarray) -> tuple[float | None, float]:
+    """Standard error of a least-squares slope whose residuals are correlated in time.
+
+    The variance of a mean of n values is S(0) / n, that of a slope S(0) / sum (t - <t>)^2.
+
+    Args:
+        times: `[n_times]`, even.
+        residuals: of the line, `[n_times]`.
+
+    Returns:
+        The error in the unit of residuals per time, None where the series is too short for one or
+        does not vary, and the number of independent residuals.
+    """
+    n = len(residuals)
+    if n < MINIMUM_VALUES or _is_constant(residuals):
+        return None, float(n)
+    slow = slow_part(residuals, line_removed=True)
+    spread = float(np.sum((times - times.mean()) ** 2))
+    n_eff = float(min(np.var(residuals) / slow.error**2, n))
+    return (None if slow.longer is not None else slow.error * float(np.sqrt(n / spread))), n_eff
 
 
 def equilibration_start(series: np.ndarray) -> int:

@@ -63,12 +63,14 @@ def test_coordination_of_rock_salt():
         coordination_numbers(analysis, 9.0, provenance="p")
 
 
-def test_shells_end_at_edges_of_bins():
-    # both middles of bins lie half a bin below the edges that include these bins
+def test_a_bin_counts_for_the_share_that_is_within():
+    """Six chlorines at 2.82 A around each sodium, in the bin from 2.5 to 3.0 A."""
     analysis = run([bulk("NaCl", "rocksalt", a=5.64, cubic=True)], r_max=6.0, bin_width=0.5)
-    for cutoff, edge in ((2.25, 2.5), (2.75, 3.0), (3.0, 3.0), (3.2, 3.0)):
-        definitions = {m.definition for m in coordination_numbers(analysis, cutoff, provenance="")}
-        assert all(f"nearer than {edge:g} A to" in text for text in definitions), cutoff
+    for cutoff, number in ((2.5, 0.0), (2.75, 3.0), (3.0, 6.0), (3.2, 6.0)):
+        found = {m.name: m for m in coordination_numbers(analysis, cutoff, provenance="")}
+        metric = found["coordination[Na-Cl]"]
+        assert metric.value == pytest.approx(number)
+        assert f"nearer than {cutoff:.3g} A to" in metric.definition
 
 
 def test_tilted_cells_of_any_orientation_give_the_same():
@@ -204,7 +206,7 @@ def test_first_minimum():
     assert first_minimum(r, np.zeros(200)) is None
     # noise of 0.1 per bin makes minima of its own, but none that it explains
     noisy = g + np.random.default_rng(1).normal(scale=0.1, size=200)
-    assert first_minimum(r, noisy, np.full(200, 0.1)) == pytest.approx(4.5, abs=0.35)
+    assert first_minimum(r, noisy, np.full(200, 0.1 / np.sqrt(5))) == pytest.approx(4.5, abs=0.35)
     assert first_minimum(r, np.exp(-r) + 1.0 + (r < 3)) is None
 
 

@@ -111,7 +111,7 @@ def test_rdf_drift():
     assert (found.criterion, found.time_ps) == ("rdf-drift", pytest.approx(2.0))
     scatter = reference.g_blocks.std(axis=0).sum(axis=1).max() * reference.bin_width
     limit = float(found.message.split("limit ")[1].split()[0])
-    assert 2.0 < limit <= 2.0 + 3.0 * scatter + 0.01
+    assert 2.0 < limit <= (2.0 + 3.0 * scatter) * 1.005  # three digits of it are printed
     assert check_rdf(curves[:3], times[:3], reference, loose) == []
 
 

@@ -63,7 +63,8 @@ def test_production_mean_leaves_out_equilibration():
         "temperature", values, "K", "temperature", provenance="log: Temp", rows=slice(start, 2000)
     )
     assert metric.value == pytest.approx(300.0, abs=4 * metric.error)
-    assert metric.error == pytest.approx(np.std(noise) * np.sqrt(3 / 1700), rel=0.3)
+    # an error from ten modes is known to a quarter
+    assert metric.error == pytest.approx(np.std(noise) * np.sqrt(3 / 1700), rel=0.5)
     assert "rows" in metric.provenance
     broken = np.append(values, [np.nan, np.inf])
     text = ("K", "temperature")

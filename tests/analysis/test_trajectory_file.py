@@ -314,5 +314,6 @@ def test_density_of_a_trajectory_whose_cell_changes(frames, tmp_path):
     mass = frames[0].get_masses().sum() * 1.66053906892
     expected = mass / (LENGTH * sizes) ** 3
     assert density.value == pytest.approx(expected.mean(), abs=4.0 * density.error)
-    assert density.error == pytest.approx(expected.std() / np.sqrt(len(frames)), rel=0.5)
+    # an error from ten modes is known to a quarter: 2 of 100 are 1.65 times too large
+    assert density.error == pytest.approx(expected.std() / np.sqrt(len(frames)), rel=0.65)
     assert density.provenance.startswith("a.extxyz: cells and masses of 80 frames")

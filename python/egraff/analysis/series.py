@@ -6,14 +6,28 @@ from __future__ import annotations
 import numpy as np
 
 from egraff.analysis.metric import Metric
-from egraff.statistics import mean_with_error
+from egraff.statistics import Mean, mean_with_error
 
 TOO_FEW = "too few independent samples for an error"
 
 
-def too_short(longer: float) -> str:
-    """Say why a mean has no error, and how many times as long the series should be."""
-    return f"{TOO_FEW}: run longer, at least {longer:.2g} times as long"
+#: Where fluctuations cancel over time their spectrum falls towards zero faster than can be told.
+UPPER_BOUND = "fluctuations cancel over time: the error is an upper bound"
+
+
+def remark(mean: Mean, duration_ps: float | None = None) -> str | None:
+    """Say why a mean has no error, and how long a run should be; or what its error is not.
+
+    Args:
+        mean: the mean.
+        duration_ps: of its series, when known.
+    """
+    if mean.longer is None:
+        return UPPER_BOUND if mean.cancels else None
+    how_long = f"{mean.longer:.2g} times as long"
+    if duration_ps is not None:
+        how_long += f", {mean.longer * duration_ps:.2g} ps of production"
+    return f"{TOO_FEW}: run longer, at least {how_long}"
 
 
 def mean_metric(
@@ -24,6 +38,7 @@ def mean_metric(
     provenance: str,
     *,
     note: str | None = None,
+    duration_ps: float | None = None,
 ) -> Metric:
     """Mean of a stationary series with its standard error, corrected for correlation.
 
@@ -34,13 +49,14 @@ def mean_metric(
         definition: what a value of the series is.
         provenance: where the series is from.
         note: added to the note.
+        duration_ps: of the series, for the note where it is too short.
     """
     text = {"name": name, "unit": unit, "definition": definition, "provenance": provenance}
     if len(series) < 2:
         notes = "; ".join(part for part in (note, "one sample: no error") if part)
         return Metric(value=float(series[0]), n_eff=1.0, note=notes, **text)
     mean = mean_with_error(series)
-    parts = (note, None if mean.longer is None else too_short(mean.longer))
+    parts = (note, remark(mean, duration_ps))
     return Metric(
         value=mean.value,
         error=mean.error,

@@ -99,7 +99,7 @@ def structure_of(analysis: RadialDistribution) -> Structure:
     results = analysis.results
     n_frames = len(results.counts)
     inefficiency = _inefficiency(results.counts[:, -1])
-    n_eff = n_frames / inefficiency
+    n_eff = min(n_frames / inefficiency, float(n_frames))
     n_blocks = int(min(_MOST_BLOCKS, max(1.0, n_eff if inefficiency <= 1.0 else n_eff / 2.0)))
     return _of_frames(analysis, slice(None), n_blocks, n_eff)
 

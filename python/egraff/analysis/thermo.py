@@ -8,7 +8,7 @@ import numpy as np
 from egraff.analysis.metric import Metric, not_enough_data
 from egraff.analysis.series import TOO_FEW, mean_metric
 from egraff.errors import InputError
-from egraff.statistics import MINIMUM_WORTH, statistical_inefficiency
+from egraff.statistics import slope_error
 
 _MINIMUM_ROWS = 10
 
@@ -21,8 +21,8 @@ def linear_drift(time_ps: np.ndarray, values: np.ndarray) -> tuple[float, float 
         values: `[n_times]`.
 
     Returns:
-        Slope in the unit of values per ps, its standard error (None with fewer than
-        `MINIMUM_WORTH` independent residuals), and the number of independent residuals.
+        Slope in the unit of values per ps, its standard error (None where that of the residuals'
+        mean has none), and the number of independent residuals.
 
     Raises:
         InputError: fewer than 3 times, or all times equal.
@@ -37,13 +37,7 @@ def linear_drift(time_ps: np.ndarray, values: np.ndarray) -> tuple[float, float 
         )
     slope = float(np.sum(t * (values - values.mean())) / spread)
     residuals = values - values.mean() - slope * t
-    g = statistical_inefficiency(residuals)
-    n_eff = min(len(t) / g, len(t))
-    if n_eff < MINIMUM_WORTH:
-        return slope, None, n_eff
-    # two parameters were fitted to n_eff independent residuals
-    variance = float(np.mean(residuals**2)) * n_eff / (n_eff - 2.0)
-    return slope, float(np.sqrt(variance * g / spread)), n_eff
+    return slope, *slope_error(time_ps, residuals)
 
 
 def conserved_drift(
@@ -158,7 +152,14 @@ def nve_drift(
 
 
 def production_mean(
-    name: str, values: np.ndarray, unit: str, definition: str, *, provenance: str, rows: slice
+    name: str,
+    values: np.ndarray,
+    unit: str,
+    definition: str,
+    *,
+    provenance: str,
+    rows: slice,
+    duration_ps: float | None = None,
 ) -> Metric:
     """Mean of a thermo column after equilibration, with its error.
 
@@ -169,6 +170,7 @@ def production_mean(
         definition: what the column is.
         provenance: file and column.
         rows: those after equilibration.
+        duration_ps: of these rows, for the note where they are too few for an error.
     """
     production = values[rows]
     finite = production[np.isfinite(production)]
@@ -184,4 +186,5 @@ def production_mean(
         definition,
         f"{provenance}, rows {rows.start} to {rows.start + len(production) - 1}",
         note=f"{lost} rows are not finite" if lost else None,
+        duration_ps=duration_ps,
     )

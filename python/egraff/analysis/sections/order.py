@@ -26,6 +26,8 @@ from egraff.analysis.structure import Structure, structure_of
 from egraff.analysis.structure_factor import (
     coordination_numbers,
     first_minimum,
+    resampled_minima,
+    smoothed,
     structure_factor,
 )
 from egraff.analysis.trajectory.fields import frame_geometry
@@ -53,7 +55,7 @@ def order(context: AnalysisContext) -> Section:
     own = structure_of(compared.analysis)
     if own.periodic:
         shells = _shells(compared.reference or own)
-        _coordination(section, compared, shells)
+        _coordination(section, compared, own, shells)
         _structure_factor(section, compared, own)
         cutoffs = _nearest_only(shells)
         chosen_by = "the first minimum of g(r) of each species' nearest partner"
@@ -69,7 +71,7 @@ def order(context: AnalysisContext) -> Section:
 def _shells(structure: Structure) -> dict[str, float]:
     """Radius of the first coordination shell of every species pair that has one, Angstrom."""
     found = {}
-    errors = structure.g_error
+    errors = _smoothed_errors(structure)
     for index, pair in enumerate(structure.pairs[:-1]):
         error = None if errors is None else errors[index]
         minimum = first_minimum(structure.r, structure.g[index], error)
@@ -94,20 +96,40 @@ def _covalent(elements: np.ndarray) -> dict[str, float]:
     return {pair_name(a, b): BOND_FACTOR * (radii[a] + radii[b]) for a in species for b in species}
 
 
+def _smoothed_errors(structure: Structure) -> np.ndarray | None:
+    """Standard errors of the smoothed g of every pair, or None."""
+    return standard_error(smoothed(structure.g_blocks)) if structure.has_error else None
+
+
+def _minima(structure: Structure, pair: str) -> np.ndarray | None:
+    """Where the shell of a pair would end in other samples of this structure."""
+    errors = _smoothed_errors(structure)
+    if errors is None:
+        return None
+    index = structure.pairs.index(pair)
+    return resampled_minima(structure.r, structure.g_blocks[:, index], errors[index])
+
+
 def _coordination(
-    section: Section, compared: StructureComparison, shells: dict[str, float]
+    section: Section,
+    compared: StructureComparison,
+    own: Structure,
+    shells: dict[str, float],
 ) -> None:
     """Mean numbers of neighbours in the first shell, of the reference too."""
-    sources: list[tuple[str, RadialDistribution, str]] = [("", compared.analysis, compared.source)]
+    sources = [("", compared.analysis, compared.source, own)]
     if compared.reference_analysis is not None:
         n_frames = len(compared.reference_analysis.results.volume)
         where = f"reference: {n_frames} frames"
-        sources.append(("reference_", compared.reference_analysis, where))
-    for prefix, analysis, where in sources:
+        # the shells are the reference's: to the run they are given
+        sources[0] = (*sources[0][:3], None)
+        sources.append(("reference_", compared.reference_analysis, where, compared.reference))
+    for prefix, analysis, where, found_in in sources:
         for pair, radius in shells.items():
             if pair not in analysis.pairs:
                 continue
-            for metric in coordination_numbers(analysis, radius, provenance=where):
+            minima = None if found_in is None else _minima(found_in, pair)
+            for metric in coordination_numbers(analysis, radius, provenance=where, minima=minima):
                 if pair_name(*metric.name[len("coordination[") : -1].split("-")) == pair:
                     content = metric.as_dict()
                     section.metrics.append(
@@ -128,22 +150,24 @@ def _structure_factor(section: Section, compared: StructureComparison, own: Stru
 
     curve = of(own.g, own, compared.analysis)
     section.curves |= {"sq/q": q, "sq/s": curve}
-    peak, error = int(np.argmax(curve)), None
     if own.has_error:
         blocks = np.array([of(g, own, compared.analysis) for g in own.g_blocks])
         section.curves["sq/s_error"] = standard_error(blocks)
-        error = float(section.curves["sq/s_error"][peak])
+    peak = int(np.argmax(curve))
+    # S is linear in g: its mean over frames is the S of the mean g
+    density = len(compared.analysis.atoms) / float(np.mean(compared.analysis.results.volume))
+    series = [
+        structure_factor(q[peak : peak + 1], own.r, g, density, window=True)[0]
+        for g in compared.analysis.curves()[:, -1]
+    ]
     section.metrics.append(
-        Metric(
-            name="structure_factor_peak",
-            value=float(curve[peak]),
-            error=error,
-            unit="1",
-            n_eff=own.n_eff,
-            definition=f"largest S(q), at q = {q[peak]:.3g} 1/A, all atoms alike, from g(r) below "
+        mean_metric(
+            "structure_factor_peak",
+            np.array(series),
+            "1",
+            f"largest S(q), at q = {q[peak]:.3g} 1/A, all atoms alike, from g(r) below "
             f"{reach:g} A within Lorch's window",
-            provenance=compared.source,
-            note=None if own.has_error else "too few independent blocks for an error",
+            compared.source,
         )
     )
     if compared.reference is not None and compared.reference_analysis is not None:

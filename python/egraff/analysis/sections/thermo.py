@@ -36,12 +36,16 @@ def thermo(context: AnalysisContext) -> Section:
     section.curves |= {f"thermo/{name}": values for name, values in columns.items()}
     rows = context.production(time)
     section.metrics.append(_start(context))
+    duration_ps = float(np.ptp(time[rows])) if rows.stop > rows.start else None
 
     def mean(name: str, column: str, unit: str) -> None:
         where = f"{run.log.name}: {_COLUMNS[column][1]}"
         values = columns[column]
-        metric = production_mean(name, values, unit, name, provenance=where, rows=rows)
-        section.metrics.append(metric)
+        section.metrics.append(
+            production_mean(
+                name, values, unit, name, provenance=where, rows=rows, duration_ps=duration_ps
+            )
+        )
 
     if "temp" in columns:
         mean("temperature", "temp", "K")
@@ -49,7 +53,8 @@ def thermo(context: AnalysisContext) -> Section:
             section.metrics.append(_off_target(section.metrics[-1], run.temperature_K))
     if "press" in columns and run.periodic:
         mean("pressure", "press", "bar")
-        fluctuation = _fluctuation(columns["press"][rows], provenance=f"{run.log.name}: Press")
+        where = f"{run.log.name}: Press"
+        fluctuation = _fluctuation(columns["press"][rows], duration_ps, provenance=where)
         if fluctuation is not None:
             section.metrics.append(fluctuation)
     if run.ensemble == "npt" and "vol" in columns:
@@ -114,7 +119,9 @@ def _off_target(temperature: Metric, target_K: float) -> Metric:
     )
 
 
-def _fluctuation(pressure: np.ndarray, *, provenance: str) -> Metric | None:
+def _fluctuation(
+    pressure: np.ndarray, duration_ps: float | None, *, provenance: str
+) -> Metric | None:
     """Standard deviation over time of pressures after equilibration, in bar."""
     production = pressure[np.isfinite(pressure)]
     if len(production) < _FEWEST_ROWS:
@@ -125,6 +132,7 @@ def _fluctuation(pressure: np.ndarray, *, provenance: str) -> Metric | None:
         "bar",
         "standard deviation of the instantaneous pressure after equilibration",
         provenance,
+        duration_ps=duration_ps,
     )
     value = float(np.sqrt(variance.value))
     # d sqrt(v) = dv / (2 sqrt(v))
