@@ -2,6 +2,7 @@
 //
 // egraff._model_file: model files as LAMMPS reads them, for Python, without torch, which takes
 // seconds to import.
+#include "core/foreign.h"
 #include "core/metadata.h"
 #include "python_errors.h"
 
@@ -40,6 +41,31 @@ Raises:
 
 Raises:
     ModelFileError: the file is missing, or no complete archive.
+)");
+    module.def(
+        "foreign",
+        [](const std::string &path) {
+            const egraff::Foreign found = egraff::recognise(egraff::Archive(path));
+            return py::make_tuple(found.what, found.fix);
+        },
+        py::arg("path"), R"(Tell whose an archive is that egraff did not write.
+
+Returns:
+    What it is, and what to do; empty where that is not known.
+
+Raises:
+    ModelFileError: the file is missing, or no complete archive.
+)");
+    module.def(
+        "foreign_bytes",
+        [](const py::bytes &first) {
+            const egraff::Foreign found = egraff::recognise_bytes(first);
+            return py::make_tuple(found.what, found.fix);
+        },
+        py::arg("first_bytes"), R"(Tell whose a file is that is no archive, by its beginning.
+
+Returns:
+    What it is, and what to do; empty where that is not known.
 )");
     module.def(
         "digest",

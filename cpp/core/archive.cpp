@@ -4,6 +4,7 @@
 #include "core/archive.h"
 
 #include "core/error.h"
+#include "core/foreign.h"
 #include "core/sha256.h"
 
 #include <fcntl.h>
@@ -20,6 +21,7 @@ namespace egraff {
 namespace {
 
 constexpr uint64_t MOST_LIST_BYTES = 16 << 20;
+constexpr uint64_t FIRST_BYTES = 4096; // of a file that is no archive, to tell what it is
 constexpr size_t CHUNK = 1 << 20;
 
 const std::string GIVE_EXPORTED = "give the file that `egraff export` wrote (*.egraff.pt)";
@@ -122,8 +124,10 @@ std::string Archive::bytes(uint64_t position, uint64_t n) const {
 
 void Archive::list_records() {
     if (size_ < 4 || !starts_with(bytes(0, 4), 0, "PK\3\4")) {
-        throw Error("expected an exported model (a zip archive), got something else", {path_},
-                    GIVE_EXPORTED);
+        const Foreign foreign = recognise_bytes(bytes(0, std::min(size_, FIRST_BYTES)));
+        throw Error("expected an exported model (a zip archive), got " +
+                        (foreign.what.empty() ? "something else" : foreign.what),
+                    {path_}, foreign.fix.empty() ? GIVE_EXPORTED : foreign.fix);
     }
     // the end of the list [4.3.16], and before it, where there is one, its wide form [4.3.14]
     constexpr uint64_t END = 22, LOCATOR = 20, WIDE_END = 56;

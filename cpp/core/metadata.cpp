@@ -2,6 +2,7 @@
 #include "core/metadata.h"
 
 #include "core/chemical_symbols.h"
+#include "core/foreign.h"
 #include "core/json_object.h"
 
 #include <algorithm>
@@ -32,6 +33,11 @@ std::string number(double value) {
 }
 
 [[noreturn]] void not_ours(const Archive &archive) {
+    const Foreign foreign = recognise(archive);
+    if (!foreign.what.empty()) {
+        throw Error("expected an exported model of egraff, got " + foreign.what, {archive.path()},
+                    foreign.fix);
+    }
     const auto &records = archive.records();
     const bool has_code = std::any_of(records.begin(), records.end(), [](const auto &record) {
         return record.name.find("/code/") != std::string::npos;

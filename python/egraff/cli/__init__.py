@@ -19,6 +19,7 @@ from egraff.cli import (
     evaluate,
     export,
     import_,
+    info,
     quickstart,
     report,
     run,
@@ -39,6 +40,7 @@ app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command(name="eval")(evaluate.evaluate)
 app.command(name="import")(import_.import_)
+app.command()(info.info)
 app.command()(export.export)
 app.command()(check.check)
 app.command()(run.run)

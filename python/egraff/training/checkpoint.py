@@ -20,6 +20,7 @@ A checkpoint is a file of ``torch.save`` that ``torch.load(weights_only=True)`` 
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Mapping
 from os import PathLike
@@ -29,13 +30,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from egraff import __version__
+from egraff import __version__, _model_file
 from egraff.errors import ModelFileError
 from egraff.files import atomic_path
+from egraff.metadata import is_exported
 from egraff.models import ForceField, build
 
 FORMAT = 1
 KEY = "egraff"
+_FIRST_BYTES = 4096  # enough to tell what a file is that is no archive
 _NOT_OURS = "give a checkpoint written by egraff train or egraff import"
 
 
@@ -140,6 +143,8 @@ def load_raw(path: str | PathLike[str]) -> dict[str, Any]:
         found = "a folder" if path.is_dir() else "no such file"
         raise ModelFileError(f"expected a checkpoint, found {found}", where=path, fix=_NOT_OURS)
     if _is_exported(path):
+        if not is_exported(path):
+            _refuse_foreign(path)
         raise ModelFileError(
             "expected a checkpoint, got an exported model",
             where=path,
@@ -148,6 +153,7 @@ def load_raw(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's readers fail in many ways on what is not theirs
+        _refuse_foreign(path)
         raise ModelFileError(
             f"expected a checkpoint, could not read it ({type(error).__name__})",
             where=path,
@@ -155,6 +161,7 @@ def load_raw(path: str | PathLike[str]) -> dict[str, Any]:
         ) from error
     payload = content.get(KEY) if isinstance(content, dict) else None
     if not isinstance(payload, dict) or "weights" not in payload:
+        _refuse_foreign(path)
         raise ModelFileError(
             f"not a checkpoint of egraff: it has no {KEY!r}", where=path, fix=_NOT_OURS
         )
@@ -170,6 +177,25 @@ def load_raw(path: str | PathLike[str]) -> dict[str, Any]:
 
 def _read(path: str | PathLike[str]) -> dict[str, Any]:
     return load_raw(path)[KEY]
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse a model of another program by its name; return where it is none that is known.
+
+    Raises:
+        ModelFileError: it is one.
+    """
+    with path.open("rb") as stream:
+        first = stream.read(_FIRST_BYTES)
+    if first.startswith(b"PK\3\4"):
+        try:
+            what, fix = _model_file.foreign(os.fsencode(path))
+        except ModelFileError:  # incomplete, of which the caller tells
+            return
+    else:
+        what, fix = _model_file.foreign_bytes(first)
+    if what:
+        raise ModelFileError(f"expected a checkpoint of egraff, got {what}", where=path, fix=fix)
 
 
 def _is_exported(path: Path) -> bool:
