@@ -53,7 +53,8 @@ def models(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("models")
     for name in MODELS:
         options = {**small_config(name), "dtype": "float64", "energy_shift": [-0.4, -0.1, -0.7]}
-        export_torchscript(build(name, seed=5, **options).eval(), path / f"{name}.pt")
+        model = build(name, seed=5, **options).eval()
+        export_torchscript(model, path / f"{name}.pt", fuse=None)
     return path
 
 
