@@ -111,6 +111,8 @@ void PairEgraff::settings(int narg, char **arg) {
     ghostneigh = needs_extended() ? 1 : 0;
     members_.clear(); // belong to the former settings
     results_.clear();
+    is_set_up_ = false;
+    list_is_older_ = true;
     if (allocated) {
         for (int i = 0; i <= atom->ntypes; ++i) {
             std::fill_n(setflag[i], atom->ntypes + 1, 0);
@@ -156,6 +158,8 @@ void PairEgraff::coeff(int narg, char **arg) {
         }
     }
     compare_modes_next_ = options_.check;
+    is_set_up_ = false;
+    list_is_older_ = true;
     log_model();
 }
 
@@ -228,6 +232,7 @@ void PairEgraff::init_style() {
     log_traffic_next_ = mode_ == Mode::exchange && n_exchanges() > 0;
     neighbor->add_request(this,
                           NeighConst::REQ_FULL | (needs_extended() ? NeighConst::REQ_GHOST : 0));
+    is_set_up_ = true;
 }
 
 // Everything in LAMMPS's set-up that would take atoms or forces away from the model.

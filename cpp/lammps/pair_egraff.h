@@ -85,6 +85,7 @@ class PairEgraff : public Pair {
     void rebuild_graph(egraff::ModeGraph &graph, const std::vector<int> &species, bool new_ghosts);
     void share_species(std::vector<int> &species);
     void check_pair_cutoffs(const std::vector<int> &before, const std::vector<int> &now) const;
+    void check_return_of_atoms(const std::vector<int> &now) const;
     void find_first_copies(std::vector<int> &first_copy);
 
     // pair_egraff_flux.cpp
@@ -153,6 +154,8 @@ class PairEgraff : public Pair {
     std::vector<double> min_distances_;        // of species by species, in LAMMPS's units
     std::unique_ptr<egraff::ModeGraph> graph_; // of mode_
     std::vector<tagint> atoms_of_list_;        // numbers, and IDs where there are any
+    std::vector<int> species_of_list_;         // when it was built
+    bool is_set_up_ = false, list_is_older_ = true; // since settings and models were read
 
     // For `compute pair egraff`: seconds that this rank has spent in the models, exchanges
     // included. What a step takes beyond that is LAMMPS's and this style's own.

@@ -90,16 +90,21 @@ bool PairEgraff::is_new_list(const egraff::ModeGraph &graph) const {
 void PairEgraff::update_graph(egraff::ModeGraph &graph) {
     const CarrierScope carrier(backend_, graph.backend);
     auto species = present_species();
+    if (neighbor->ago == 0) {
+        species_of_list_ = species;
+    }
     if (is_new_list(graph)) {
         if (neighbor->ago > 0) {
             share_species(species);
         }
         rebuild_graph(graph, species, true);
+        check_return_of_atoms(species);
     } else if (of_any_rank(!std::equal(species.begin(), species.begin() + atom->nlocal,
                                        graph.builder.species_of_atom().begin()))) {
         share_species(species);
         check_pair_cutoffs(graph.builder.species_of_atom(), species);
         rebuild_graph(graph, species, false);
+        check_return_of_atoms(species);
     }
     graph.builder.update(atom->x ? atom->x[0] : nullptr);
     if (graph.mode == Mode::exchange) {
@@ -259,6 +264,18 @@ void PairEgraff::check_pair_cutoffs(const std::vector<int> &before,
                     {"pair_style egraff", members_.front()->path()},
                     "neigh_modify every 1 delay 0 check no");
             }
+        }
+    }
+}
+
+// Atoms that were excluded from all others when the list was built have no neighbours in it.
+void PairEgraff::check_return_of_atoms(const std::vector<int> &now) const {
+    for (int i = 0; i < atom->nlocal; ++i) {
+        if (species_of_list_[i] < 0 && now[i] >= 0) {
+            throw egraff::Error(
+                "expected a neighbour list with the neighbours of all atoms, got one from when " +
+                    describe_atom(i) + " was excluded",
+                {"pair_style egraff", "neigh_modify exclude"}, "run without `pre no`");
         }
     }
 }

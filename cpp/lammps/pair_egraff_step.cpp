@@ -4,11 +4,13 @@
 // rows of numbers per atom travel between ranks.
 #include "lammps/pair_egraff.h"
 
+#include "core/error.h"
 #include "lammps/array_pool.h"
 #include "lammps/reference_energies.h"
 
 #include "atom.h"
 #include "comm.h"
+#include "neighbor.h"
 #include "update.h"
 
 #include <algorithm>
@@ -34,6 +36,15 @@ void PairEgraff::compute(int eflag, int vflag) {
 
 // The models' results for the configuration that LAMMPS holds now.
 void PairEgraff::evaluate_present() {
+    // else the neighbour list, the graph and what was checked belong to the former models
+    list_is_older_ = list_is_older_ && neighbor->ago > 0;
+    guarded(true, [&] {
+        if (!is_set_up_ || list_is_older_) {
+            throw egraff::Error("expected a run that sets up what pair_coeff has read, got one "
+                                "that goes on from a former run",
+                                {"pair_style egraff"}, "run without `pre no`");
+        }
+    });
     guarded(false, [&] { check_atoms_of_list(); });
     if (is_new_list(*graph_)) {
         guarded(true, [&] { check_neighbour_list(); });

@@ -229,7 +229,37 @@ def test_a_list_of_other_atoms_is_refused(here):
             text,
         )
         again = script.replace("\nrun 1 pre no", "\n" + STYLE + "run 1 pre no")
-        assert "neighbour list: expected" in must_fail(START + DYNAMICS + again, here)
+        assert "expected a run that sets up what" in must_fail(START + DYNAMICS + again, here)
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("back", ["neigh_modify exclude none", "group gone clear"])
+def test_atoms_that_come_back_to_an_old_list_are_missed_in_it(here, ranks, back):
+    """They were excluded when it was built, so that it has no neighbours of theirs."""
+    excluded = "neigh_modify delay 100\ngroup gone id 3\nneigh_modify exclude group gone all\n"
+    script = START + DYNAMICS + excluded + "run 1\n" + back
+    assert re.search(
+        r"neigh_modify exclude: expected a neighbour list with the neighbours of all atoms, got "
+        r"one from when atom 3 of type 2 at .* was excluded fix: run without `pre no`",
+        must_fail(script + "\nrun 1 pre no\n", here, ranks=ranks),
+    )
+    must_run(script + "\nrun 1\n", here, ranks=ranks)
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("models", ["wide.pt O H", "m.pt H O", "m.pt second.pt O H"])
+def test_other_models_need_a_setup(here, ranks, models):
+    """The list has the former cutoffs; and elements have not been compared with masses."""
+    script = START + DYNAMICS + f"neigh_modify delay 100\nrun 1\npair_coeff * * {models}\n"
+    for between in ("", "write_restart x.rst\n"):  # which sets up all but the list
+        text = must_fail(script + between + "run 1 pre no\n", here, ranks=ranks)
+        if between and models == "m.pt H O":
+            assert "has the mass 15.999 of O" in text
+            continue
+        assert (
+            "pair_style egraff: expected a run that sets up what pair_coeff has read, got one that "
+            "goes on from a former run fix: run without `pre no`"
+        ) in text
 
 
 # --- pairs that are missing in the list ---
