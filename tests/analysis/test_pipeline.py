@@ -127,6 +127,19 @@ def test_failed_run_keeps_what_it_has(tmp_path):
     assert metrics["stability_time"].value == pytest.approx(0.38)
 
 
+def test_frames_that_are_left_out_are_told_whatever_fails(tmp_path):
+    run = make_run(tmp_path / "run")
+    dump = run / "dump.lammpstrj"
+    frames = dump.read_text().split("ITEM: TIMESTEP")[:3]
+    dump.write_text("ITEM: TIMESTEP".join(frames)[:-20])
+    analyse_run(read_run(run))
+    problems = result_of(run)[0]["problems"]
+    assert any("vibrations: " in problem for problem in problems)  # too few frames
+    told = [problem for problem in problems if "left out" in problem and "whole" in problem]
+    assert len(told) == 1
+    assert told[0].startswith("trajectory: frame of step ")
+
+
 def test_first_bad_frame_is_saved(tmp_path):
     good = atoms_moving(3, 3)
     bad = good[2].positions.copy()

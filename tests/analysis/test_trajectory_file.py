@@ -253,7 +253,7 @@ def test_whole_frames_of_a_trajectory_cut_short_are_kept(suffix, n_atoms, frames
     told = f"frame 5 left out: {left} bytes after the last whole frame ({run.dump})"
     analyse_run(run)
     content, _, _ = results(tmp_path / "a")
-    assert f"structure: {told}" in content["problems"]
+    assert f"trajectory: {told}" in content["problems"]
     # the log of another program is not expected
     assert not any(problem.startswith("thermo") for problem in content["problems"])
 

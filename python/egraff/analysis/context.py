@@ -27,6 +27,7 @@ from egraff.statistics import equilibration_start
 _FEWEST_ROWS = 10
 #: Times that differ by less are the same, ps.
 _SAME_TIME = 1e-9
+_UNIVERSES = {unwrap: ("universe", unwrap) for unwrap in (False, True)}
 #: Of columns of which each must be stationary: the names that LAMMPS gives them, in lower case.
 _STATIONARY = (("pe", "poteng"), ("temp",), ("press",), ("vol", "volume"))
 
@@ -94,9 +95,15 @@ class AnalysisContext:
 
     def universe(self, *, unwrap: bool = False):
         """The run's trajectory at its first frame, as an MDAnalysis universe that parts share."""
-        universe = self.once(("universe", unwrap), lambda: self._open(unwrap))
+        universe = self.once(_UNIVERSES[unwrap], lambda: self._open(unwrap))
         universe.trajectory[0]
         return universe
+
+    def trajectory_problems(self) -> list[str]:
+        """What was left out of the trajectory when parts read it, each once."""
+        opened = [self._known[key] for key in _UNIVERSES.values() if key in self._known]
+        told = [problem.message for universe in opened for problem in universe.trajectory.problems]
+        return list(dict.fromkeys(told))
 
     def _open(self, unwrap: bool):
         run = self.run

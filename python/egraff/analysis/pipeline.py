@@ -139,6 +139,7 @@ def analyse(context: AnalysisContext, *, force: bool = False) -> bool:
             result.add(part.compute(context), part.name)
         except InputError as error:
             result.problems.append(f"{part.name}: {error}")
+    result.problems += [f"trajectory: {problem}" for problem in context.trajectory_problems()]
     _write(context, key, result)
     return True
 

@@ -25,9 +25,8 @@ from egraff.errors import InputError
 _FEWEST_FRAMES = 2
 
 
-def _run_rdf(context: AnalysisContext, r_max: float, section: Section):
+def _run_rdf(context: AnalysisContext, r_max: float):
     universe, parameters = context.universe(), context.parameters
-    section.problems += [problem.message for problem in universe.trajectory.problems]
     times = universe.trajectory.times_ps
     frames = context.production_frames(times, fewest=_FEWEST_FRAMES)
     most = parameters.structure_frames(len(universe.atoms))
@@ -133,7 +132,7 @@ def _compared(context: AnalysisContext) -> StructureComparison:
         lambda: default_r_max(reference.frames, parameters.bin_width),
     )
     _check_composition(context, context.universe().atoms.elements)
-    analysis, source = _run_rdf(context, r_max, section)
+    analysis, source = _run_rdf(context, r_max)
     reference_analysis = reference.once(
         ("rdf", r_max, parameters), lambda: _reference_rdf(reference, r_max, parameters)
     )
@@ -156,6 +155,6 @@ def _alone(context: AnalysisContext) -> StructureComparison:
     section = Section()
     parameters = context.parameters
     r_max = parameters.r_max or default_r_max([context.first_frame()], parameters.bin_width)
-    analysis, source = _run_rdf(context, r_max, section)
+    analysis, source = _run_rdf(context, r_max)
     section.curves |= _curves("rdf", structure_of(analysis), source)
     return StructureComparison(section, analysis, source)
