@@ -29,8 +29,8 @@ from egraff.fusion.registry import Fusion, form_of, fuse_parts, fused, fused_for
 from egraff.models import botnet, mace, nequip
 from egraff.models.base import ForceField
 from egraff.nn.convolution import EdgeConvolution
-from egraff.nn.edges import Distances
-from egraff.nn.interaction import Interaction
+from egraff.nn.edges import Distances, Edges
+from egraff.nn.interaction import Interaction, neighbour_share
 from egraff.nn.species import SpeciesLinear
 
 
@@ -81,13 +81,10 @@ def _fused_self_connection(plain: nn.Module, dtype: torch.dtype) -> nn.Module:
 def can_fuse_interaction(layer: Interaction) -> bool:
     """Tell whether all that the layer reads of the edges is in its convolution.
 
-    A density of neighbours, or radial functions that read the elements, are not.
+    Radial functions that read the neighbour's element are not. A density of neighbours becomes a
+    convolution of its own.
     """
-    return (
-        layer.radial is not None
-        and layer.density is None
-        and highest_order(layer.convolution) <= MAX_L
-    )
+    return layer.radial is not None and highest_order(layer.convolution) <= MAX_L
 
 
 @fused_form(Interaction, accepts=can_fuse_interaction)
@@ -161,7 +158,50 @@ def fuse_convolution(
         plain64.convolution, tables, dtype=fusion.dtype, channels_last=surround, after=after
     )
     layer.radial = PassThrough()
+    if getattr(layer, "density", None) is not None:
+        layer.count = FusedNeighbourCount(fusion, name)
+        layer.density = PassThrough()
     return surround
+
+
+class FusedNeighbourCount(nn.Module):
+    """Drop-in replacement for `NeighbourCount`: a convolution of ones, with the shares in a table.
+
+    Args:
+        fusion: of the model.
+        name: of the layer with the density.
+    """
+
+    def __init__(self, fusion: Fusion, name: str) -> None:
+        super().__init__()
+        plain64 = fusion.model64.get_submodule(name)
+
+        def share(distances: Distances) -> Tensor:
+            radial, envelope = fusion.model64.radial_functions(distances)
+            return neighbour_share(plain64.density(radial), envelope)[:, None]
+
+        kink = fusion.model64.radial_kink()
+        tables = fusion.tables.add(
+            f"{name}.density", share, zero_at_cutoff=kink is None, grids=EVEN, kink=kink
+        )
+        scalar = o3.Irreps("1x0e")
+        self.convolution = FusedEdgeConvolution(
+            EdgeConvolution(scalar, scalar, scalar), tables, dtype=fusion.dtype
+        )
+
+    def forward(self, edges: Edges, density: Tensor) -> Tensor:
+        """Sum over the edges of each centre.
+
+        Args:
+            edges: those of the graph.
+            density: not read; it is in the table.
+
+        Returns:
+            ``[n_local]``.
+        """
+        vector = edges.vector
+        ones = torch.ones(edges.species.shape[0], 1, dtype=vector.dtype, device=vector.device)
+        return self.convolution(ones, edges, density)[:, 0]
 
 
 def check_harmonics(model: ForceField) -> None:

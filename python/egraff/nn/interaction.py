@@ -57,6 +57,29 @@ class ElementRadial(nn.Module):
         return torch.mm(columns, self.weight.view(self.n_columns, self.weight.shape[2]))
 
 
+class NeighbourCount(nn.Module):
+    """A smooth number of neighbours: the sum over edges of tanh(d^2), d learnt."""
+
+    def forward(self, edges: Edges, density: Tensor) -> Tensor:
+        """Sum over the edges of each centre.
+
+        Args:
+            edges: those of the graph.
+            density: d, ``[n_edges, 1]``.
+
+        Returns:
+            ``[n_local]``.
+        """
+        share = neighbour_share(density, edges.envelope)
+        return sum_at_centres(share, edges.index[0], edges.n_local)
+
+
+def neighbour_share(density: Tensor, envelope: Tensor | None) -> Tensor:
+    """Return what an edge counts, ``[n_edges]``, from d, ``[n_edges, 1]``."""
+    share = torch.tanh(density[:, 0] ** 2)
+    return share if envelope is None else share * envelope
+
+
 class Interaction(nn.Module):
     """One interaction block.
 
@@ -109,6 +132,7 @@ class Interaction(nn.Module):
             else SpeciesLinear(irreps_message, irreps_message, n_species)
         )
         self.density = RadialNetwork([n_radial, 1]) if "density" in kind else None
+        self.count = NeighbourCount()
 
     def fold_scales(self) -> None:
         """Put the constant factor of the message into the weights: no array is scaled any more."""
@@ -141,10 +165,7 @@ class Interaction(nn.Module):
             weights = weights * envelope[:, None]
         message = self.linear(self.convolution(sent, edges, weights))
         if self.density is not None:
-            share = torch.tanh(self.density(edges.radial)[:, 0] ** 2)
-            if envelope is not None:
-                share = share * envelope
-            count = sum_at_centres(share, edges.index[0], n_local)
+            count = self.count(edges, self.density(edges.radial))
             message = message / (count + 1.0)[:, None]
         elif self.scale != 1.0:
             message = message * self.scale
