@@ -58,6 +58,11 @@ def test_checkpoint_is_imported_exported_and_has_the_originals_numbers(tmp_path)
     result = invoke(write(tmp_path, found), "-o", checkpoint)
     assert result.exit_code == 0, result.exception
     assert "a.ckpt: nequip, float64, elements O C H, r_max 4 Angstrom" in result.output
+    # what was not done is said, and stays with the model
+    assert "was not evaluated beside the original" in result.output
+    origin = load_info(checkpoint)["training_data"]["imported_from"]
+    assert "was not evaluated beside the original" in origin["compared"]
+    assert "was not evaluated" in CliRunner().invoke(app, ["info", str(checkpoint)]).output
     result = CliRunner().invoke(app, ["export", str(checkpoint), "-o", str(exported)])
     assert result.exit_code == 0, result.exception
     assert "fused, for the CPU" in result.output

@@ -18,6 +18,7 @@ VARIANTS = [(name, {}) for name in ARCHITECTURES] + [
     ("mace", {"heads": ["a", "b"], "head": "b"}),
     ("mace", {"zbl": True, "distance_transform": "agnesi"}),
     ("mace", {"species_product": False}),
+    ("nequip", {"group": "so3", "parity": False, "first_self_connection": True}),
     ("nequip", {"avg_num_neighbours": [2.0, 3.0, 4.0]}),
     ("nequip", {"pair_cutoffs": {"H": 2.5, "O": {"H": 3.0}}}),
 ]

@@ -10,6 +10,12 @@ import typer
 
 from egraff.cli.types import writable
 
+NOT_COMPARED = (
+    "This model was not evaluated beside the original: that needs the original's own Python. The "
+    "converter was, on other models (tests/parity). Compare energies and forces of some structures "
+    "before you rely on it."
+)
+
 
 def import_(
     package: Annotated[
@@ -73,9 +79,10 @@ def import_(
             drop_mean=drop_mean,
         )
         origin = {"package": package, "file": source.name, "sha256": sha256(source)}
+    origin["compared"] = NOT_COMPARED
     save_model(output, model, training_data={IMPORTED: origin})
     n_weights = sum(parameter.numel() for parameter in model.parameters())
     typer.echo(
         f"{output}: {model.architecture}, {model.dtype}, elements {' '.join(model.elements)}, "
-        f"r_max {model.r_max:g} Angstrom, {n_weights} weights"
+        f"r_max {model.r_max:g} Angstrom, {n_weights} weights\n{NOT_COMPARED}"
     )
