@@ -73,6 +73,23 @@ def test_a_bin_counts_for_the_share_that_is_within():
         assert f"nearer than {cutoff:.3g} A to" in metric.definition
 
 
+def test_the_place_of_the_minimum_is_part_of_the_error_of_a_number_of_neighbours():
+    frames = ideal_gas(40, 60, 12.0, seed=1)
+    analysis = run(frames, r_max=6.0)
+    random = np.random.default_rng(2)
+
+    def error(**options):
+        return coordination_numbers(analysis, 4.0, provenance="p", **options)[0].error
+
+    # the number within r grows by 4 pi r^2 rho for each A
+    slope = 4.0 * np.pi * 4.0**2 * 59 / 12.0**3
+    minima = random.normal(4.0, 0.1, size=400)
+    assert error(minima=minima) == pytest.approx(np.hypot(error(), 0.1 * slope), rel=0.1)
+    # known minima that many samples do not have, or none at all
+    for unsure in (np.where(np.arange(400) < 40, np.nan, minima), np.empty(0)):
+        assert error(minima=unsure) is None
+
+
 def test_tilted_cells_of_any_orientation_give_the_same():
     frame = bulk("NaCl", "rocksalt", a=5.64).repeat((3, 3, 3))
     frame.rattle(0.1, seed=1)

@@ -79,6 +79,18 @@ def test_drift_of_a_conserved_quantity_in_its_unit():
     metric = conserved_drift(TIME, -3.0 + 0.1 * TIME + noise, 50, provenance="log: Econserve")
     assert (metric.name, metric.unit) == ("conserved_drift", "meV/atom/ps")
     assert metric.value == pytest.approx(2.0, abs=4 * metric.error)
-    assert metric.error < 0.02
+    # without a walk an upper bound: both ends, 2 x 0.01 eV, over 20 ps and 50 atoms
+    assert metric.error < 0.03
     few = conserved_drift(TIME[:5], np.ones(5), 50, provenance="p")
     assert few.note == "5 finite rows, at least 10 are needed"
+
+
+def test_error_of_a_conserved_quantity_that_wanders():
+    """Increments at random beneath fluctuations: the true slope of the walk is zero."""
+    random = np.random.default_rng(4)
+    held = []
+    for _ in range(100):
+        walk = np.cumsum(random.normal(size=600)) + 10.0 * random.normal(size=600)
+        metric = conserved_drift(0.04 * np.arange(600), walk, 1, provenance="p")
+        held.append(abs(metric.value) < metric.error)
+    assert 0.6 < np.mean(held) < 0.85  # uncertain by 0.05; the larger of two regimes' errors

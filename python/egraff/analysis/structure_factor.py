@@ -20,7 +20,7 @@ _SMOOTHED, _RESOLVED = 5, 4.0
 _AROUND = 5
 #: Resampled sets of blocks that tell how well a minimum is placed; the share that must have one.
 _N_MINIMA, _MOSTLY = 200, 0.95
-_NO_SHELL = "the minimum of g(r) is not there in all parts of the run: no error"
+NO_SHELL = "noise may have placed the minimum of g(r) that ends the shell: no error, run longer"
 
 
 def structure_factor(
@@ -187,6 +187,6 @@ def _with_cutoff(metric: Metric, numbers: np.ndarray) -> Metric:
         numbers: mean number of neighbours up to each of the resampled minima, `[n_sets]`.
     """
     known = numbers[np.isfinite(numbers)]
-    if len(known) < _MOSTLY * len(numbers):
-        return replace(metric, error=None, note=_NO_SHELL)
+    if not len(known) or len(known) < _MOSTLY * len(numbers):
+        return replace(metric, error=None, note=NO_SHELL)
     return replace(metric, error=float(np.hypot(metric.error, np.std(known, ddof=1))))

@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 
 from egraff.analysis.metric import Metric, not_enough_data
-from egraff.analysis.series import TOO_FEW, mean_metric
+from egraff.analysis.series import TOO_FEW, mean_metric, remark
 from egraff.errors import InputError
-from egraff.statistics import slope_error
+from egraff.statistics import mean_with_error, slope_error
 
 _MINIMUM_ROWS = 10
 
@@ -45,6 +45,9 @@ def conserved_drift(
 ) -> Metric:
     """Drift of what a thermostat or barostat conserves (LAMMPS's ``econserve``), meV/atom/ps.
 
+    Errors of single steps add up to a walk at random beneath bounded fluctuations, so that the
+    error is that of the mean increment; where there is no walk it is an upper bound.
+
     Args:
         time_ps: `[n_times]`, ps.
         conserved: `[n_times]`, eV.
@@ -62,13 +65,14 @@ def conserved_drift(
     if finite.sum() < _MINIMUM_ROWS:
         note = f"{int(finite.sum())} finite rows, at least {_MINIMUM_ROWS} are needed"
         return not_enough_data(**text, note=note)
-    slope, error, n_eff = linear_drift(time_ps[finite], conserved[finite])
+    slope, _, _ = linear_drift(time_ps[finite], conserved[finite])
+    rate = mean_with_error(np.diff(conserved[finite]) / np.diff(time_ps[finite]))
     scale = 1000.0 / n_atoms
     return Metric(
         value=slope * scale,
-        error=None if error is None else error * scale,
-        n_eff=n_eff,
-        note=None if error is not None else TOO_FEW,
+        error=None if rate.error is None else rate.error * scale,
+        n_eff=rate.n_eff,
+        note=remark(rate),
         **text,
     )
 

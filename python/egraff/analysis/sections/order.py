@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from ase.symbols import Symbols
 
@@ -24,6 +26,7 @@ from egraff.analysis.sections.structure import StructureComparison, compared_str
 from egraff.analysis.series import mean_metric
 from egraff.analysis.structure import Structure, structure_of
 from egraff.analysis.structure_factor import (
+    NO_SHELL,
     coordination_numbers,
     first_minimum,
     resampled_minima,
@@ -58,13 +61,14 @@ def order(context: AnalysisContext) -> Section:
         _coordination(section, compared, own, shells)
         _structure_factor(section, compared, own)
         cutoffs = _nearest_only(shells)
+        placed = (compared.reference or own).has_error
         chosen_by = "the first minimum of g(r) of each species' nearest partner"
     else:
-        cutoffs = _covalent(context.universe().atoms.elements)
+        cutoffs, placed = _covalent(context.universe().atoms.elements), True
         chosen_by = f"{BOND_FACTOR:g} times the sum of covalent radii"
         _bond_lengths(section, context)
     if cutoffs:
-        _angles(section, context, cutoffs, chosen_by)
+        _angles(section, context, cutoffs, chosen_by, placed=placed)
     return section
 
 
@@ -101,11 +105,11 @@ def _smoothed_errors(structure: Structure) -> np.ndarray | None:
     return standard_error(smoothed(structure.g_blocks)) if structure.has_error else None
 
 
-def _minima(structure: Structure, pair: str) -> np.ndarray | None:
-    """Where the shell of a pair would end in other samples of this structure."""
+def _minima(structure: Structure, pair: str) -> np.ndarray:
+    """Where the shell of a pair would end in other samples of this structure; empty if unknown."""
     errors = _smoothed_errors(structure)
     if errors is None:
-        return None
+        return np.empty(0)
     index = structure.pairs.index(pair)
     return resampled_minima(structure.r, structure.g_blocks[:, index], errors[index])
 
@@ -182,7 +186,12 @@ def _production(context: AnalysisContext, most: int) -> list[int]:
 
 
 def _angles(
-    section: Section, context: AnalysisContext, cutoffs: dict[str, float], chosen_by: str
+    section: Section,
+    context: AnalysisContext,
+    cutoffs: dict[str, float],
+    chosen_by: str,
+    *,
+    placed: bool,
 ) -> None:
     """Distributions and means of the angles between neighbours."""
     run, reference = context.run, context.reference
@@ -200,15 +209,14 @@ def _angles(
         name = results.triplets[index]
         counts = results.counts[:, index]
         per_frame = counts[counts.sum(axis=1) > 0]
-        section.metrics.append(
-            mean_metric(
-                f"angle_mean[{name}]",
-                per_frame @ results.angle / per_frame.sum(axis=1),
-                "degree",
-                f"mean angle {name}; neighbours are nearer than {lengths} ({chosen_by})",
-                f"{run.dump.name}: {len(frames)} frames",
-            )
+        metric = mean_metric(
+            f"angle_mean[{name}]",
+            per_frame @ results.angle / per_frame.sum(axis=1),
+            "degree",
+            f"mean angle {name}; neighbours are nearer than {lengths} ({chosen_by})",
+            f"{run.dump.name}: {len(frames)} frames",
         )
+        section.metrics.append(metric if placed else replace(metric, error=None, note=NO_SHELL))
         if other is None or name not in other.triplets:
             continue
         theirs = other.counts[:, other.triplets.index(name)].sum(axis=0)
