@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--frames", type=int, default=50, help="of the new molecule")
-    parser.add_argument("--epochs", type=int, default=100, help="on the new molecule")
+    parser.add_argument("--epochs", type=int, default=40, help="on the new molecule")
     parser.add_argument("--old-frames", type=int, default=200, help="of each of the others")
     parser.add_argument("--old-epochs", type=int, default=20)
     given = parser.parse_args()
