@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40, help="on the new molecule")
     parser.add_argument("--old-frames", type=int, default=200, help="of each of the others")
     parser.add_argument("--old-epochs", type=int, default=20)
+    parser.add_argument("--lr", type=float, default=0.001, help="of the fine-tuning")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     test = given.out / "test.xyz"
@@ -66,7 +67,7 @@ def main() -> None:
         common = {"data": new, "val": val, "epochs": given.epochs, "seed": seed}
         starts = {
             "from scratch": {"model": "nequip"},
-            "fine-tuned": {"from_model": base, "reference_energies": "refit"},
+            "fine-tuned": {"from_model": base, "reference_energies": "refit", "lr": given.lr},
         }
         for kind, start in starts.items():
             path = trained(given.out / f"{kind.replace(' ', '-')}-{seed}", **common, **start)
