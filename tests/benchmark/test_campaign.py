@@ -35,9 +35,12 @@ def command(folder: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "egraff", "benchmark", str(folder / "plan.yaml"), *options]
 
 
-def start(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def start(
+    folder: Path, *options: str, python: Path = Path(sys.executable)
+) -> subprocess.CompletedProcess[str]:
+    _, *arguments = command(folder, *options)
     return subprocess.run(
-        [*command(folder, *options), "--out", str(folder / "out"), "--cores", "2"],
+        [str(python), *arguments, "--out", str(folder / "out"), "--cores", "2"],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -89,6 +92,16 @@ def test_a_killed_campaign_goes_on_without_loss(folder, killed):
     assert {name: after[name] for name in killed} == killed
     assert re.search(r"\[1/\d+\] .*: done in \d+ s; about .* left", done.stdout)
     assert f"{len(jobs)} jobs: {len(jobs)} done" in done.stdout
+
+
+def test_another_environment_redoes_nothing(folder, killed):
+    """The interpreter is no part of a job: a campaign can move to a new environment."""
+    names = ("python", "python3")
+    other = next(one for one in names if one != Path(sys.executable).name)
+    before = finished(folder / "out")
+    done = start(folder, python=Path(sys.executable).with_name(other))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert finished(folder / "out") == before
 
 
 def test_results_of_all_jobs(folder, killed):

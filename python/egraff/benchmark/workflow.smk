@@ -7,6 +7,7 @@ from egraff.benchmark.job import KINDS, RECORDS, read_table
 from pathlib import Path
 
 JOBS = read_table(Path())
+PYTHON = sys.executable
 WANTED = config["wanted"].split()
 
 
@@ -32,10 +33,10 @@ for kind in KINDS:
             job=of(kind, lambda job: job.name),
             # what a job is: where it changes, the job and what depends on it are done again
             identity=of(kind, lambda job: job.identity),
-            python=sys.executable,
         threads: of(kind, lambda job: job.ranks * job.threads)
         resources:
             mem_mb=of(kind, lambda job: job.memory_mb),
             runtime=of(kind, lambda job: job.minutes),
             gpu=of(kind, lambda job: job.gpus),
-        shell: "exec {params.python:q} -m egraff.benchmark.worker {params.job:q}"
+        # no parameter: from another environment a campaign goes on, and is not done again
+        shell: "exec {PYTHON:q} -m egraff.benchmark.worker {params.job:q}"
