@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from dataclasses import asdict
 
 import ase.io
 import pytest
@@ -13,11 +14,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from egraff.benchmark.campaign import carry_out, check_folder, select
 from egraff.benchmark.checks import check_plan
 from egraff.benchmark.cost import estimated, rates_of, unmeasured
-from egraff.benchmark.job import TABLE
+from egraff.benchmark.job import TABLE, Record
 from egraff.benchmark.jobs import jobs_of
 from egraff.benchmark.plan import read_plan
 from egraff.benchmark.progress import dry_run_lines, protocol_lines
+from egraff.benchmark.results import rows_of
 from egraff.errors import InputError
+from egraff.files import write_json
 from egraff.locks import locked
 from tests.benchmark.campaigns import plan, write_data, write_plan
 
@@ -142,3 +145,13 @@ def test_two_starts_in_one_folder(read, tmp_path):
     (tmp_path / TABLE).write_text("{}")  # of an earlier start
     with locked(tmp_path, doing="benchmark"), pytest.raises(InputError, match="benchmark"):
         start(read, tmp_path)
+
+
+def test_results_that_are_gone(read, tmp_path):
+    """A job that was done, whose files somebody has removed."""
+    _, _, jobs = read(plan())
+    job = next(job for job in jobs if job.kind == "eval")
+    record = Record(job=job.name, command=job.command, identity=job.identity, status="done")
+    write_json(tmp_path / job.record, asdict(record))
+    with pytest.raises(InputError, match=r"expected what eval/\S+ has left.*\n  fix: remove rec"):
+        rows_of(jobs, tmp_path)

@@ -24,6 +24,7 @@ from egraff.benchmark.entries import SHIFTS
 from egraff.benchmark.facts import Facts
 from egraff.benchmark.figures import cost_and_accuracy
 from egraff.benchmark.job import Job, read_record
+from egraff.benchmark.markdown import FILE, markdown
 from egraff.benchmark.paper_tables import paper_section
 from egraff.benchmark.plan import PlanFile
 from egraff.benchmark.results import (
@@ -34,6 +35,7 @@ from egraff.benchmark.results import (
     write_rows,
 )
 from egraff.benchmark.summaries import Summary, summarise
+from egraff.files import atomic_path
 from egraff.report.page import Page, write_page
 from egraff.report.parts import Drawing, Section
 from egraff.report.tables import Column, Table, number_cell, text_cell
@@ -43,7 +45,7 @@ EXTRAS = "leaderboard"
 
 
 def write_results(file: PlanFile, facts: Facts, jobs: Sequence[Job], out: Path) -> list[Path]:
-    """Write results.csv, results.json, jobs.csv and the page of a campaign.
+    """Write results.csv, results.json, jobs.csv, leaderboard.md and the page of a campaign.
 
     Args:
         file: the plan.
@@ -63,25 +65,32 @@ def write_results(file: PlanFile, facts: Facts, jobs: Sequence[Job], out: Path) 
         "versions": provenance.versions(),
         "created": provenance.now(),
     }
-    tables = [*write_rows(rows, out, about), write_jobs(jobs, out)]
+    index = _index(rows)
+    tables = [*write_rows(rows, out, about), write_jobs(jobs, out), out / FILE]
+    with atomic_path(out / FILE) as partial:
+        partial.write_text(markdown(file, index), encoding="utf-8")
     page = Page(
         title=file.plan.name,
         about=f"{len(file.plan.models)} models, {len(file.plan.sets)} sets, "
         f"protocol {protocol.name}" + (", changed" if file.changed else ""),
         sections=[
-            section for section in _sections(file, facts, jobs, rows, out) if not section.empty
+            section for section in _sections(file, facts, jobs, index, out) if not section.empty
         ],
         extras=EXTRAS,
     )
     return [write_page(page, out / PAGE), *tables]
 
 
-def _sections(
-    file: PlanFile, facts: Facts, jobs: Sequence[Job], rows: Sequence[Row], out: Path
-) -> Iterable[Section]:
+def _index(rows: Sequence[Row]) -> Index:
     index: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         index.setdefault((row.model, row.set, row.test, row.metric), []).append(row)
+    return index
+
+
+def _sections(
+    file: PlanFile, facts: Facts, jobs: Sequence[Job], index: Index, out: Path
+) -> Iterable[Section]:
     for shift in SHIFTS:
         yield section_of(file, facts, index, shift)
     yield claims_section(file, index)

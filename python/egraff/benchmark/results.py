@@ -17,6 +17,7 @@ from typing import Any
 
 from egraff import names
 from egraff.benchmark.job import Job, Record, read_record
+from egraff.errors import InputError
 from egraff.files import atomic_path, write_json
 
 RESULTS_CSV, RESULTS_JSON, JOBS_CSV = "results.csv", "results.json", "jobs.csv"
@@ -102,12 +103,23 @@ class Row:
 
 
 def rows_of(jobs: Sequence[Job], out: Path) -> list[Row]:
-    """Return all numbers that a campaign has so far."""
+    """Return all numbers that a campaign has so far.
+
+    Raises:
+        InputError: a job was done, but its files are gone.
+    """
     rows: list[Row] = []
     for job in jobs:
         record = read_record(out / job.record)
         if record is not None and record.status == "done" and job.kind in _READERS:
-            rows += _READERS[job.kind](job, record, out)
+            try:
+                rows += _READERS[job.kind](job, record, out)
+            except FileNotFoundError as error:
+                raise InputError(
+                    f"expected what {job.name} has left, found no {error.filename}",
+                    where=out,
+                    fix=f"remove {job.record}; the job is then done again",
+                ) from error
     return [*rows, *_memory_per_atom(rows)]
 
 

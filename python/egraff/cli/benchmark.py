@@ -43,7 +43,7 @@ def benchmark(
 
     What was finished is not done again: start the same command after a crash or a change of the
     plan, and what is missing, or depends on the change, is done. Results: leaderboard.html,
-    results.csv, results.json and jobs.csv in the folder of the campaign.
+    leaderboard.md, results.csv, results.json and jobs.csv in the folder of the campaign.
 
     Exit status: 0 all jobs done, 1 some failed (the results say why), 2 refused, 130 interrupted.
     """
