@@ -19,6 +19,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
 from egraff.analysis.parameters import Parameters
+from egraff.analysis.pipeline import verdict_of_log
 from egraff.analysis.reference import read_reference
 from egraff.analysis.runs import read_run
 from egraff.analysis.trajectory.reader import open_universe
@@ -138,6 +139,16 @@ def test_wrong_thermostat(tmp_path, verdict):
         "the mean temperature is off the thermostat's by"
         in reasons["temperature_deviation"]["text"]
     )
+
+
+def test_the_log_alone_tells_what_is_in_it(tmp_path, sound):
+    """At the end of `egraff run` the trajectory is not read, and need not be there."""
+    (sound / "dump.lammpstrj").unlink()
+    assert verdict_of_log(read_run(sound)).word == "sound"
+    assert not (sound / "analysis").exists()
+    hot = verdict_of_log(read_run(with_record(sound, temperature_K=60.0)))
+    assert hot.word != "sound"
+    assert hot.reasons[0].metric == "temperature_deviation", hot
 
 
 def test_melted(tmp_path, verdict):

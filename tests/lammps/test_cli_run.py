@@ -49,6 +49,7 @@ def test_run_and_resume(lj, cli, files, tmp_path):
     assert first.exit_code == again.exit_code == longer.exit_code == 0
     assert "\nproduction: 40 steps\ncompleted: 40 of 40 steps (0.04 ps) in " in first.output
     assert first.output.endswith("next: egraff analyse r\n")
+    assert "\nverdict from the log: not enough data\n" in first.output, "it is far too short"
     assert again.output.startswith("completed: 40 of 40 steps")
     assert "completed: 60 of 60 steps" in longer.output
     assert json.loads((tmp_path / "r" / "run.json").read_text())["n_atoms"] == 216

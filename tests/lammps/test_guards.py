@@ -248,6 +248,7 @@ def test_a_molecule_that_collapses_at_the_right_temperature(collapsing, tmp_path
     assert f"the configuration is in {out}/egraff_stopped.lammpstrj" in first.output
     assert f"last frame before it is that of step {(stop.step - 1) // 20 * 20}" in first.output
     assert "--resume --no-guard-distance" in first.output
+    assert "\nverdict from the log: unsound\n  unsound: " in first.output
     content = json.loads((out / "run.json").read_text())
     assert content["status"] == "stopped by guard"
     assert content["stopped_by"]["reason"] in content["error"]

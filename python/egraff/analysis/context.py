@@ -45,6 +45,7 @@ class AnalysisContext:
         labels: frames of this run labelled by another method.
         load_calculator: from a model file to an ASE calculator, for the replay; None for none.
         checks: scans and symmetry of the run's model, shared by all runs; None for none.
+        trajectory: whether to look at the dump at all, which may be large.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class AnalysisContext:
         labels: Reference | None = None,
         load_calculator: Callable[[Path], Calculator] | None = None,
         checks: ModelChecks | None = None,
+        trajectory: bool = True,
     ) -> None:
         self.run = run
         self.parameters = parameters or Parameters()
@@ -63,6 +65,7 @@ class AnalysisContext:
         self.labels = labels
         self.load_calculator = load_calculator
         self.checks = checks
+        self.has_trajectory = trajectory and run.dump.is_file()
         self._known: dict[Any, Any] = {}
 
     def once(self, key: Any, compute: Callable[[], Any]) -> Any:
@@ -147,8 +150,11 @@ class AnalysisContext:
     def healthy_until_ps(self) -> float:
         """Time of the first violation in log or trajectory, or of a stop; infinite without one."""
         first = self.run.stop[0] if self.run.stop else np.inf
-        for path, name in ((self.run.log, "log_survival"), (self.run.dump, "frame_survival")):
-            if not path.is_file():
+        for there, name in (
+            (self.run.log.is_file(), "log_survival"),
+            (self.has_trajectory, "frame_survival"),
+        ):
+            if not there:
                 continue
             try:
                 violations = getattr(self, name).violations

@@ -18,7 +18,7 @@ import numpy as np
 
 from egraff import __version__
 from egraff.analysis.context import AnalysisContext
-from egraff.analysis.runs import RECORD
+from egraff.analysis.runs import RECORD, Run
 from egraff.analysis.section import Section
 from egraff.analysis.sections.committee import committee
 from egraff.analysis.sections.dynamics import conservation, diffusion, vibrations
@@ -29,7 +29,7 @@ from egraff.analysis.sections.replay import replay
 from egraff.analysis.sections.stability import stability
 from egraff.analysis.sections.structure import structure
 from egraff.analysis.sections.thermo import density, speed, thermo
-from egraff.analysis.verdict.judge import judge
+from egraff.analysis.verdict.judge import Verdict, judge
 from egraff.errors import InputError
 from egraff.files import atomic_path, check_writable, sha256, write_json
 
@@ -75,7 +75,7 @@ PARTS = (
 def _missing(context: AnalysisContext) -> set[str]:
     """What the run or the user has not given, of all that parts may need."""
     given = {
-        "dump": context.run.dump.is_file(),
+        "dump": context.has_trajectory,
         "model": context.run.model is not None,
         "deviations": context.run.deviations is not None,
         "reference": context.reference is not None,
@@ -128,10 +128,30 @@ def analyse(context: AnalysisContext, *, force: bool = False) -> bool:
         return False
     check_writable(target)
     result = Section(problems=context.run.problems)
-    missing = _missing(context)
-    if "dump" in missing:
+    if not context.has_trajectory:
         names = ", ".join(part.name for part in PARTS if part.needs == ("dump",))
         result.problems.append(f"{context.run.dump.name}: no such file; {names} left out")
+    _add_parts(context, result)
+    result.problems += [f"trajectory: {problem}" for problem in context.trajectory_problems()]
+    _write(context, key, result)
+    return True
+
+
+def verdict_of_log(run: Run) -> Verdict:
+    """Judge a run by its log and its record alone, which takes no time; nothing is written.
+
+    Whatever only the trajectory shows (structure, bonds, what the model makes of the frames) is
+    left to `analyse`.
+    """
+    context = AnalysisContext(run, trajectory=False)
+    result = Section()
+    _add_parts(context, result)
+    return judge(result.metrics, result.violations, context.parameters.rules)
+
+
+def _add_parts(context: AnalysisContext, result: Section) -> None:
+    """Add what all parts give that have what they need."""
+    missing = _missing(context)
     for part in PARTS:
         if missing.intersection(part.needs):
             continue
@@ -139,9 +159,6 @@ def analyse(context: AnalysisContext, *, force: bool = False) -> bool:
             result.add(part.compute(context), part.name)
         except InputError as error:
             result.problems.append(f"{part.name}: {error}")
-    result.problems += [f"trajectory: {problem}" for problem in context.trajectory_problems()]
-    _write(context, key, result)
-    return True
 
 
 def _stored_key(target: Path) -> str | None:

@@ -11,10 +11,10 @@ import typer
 
 from egraff.cli.labels import with_label_options
 from egraff.cli.types import writable
+from egraff.cli.verdict import say_verdict
 
 #: Exit code where a run is unsound.
 EXIT_UNSOUND = 4
-_STYLES = {"sound": "green", "look": "yellow", "unsound": "bold red", "not enough data": "cyan"}
 
 
 @with_label_options
@@ -173,15 +173,14 @@ def _say(console, run, done: bool) -> str:
     import json
 
     from egraff.analysis.pipeline import RESULT
+    from egraff.analysis.verdict.judge import Verdict
 
     result = json.loads((run.directory / RESULT).read_text(encoding="utf-8"))
     verdict = result["verdict"]
     numbers = sum(metric["value"] is not None for metric in result["metrics"])
     state = "analysed" if done else "up to date"
     console.print(f"{run.directory}: {state}, {numbers} metrics", markup=False)
-    console.print(f"  verdict: {verdict['word']}", markup=False, style=_STYLES[verdict["word"]])
-    for reason in verdict["reasons"]:
-        console.print(f"    {reason['level']}: {reason['text']}", markup=False)
+    say_verdict(console, Verdict.from_dict(verdict, where=run.directory / RESULT), indent="  ")
     for problem in result["problems"]:
         console.print(f"  {problem}", markup=False, style="yellow")
     return verdict["word"]

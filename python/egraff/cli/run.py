@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from egraff.cli.types import writable
+from egraff.cli.verdict import say_verdict
 from egraff.lammps.run_settings import help_of
 
 if TYPE_CHECKING:
@@ -117,6 +118,8 @@ def run(
     A run stops itself where atoms come closer, forces are larger or the temperature is higher than
     in anything the model knows; of each, null in the YAML file or --no-guard-... sets no limit.
 
+    At its end it is judged by its log; `egraff analyse` looks at the trajectory, too.
+
     Exit status: 0 completed, 1 failed, 2 refused, 3 stopped by a guard, 130 interrupted.
     """
     given = {
@@ -217,7 +220,20 @@ def _report(record: RunRecord, directory: Path, *, dry_run: bool) -> None:
     if stop := record.stopped_by:
         _tell_stop(stop, record, where)
     ended = record.status in ("completed", "stopped by guard")
+    if ended:
+        _judge(directory)
     typer.echo(f"next: egraff {'analyse' if ended else 'run --resume --out'} {where}")
+
+
+def _judge(directory: Path) -> None:
+    """Print the verdict, as far as the log and the record tell."""
+    from rich.console import Console
+
+    from egraff.analysis.pipeline import verdict_of_log
+    from egraff.analysis.runs import read_run
+
+    console = Console(highlight=False, soft_wrap=True)
+    say_verdict(console, verdict_of_log(read_run(directory)), of=" from the log")
 
 
 def _tell_stop(stop: GuardStop, record: RunRecord, where: str) -> None:

@@ -29,7 +29,7 @@ def stability(context: AnalysisContext) -> Section:
     sources: list[Survival] = []
     if run.log.is_file():
         sources.append(context.log_survival)
-    if run.dump.is_file():
+    if context.has_trajectory:
         sources.append(context.frame_survival)
         _save_frames(context, context.frame_survival.violations)
     if not sources:
@@ -55,7 +55,7 @@ def stability(context: AnalysisContext) -> Section:
 
 def _drift(context: AnalysisContext) -> list[Violation]:
     """Where g(r) has left the reference's, if there are both."""
-    if context.reference is None or not context.run.dump.is_file():
+    if context.reference is None or not context.has_trajectory:
         return []
     try:
         compared = compared_structures(context)
