@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from egraff.benchmark.summaries import Summary
-from egraff.report.figures import colour, legend
+from egraff.report.figures import colour, legend, log_axis, plain_ticks
 from egraff.report.style import Palette, panels
 
 _MARKERS = "osD^vP*X"
@@ -49,11 +49,12 @@ def accuracy_and_simulation(
     for panel in (survival, structure):
         panel.set_xscale("log")
         panel.set_xlabel("force MAE over that of zero")
+        plain_ticks(panel.xaxis, *panel.get_xlim())
     survival.set_ylabel("runs that survived (%)")
     survival.set_ylim(-5, 105)
     structure.set_ylabel("W1 of g(r) over noise")
-    structure.set_yscale("log")
     structure.axhline(1.0, color=palette.muted, linewidth=0.8, linestyle="--")
+    log_axis(structure)
     legend(figure, survival)
     return figure
 
@@ -76,7 +77,8 @@ def cost_and_accuracy(
             **_style(palette, models, model),
         )
     panel.set_xscale("log")
-    panel.set_yscale("log")
+    log_axis(panel)
+    plain_ticks(panel.xaxis, *panel.get_xlim())
     panel.set_xlabel("training (CPU s/epoch)")
     panel.set_ylabel("force MAE (meV/Å)")
     legend(figure, panel)
