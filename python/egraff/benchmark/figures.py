@@ -38,7 +38,7 @@ def accuracy_and_simulation(
         error, trivial = found["force_mae_ev_per_ang"], found["trivial_force_mae_ev_per_ang"]
         if trivial is None or not trivial.value:
             continue
-        relative = error.value / trivial.value
+        relative = 100.0 * error.value / trivial.value
         style = _style(palette, models, model)
         label = None if model in named else model
         named.add(model)
@@ -48,7 +48,7 @@ def accuracy_and_simulation(
             structure.plot(relative, distance.value, **style)
     for panel in (survival, structure):
         panel.set_xscale("log")
-        panel.set_xlabel("force MAE over that of zero")
+        panel.set_xlabel("force MAE (% of that of zero)")
         plain_ticks(panel.xaxis, *panel.get_xlim())
     survival.set_ylabel("runs that survived (%)")
     survival.set_ylim(-5, 105)
