@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from egraff.benchmark.claims import rank_correlations
-from egraff.benchmark.results import Row, _memory_per_atom
+from egraff.benchmark.results import Row
 from egraff.benchmark.summaries import Summary, ranks, summarise
 
 ROW = Row(
@@ -78,19 +78,6 @@ def test_ranks_separate_what_errors_separate():
         "failed": None,
     }
     assert ranks(values) == {"first": 1, "close": 1, "far": 3, "unknown": None, "failed": None}
-
-
-def test_memory_of_a_further_atom():
-    """From 100 MB with 64 atoms and 148 MB with 512: 107 kB an atom; two ranks do not count."""
-    sizes = {"64-atoms-1-ranks": 100.0, "512-atoms-1-ranks": 148.0, "512-atoms-2-ranks": 900.0}
-    given = [
-        replace(ROW, metric="memory_mb", unit="MB", case=case, value=value)
-        for case, value in sizes.items()
-    ]
-    (found,) = _memory_per_atom(given)
-    assert found.value == pytest.approx(48e3 / 448)
-    assert (found.unit, found.case) == ("kB/atom", "64-to-512-atoms")
-    assert not list(_memory_per_atom(given[:1])), "one size says nothing"
 
 
 def test_rank_correlation_of_force_error_and_survival():

@@ -28,10 +28,11 @@ _OF = {
 }
 RANKED = "force_mae_ev_per_ang"
 #: Mean nothing where the training compositions leave the offset of the energies open.
-_WITH_OFFSET = (
+WITH_OFFSET = (
     "energy_mae_ev_per_atom",
     "energy_bias_ev_per_atom",
     "trivial_energy_mae_ev_per_atom",
+    "replay_ev",
 )
 _OFFSET_OPEN = (
     " No composition of the training data tells the offset of these energies; errors of energies "
@@ -89,7 +90,7 @@ def _table(
         for one in QUANTITIES
         if one.task in ("errors", "simulation")
         and any(rows(model, one.name) for model in models)
-        and not (facts.offset_open and one.name in _WITH_OFFSET)
+        and not (facts.offset_open and one.name in WITH_OFFSET)
     ]
     if not shown:
         return None

@@ -95,7 +95,7 @@ def _sections(
         yield section_of(file, facts, index, shift)
     yield claims_section(file, index)
     yield _speed(file, index)
-    yield paper_section(file, index)
+    yield paper_section(file, facts, index)
     yield _protocol(file, facts)
     yield _jobs(jobs, out)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from egraff.benchmark.comparison import Index, summary_cell
+from egraff.benchmark.comparison import WITH_OFFSET, Index, summary_cell
+from egraff.benchmark.facts import Facts
 from egraff.benchmark.plan import PlanFile
 from egraff.benchmark.results import QUANTITIES
 from egraff.benchmark.summaries import summarise
@@ -28,24 +29,27 @@ _TABLES = {
 }
 
 
-def paper_section(file: PlanFile, index: Index) -> Section:
+def paper_section(file: PlanFile, facts: Facts, index: Index) -> Section:
     """Return both tables, as far as there are numbers."""
     section = Section("paper", "In the form of the paper", "", short="Paper’s tables")
     columns = [Column(title, numeric=False) for title in ("Test", "", "Unit")]
     columns += [Column(model) for model in file.plan.models]
     for name, (caption, metrics) in _TABLES.items():
-        body = _lines(file, index, metrics)
+        body = _lines(file, facts, index, metrics)
         if body:
             section.details.append(Table(name, caption, columns, body))
     return section
 
 
-def _lines(file: PlanFile, index: Index, metrics: Sequence[str]) -> list[list[Cell]]:
+def _lines(file: PlanFile, facts: Facts, index: Index, metrics: Sequence[str]) -> list[list[Cell]]:
     quantities = [one for metric in metrics for one in QUANTITIES if one.name == metric]
     lines = []
     for set_name, dataset in file.plan.sets.items():
         for test_name in dataset.tests:
+            offset_open = facts.sets[set_name].tests[test_name].offset_open
             for quantity in quantities:
+                if offset_open and quantity.name in WITH_OFFSET:
+                    continue
                 found = [
                     summarise(index.get((model, set_name, test_name, quantity.name), []))
                     for model in file.plan.models

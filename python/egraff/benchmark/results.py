@@ -11,7 +11,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,6 @@ QUANTITIES = (
     Quantity("nve_drift", "NVE drift", "meV/atom/ps", "simulation"),
     Quantity("us_per_atom_step", "Time", "µs/atom/step", "speed"),
     Quantity("train_cpu_s_per_epoch", "Training", "CPU s/epoch", "speed"),
-    Quantity("memory_mb", "Memory", "MB", "speed"),
-    Quantity("memory_kb_per_atom", "Memory of a further atom", "kB/atom", "speed"),
 )
 BY_NAME = {one.name: one for one in QUANTITIES}
 
@@ -120,7 +118,7 @@ def rows_of(jobs: Sequence[Job], out: Path) -> list[Row]:
                     where=out,
                     fix=f"remove {job.record}; the job is then done again",
                 ) from error
-    return [*rows, *_memory_per_atom(rows)]
+    return rows
 
 
 def _row(job: Job, name: str, value: float, error: float | None, source: str, **more: str) -> Row:
@@ -178,7 +176,7 @@ def _of_simulations(job: Job, _record: Record, out: Path) -> Iterator[Row]:
             yield _row(job, "wasserstein_over_noise", ratio, None, source, **where)
 
 
-def _of_speed(job: Job, record: Record, out: Path) -> Iterator[Row]:
+def _of_speed(job: Job, _record: Record, out: Path) -> Iterator[Row]:
     path = out / job.product / names.RUN_RECORD
     content = _json(path)
     steps = sum(one["production_steps"] for one in content["segments"])
@@ -187,27 +185,6 @@ def _of_speed(job: Job, record: Record, out: Path) -> Iterator[Row]:
     if steps:
         us = seconds / steps / content["n_atoms"] * 1e6
         yield _row(job, "us_per_atom_step", us, None, source)
-    yield _row(job, "memory_mb", record.memory_mb, None, str(job.record))
-
-
-def _memory_per_atom(rows: Sequence[Row]) -> Iterator[Row]:
-    """Yield what a further atom takes: from the smallest to the largest system on one rank."""
-    alone: dict[tuple[str, str, str], list[tuple[int, Row]]] = {}
-    for row in rows:
-        atoms, _, ranks = row.case.partition("-atoms-")
-        if row.metric == "memory_mb" and ranks == "1-ranks":
-            alone.setdefault((row.set, row.model, row.seed), []).append((int(atoms), row))
-    for sizes in alone.values():
-        (few, small), (many, large) = min(sizes, key=_first), max(sizes, key=_first)
-        if many > few:
-            each = 1000.0 * (large.value - small.value) / (many - few)
-            case = f"{few}-to-{many}-atoms"
-            name = "memory_kb_per_atom"
-            yield replace(large, case=case, metric=name, value=each, unit=BY_NAME[name].unit)
-
-
-def _first(pair: tuple[int, Row]) -> int:
-    return pair[0]
 
 
 def _of_training(job: Job, record: Record, out: Path) -> Iterator[Row]:
