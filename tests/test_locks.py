@@ -27,7 +27,7 @@ with locked(Path(sys.argv[1]), doing="training"):
 def test_a_second_one_is_refused_and_told_who_is_there(tmp_path):
     with locked(tmp_path):
         with (
-            pytest.raises(InputError, match=r"but a training is still going \(started by proc"),
+            pytest.raises(InputError, match=r"but a training is running in it \(started by proc"),
             locked(tmp_path, doing="training"),
         ):
             pass
