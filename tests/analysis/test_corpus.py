@@ -144,11 +144,15 @@ def test_wrong_thermostat(tmp_path, verdict):
 def test_the_log_alone_tells_what_is_in_it(tmp_path, sound):
     """At the end of `egraff run` the trajectory is not read, and need not be there."""
     (sound / "dump.lammpstrj").unlink()
-    assert verdict_of_log(read_run(sound)).word == "sound"
+    verdict, problems = verdict_of_log(read_run(sound))
+    assert (verdict.word, problems) == ("sound", [])
     assert not (sound / "analysis").exists()
-    hot = verdict_of_log(read_run(with_record(sound, temperature_K=60.0)))
+    hot, _ = verdict_of_log(read_run(with_record(sound, temperature_K=60.0)))
     assert hot.word != "sound"
     assert hot.reasons[0].metric == "temperature_deviation", hot
+    (sound / "log.lammps").write_text("nothing of LAMMPS\n")
+    _, problems = verdict_of_log(read_run(sound))
+    assert problems, "what cannot be computed is told"
 
 
 def test_melted(tmp_path, verdict):

@@ -137,16 +137,20 @@ def analyse(context: AnalysisContext, *, force: bool = False) -> bool:
     return True
 
 
-def verdict_of_log(run: Run) -> Verdict:
+def verdict_of_log(run: Run) -> tuple[Verdict, list[str]]:
     """Judge a run by its log and its record alone, which takes no time; nothing is written.
 
     Whatever only the trajectory shows (structure, bonds, what the model makes of the frames) is
     left to `analyse`.
+
+    Returns:
+        The verdict, and what could not be computed for it.
     """
     context = AnalysisContext(run, trajectory=False)
     result = Section()
     _add_parts(context, result)
-    return judge(result.metrics, result.violations, context.parameters.rules)
+    verdict = judge(result.metrics, result.violations, context.parameters.rules)
+    return verdict, result.problems
 
 
 def _add_parts(context: AnalysisContext, result: Section) -> None:

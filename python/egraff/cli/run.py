@@ -118,7 +118,8 @@ def run(
     A run stops itself where atoms come closer, forces are larger or the temperature is higher than
     in anything the model knows; of each, null in the YAML file or --no-guard-... sets no limit.
 
-    At its end it is judged by its log; `egraff analyse` looks at the trajectory, too.
+    At its end it is judged by its log, which leaves the exit status as it is; `egraff analyse`
+    looks at the trajectory, too, and ends with 4 if the run is unsound.
 
     Exit status: 0 completed, 1 failed, 2 refused, 3 stopped by a guard, 130 interrupted.
     """
@@ -233,7 +234,10 @@ def _judge(directory: Path) -> None:
     from egraff.analysis.runs import read_run
 
     console = Console(highlight=False, soft_wrap=True)
-    say_verdict(console, verdict_of_log(read_run(directory)), of=" from the log")
+    verdict, problems = verdict_of_log(read_run(directory))
+    say_verdict(console, verdict, of=" from the log")
+    for problem in problems:
+        console.print(f"  {problem}", markup=False, style="yellow")
 
 
 def _tell_stop(stop: GuardStop, record: RunRecord, where: str) -> None:
