@@ -70,6 +70,7 @@ def test_dropped_and_added_elements_leave_the_others_as_they_were(model):
 
 
 def test_a_new_element_starts_as_the_one_that_is_most_like_it(model):
+    # there the element itself decides, so that S is not to start as O
     if getattr(model.config, "zbl", False) or model.config.pair_cutoffs:
         pytest.skip("nuclear charges, radii and cutoffs are the element's own")
     more = with_elements(model, ["H", "C", "O", "S"], energy_shift=[-1.0, -2.0, -3.0, -3.0])
