@@ -137,13 +137,18 @@ def _of_violation(violation: Violation) -> Reason:
 
 
 def _worst(rule: Rule, metrics: list[Metric]) -> list[Reason]:
-    """The reason of a rule: of several metrics of one kind, that of the largest size."""
-    scale = 1.0
+    """The reason of a rule: of several metrics of one kind, that of the largest size.
+
+    A run too short for the mean of a whole does not prove much about the shares of it, whatever
+    error their own series suggest: energy goes from one kind of motion to another more slowly than
+    it fluctuates, in small molecules above all. Such a share is worth a look, no more.
+    """
+    scale, provable = 1.0, True
     if rule.per is not None:
-        whole = [metric.value for metric in metrics if metric.name == rule.per and metric.value]
+        whole = [metric for metric in metrics if metric.name == rule.per and metric.value]
         if not whole:
             return []
-        scale = 100.0 / abs(whole[0])
+        scale, provable = 100.0 / abs(whole[0].value), whole[0].error is not None
     found = []
     for metric in metrics:
         name, _, qualifier = metric.name.partition("[")
@@ -156,7 +161,9 @@ def _worst(rule: Rule, metrics: list[Metric]) -> list[Reason]:
             (UNSOUND, rule.unsound, rule.noise[1]),
             (LOOK, rule.look, rule.noise[0]),
         ):
-            if limit is not None and sure * scale > limit and size > ratio * (metric.noise or 0.0):
+            if limit is None or (level == UNSOUND and not provable):
+                continue
+            if sure * scale > limit and size > ratio * (metric.noise or 0.0):
                 text = rule.says.format(value=_amount(metric), of=qualifier.rstrip("]") or name)
                 reason = Reason(
                     level, text, rule.weight, metric.name, metric.value, limit, rule.source
