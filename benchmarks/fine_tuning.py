@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40, help="on the new molecule")
     parser.add_argument("--old-frames", type=int, default=200, help="of each of the others")
     parser.add_argument("--old-epochs", type=int, default=20)
-    parser.add_argument("--lr", type=float, default=0.001, help="of the fine-tuning")
+    parser.add_argument("--lr", type=float, default=0.01, help="of the fine-tuning")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     test = given.out / "test.xyz"

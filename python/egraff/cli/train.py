@@ -87,7 +87,7 @@ def train(
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(help="Learning rate; default: 0.01. With --from 0.001.", rich_help_panel=_FIT),
+        typer.Option(help="Learning rate; default: 0.01.", rich_help_panel=_FIT),
     ] = None,
     freeze: Annotated[
         str | None,

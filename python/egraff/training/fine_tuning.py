@@ -41,9 +41,6 @@ from egraff.training.replay import ReplaySet
 from egraff.training.statistics import reference_energies
 from egraff.training.transfer import most_like, with_elements
 
-LEARNING_RATE = 1e-3
-"""Highest learning rate unless one is given: a tenth of that for random weights."""
-
 FINE_TUNED = "fine_tuned_from"
 """Key of the record in ``training_data``."""
 
@@ -149,7 +146,6 @@ def adopt(config: TrainConfig, start: Start) -> TrainConfig:
             "model_options": options,
             "r_max": own["r_max"],
             "dtype": own["dtype"],
-            "lr": config.lr if "lr" in given else LEARNING_RATE,
             "reference_energies": "keep"
             if config.reference_energies == "auto"
             else config.reference_energies,
